@@ -1,0 +1,184 @@
+//! What both CPU benches measure: the cases, the rivals, and the check that each rival's answer
+//! is right before it is timed.
+
+// Each bench uses its own part of this module.
+#![allow(dead_code)]
+
+pub mod floor;
+
+use candle_core::{D, DType, Device, Result, Tensor};
+use concept_mass::{ConceptMap, DeviceMap, reference};
+use rand::{Rng, SeedableRng, rngs::StdRng, seq::SliceRandom};
+
+pub const VOCAB_SIZES: [usize; 3] = [32_000, 131_072, 262_144];
+pub const BATCHES: [usize; 2] = [1, 16];
+pub const DTYPES: [DType; 2] = [DType::F32, DType::BF16];
+
+/// How much of the vocabulary a map pools.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Pooling {
+    /// 250 concepts of four tokens each; the rest of the vocabulary is alone.
+    Sparse,
+    /// 50,000 concepts over all tokens, each at even distances: `token mod 50,000`.
+    Dense,
+    /// 50,000 concepts over all tokens, drawn at random: the worst order for a cache.
+    Scattered,
+}
+
+pub const POOLINGS: [Pooling; 3] = [Pooling::Sparse, Pooling::Dense, Pooling::Scattered];
+
+impl Pooling {
+    pub fn map(self, vocab_size: usize) -> ConceptMap {
+        let mut rng = StdRng::seed_from_u64(vocab_size as u64);
+        // Smaller vocabularies get fewer, so that concepts have as many tokens.
+        let concepts = 50_000.min((vocab_size as f64 / 2.6) as u32);
+        let ids: Vec<u32> = match self {
+            Pooling::Sparse => return sparse(vocab_size, &mut rng),
+            Pooling::Dense => (0..vocab_size as u32).map(|token| token % concepts).collect(),
+            Pooling::Scattered => (0..vocab_size).map(|_| rng.random_range(0..concepts)).collect(),
+        };
+        ConceptMap::from_concept_ids(without_gaps(ids)).expect("a valid map")
+    }
+}
+
+fn sparse(vocab_size: usize, rng: &mut StdRng) -> ConceptMap {
+    let mut tokens: Vec<u32> = (0..vocab_size as u32).collect();
+    tokens.shuffle(rng);
+    let mut builder = ConceptMap::builder(vocab_size);
+    for concept in tokens[..1000].chunks(4) {
+        builder = builder.unnamed(concept.iter().copied()).expect("disjoint");
+    }
+    builder.build().expect("a valid map")
+}
+
+/// Numbers the concepts in the order of their first tokens.
+fn without_gaps(mut ids: Vec<u32>) -> Vec<u32> {
+    let mut renumbered = vec![u32::MAX; ids.len()];
+    let mut next = 0;
+    for id in &mut ids {
+        let new = &mut renumbered[*id as usize];
+        if *new == u32::MAX {
+            *new = next;
+            next += 1;
+        }
+        *id = *new;
+    }
+    ids
+}
+
+/// Logits as a language model gives them: most tokens in a bell of standard deviation 2.5, and a
+/// few candidates some ten above it. `[B, V]`.
+pub fn model_like_logits(batch: usize, vocab_size: usize, dtype: DType) -> Result<Tensor> {
+    let mut rng = StdRng::seed_from_u64(7);
+    let mut logits = Vec::with_capacity(batch * vocab_size);
+    for _ in 0..batch {
+        let start = logits.len();
+        for _ in 0..vocab_size {
+            // The sum of twelve uniform numbers less six is close to a standard normal one.
+            let normal: f32 = (0..12).map(|_| rng.random::<f32>()).sum::<f32>() - 6.0;
+            logits.push(2.5 * normal);
+        }
+        for rank in 0..20 {
+            logits[start + rng.random_range(0..vocab_size)] = 18.0 - 0.5 * rank as f32;
+        }
+    }
+    Tensor::from_vec(logits, (batch, vocab_size), &Device::Cpu)?.to_dtype(dtype)
+}
+
+/// What a point of the benchmark is called, as in `131072/b1/f32/sparse`.
+pub fn name(vocab_size: usize, batch: usize, dtype: DType, pooling: Pooling) -> String {
+    format!("{vocab_size}/b{batch}/{}/{pooling:?}", dtype.as_str()).to_lowercase()
+}
+
+/// One point of the benchmark.
+pub struct Case {
+    pub vocab_size: usize,
+    pub batch: usize,
+    pub dtype: DType,
+    pub pooling: Pooling,
+    logits: Tensor,
+    map: DeviceMap,
+    concept_ids: Tensor,
+}
+
+/// A way to come to a decision, or the floor under all of them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Rival {
+    /// [`DeviceMap::reduce`].
+    ConceptMass,
+    /// The largest logit and `Σ exp`, as fast as the machine can: no decision, no concepts.
+    Floor,
+    /// candle: softmax → index_add into concepts → argmax.
+    CandleChain,
+    /// candle: argmax over tokens, which counts no meanings.
+    CandleArgmax,
+}
+
+pub const RIVALS: [Rival; 4] =
+    [Rival::ConceptMass, Rival::Floor, Rival::CandleChain, Rival::CandleArgmax];
+
+impl Case {
+    pub fn new(
+        vocab_size: usize,
+        batch: usize,
+        dtype: DType,
+        pooling: Pooling,
+    ) -> anyhow::Result<Self> {
+        let logits = model_like_logits(batch, vocab_size, dtype)?;
+        let map = pooling.map(vocab_size);
+        let concept_ids = Tensor::new(map.concept_ids(), &Device::Cpu)?;
+        let map = map.to_device(&Device::Cpu)?;
+        let case = Self { vocab_size, batch, dtype, pooling, logits, map, concept_ids };
+        case.check()?;
+        Ok(case)
+    }
+
+    pub fn name(&self) -> String {
+        name(self.vocab_size, self.batch, self.dtype, self.pooling)
+    }
+
+    /// Runs one rival once, and returns something of its answer.
+    pub fn run(&self, rival: Rival) -> Result<f64> {
+        Ok(match rival {
+            Rival::ConceptMass => self.map.reduce(&self.logits)?.rows()?[0].mass.into(),
+            Rival::Floor => floor::log_sum_exp(&self.logits)[0],
+            Rival::CandleChain => self.candle_chain()?.to_vec1::<u32>()?[0].into(),
+            Rival::CandleArgmax => self.logits.argmax(D::Minus1)?.to_vec1::<u32>()?[0].into(),
+        })
+    }
+
+    fn candle_chain(&self) -> Result<Tensor> {
+        let probabilities = candle_nn::ops::softmax_last_dim(&self.logits)?;
+        let shape = (self.batch, self.map.map().concepts());
+        Tensor::zeros(shape, self.dtype, &Device::Cpu)?
+            .index_add(&self.concept_ids, &probabilities, 1)?
+            .argmax(D::Minus1)
+    }
+
+    /// Every rival against the oracle.
+    fn check(&self) -> anyhow::Result<()> {
+        let rows = self.map.reduce(&self.logits)?.rows()?;
+        let floors = floor::log_sum_exp(&self.logits);
+        let chain = self.candle_chain()?.to_vec1::<u32>()?;
+        let argmax = self.logits.argmax(D::Minus1)?.to_vec1::<u32>()?;
+        let logits = self.logits.to_dtype(DType::F64)?.to_vec2::<f64>()?;
+        for (i, logits) in logits.iter().enumerate() {
+            let (row, oracle) = (rows[i], reference::reduce(self.map.map(), logits));
+            let name = self.name();
+            assert_eq!(Some(row.winner), oracle.winner, "{name}");
+            assert_eq!(Some(row.representative), oracle.representative, "{name}");
+            assert!((f64::from(row.mass) - oracle.mass).abs() < 1e-5, "{name}");
+            assert!((f64::from(row.log_z) - oracle.log_z).abs() < 1e-4, "{name}");
+            let entropy_error = f64::from(row.concept_entropy) - oracle.concept_entropy;
+            assert!(entropy_error.abs() < 1e-3, "{name}");
+            assert!((floors[i] - oracle.log_z).abs() < 1e-4, "{name}: the floor");
+            assert_eq!(argmax[i], oracle.greedy.expect("a winner"), "{name}: candle's argmax");
+            // candle rounds probabilities and their sums to the logits' dtype, so that in bf16
+            // its chain may well decide otherwise.
+            if self.dtype == DType::F32 {
+                assert_eq!(Some(chain[i]), oracle.winner, "{name}: candle's chain");
+            }
+        }
+        Ok(())
+    }
+}

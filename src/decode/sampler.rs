@@ -1,0 +1,335 @@
+use candle_core::{D, Tensor};
+use rand::distr::{Distribution, weighted::WeightedIndex};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use crate::reduce::{DeviceMap, Row};
+use crate::{Error, Result};
+
+/// How a [`ConceptSampler`] chooses among concepts; the variants of candle's own `Sampling`.
+///
+/// A concept's weight is its mass to the power `1 / temperature`; temperatures are above 0.
+///
+/// ```
+/// use concept_mass::Sampling;
+///
+/// let sampling = Sampling::TopKThenTopP { k: 40, p: 0.9, temperature: 0.7 };
+/// assert_ne!(sampling, Sampling::ArgMax);
+/// ```
+#[derive(Clone, PartialEq, Debug)]
+pub enum Sampling {
+    /// The concept with the largest mass.
+    ArgMax,
+    /// Any concept, by weight.
+    All {
+        /// Above 0.
+        temperature: f64,
+    },
+    /// One of the `k` concepts with the largest mass, by weight.
+    TopK {
+        /// At least 1.
+        k: usize,
+        /// Above 0.
+        temperature: f64,
+    },
+    /// One of the fewest concepts whose weights reach the share `p`, by weight; any concept if
+    /// `p` is 0 or less, or 1 or more.
+    TopP {
+        /// A share of 1.
+        p: f64,
+        /// Above 0.
+        temperature: f64,
+    },
+    /// [`TopP`](Self::TopP) among the concepts of [`TopK`](Self::TopK).
+    TopKThenTopP {
+        /// At least 1.
+        k: usize,
+        /// A share of 1.
+        p: f64,
+        /// Above 0.
+        temperature: f64,
+    },
+    /// Any concept, by weight, by way of the Gumbel-max trick; [`ArgMax`](Self::ArgMax) if the
+    /// temperature is 0 or less. Unlike candle's, it draws on the sampler's seed.
+    GumbelSoftmax {
+        /// Any number.
+        temperature: f64,
+    },
+}
+
+/// Samples the next token from logits, counting meanings: a concept is chosen by its mass, and
+/// its likeliest token is emitted.
+///
+/// Names and signatures are those of candle-transformers' `LogitsProcessor`, and with a map that
+/// pools nothing so are the tokens, seed by seed (but for
+/// [`GumbelSoftmax`](Sampling::GumbelSoftmax), which candle does not seed).
+///
+/// ```
+/// use candle_core::{Device, Tensor};
+/// use concept_mass::{ConceptMap, ConceptSampler, Sampling};
+///
+/// let device = Device::Cpu;
+/// let map = ConceptMap::builder(4).concept("right", [1, 3])?.build()?.to_device(&device)?;
+/// let mut sampler = ConceptSampler::from_sampling(299792458, Sampling::ArgMax, map);
+///
+/// // What a candle generation loop does, with the model's logits for the next token:
+/// let logits = Tensor::new(&[0.4f32, 0.3, 0.05, 0.25], &device)?.log()?;
+/// let next: u32 = sampler.sample(&logits)?;
+/// assert_eq!(next, 1); // not 0, which has .4 alone
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct ConceptSampler {
+    rng: StdRng,
+    sampling: Sampling,
+    map: DeviceMap,
+    trace: Option<Vec<Row>>,
+}
+
+impl ConceptSampler {
+    /// A sampler with a seed and a way to choose.
+    pub fn from_sampling(seed: u64, sampling: Sampling, map: DeviceMap) -> Self {
+        Self { rng: StdRng::seed_from_u64(seed), sampling, map, trace: None }
+    }
+
+    /// A sampler with candle's usual options: [`Sampling::ArgMax`] without a temperature (or one
+    /// below 1e-7), else [`Sampling::TopP`] or [`Sampling::All`].
+    ///
+    /// ```
+    /// # use candle_core::{Device, Tensor};
+    /// # use concept_mass::{ConceptMap, ConceptSampler};
+    /// let map = ConceptMap::singletons(2)?.to_device(&Device::Cpu)?;
+    /// let mut sampler = ConceptSampler::new(1, Some(0.8), Some(0.95), map);
+    /// assert!(sampler.sample(&Tensor::new(&[0f32, 1.], &Device::Cpu)?)? < 2);
+    /// # Ok::<(), concept_mass::Error>(())
+    /// ```
+    pub fn new(seed: u64, temperature: Option<f64>, top_p: Option<f64>, map: DeviceMap) -> Self {
+        // A NaN is kept, to be refused when it is used.
+        let temperature = temperature.filter(|t| t.is_nan() || *t >= 1e-7);
+        let sampling = match (temperature, top_p) {
+            (None, _) => Sampling::ArgMax,
+            (Some(temperature), None) => Sampling::All { temperature },
+            (Some(temperature), Some(p)) => Sampling::TopP { p, temperature },
+        };
+        Self::from_sampling(seed, sampling, map)
+    }
+
+    /// Keeps the [`Row`] of every row sampled from now on, for [`take_trace`](Self::take_trace):
+    /// the vote at every step.
+    pub fn with_trace(mut self) -> Self {
+        self.trace = Some(Vec::new());
+        self
+    }
+
+    /// The rows kept since the last call, oldest first; none without
+    /// [`with_trace`](Self::with_trace).
+    ///
+    /// ```
+    /// # use candle_core::{Device, Tensor};
+    /// # use concept_mass::{ConceptMap, ConceptSampler, Sampling};
+    /// let map = ConceptMap::singletons(2)?.to_device(&Device::Cpu)?;
+    /// let mut sampler = ConceptSampler::from_sampling(1, Sampling::ArgMax, map).with_trace();
+    /// sampler.sample(&Tensor::new(&[0f32, 0.], &Device::Cpu)?)?;
+    /// let trace = sampler.take_trace();
+    /// assert_eq!((trace.len(), trace[0].mass), (1, 0.5));
+    /// # Ok::<(), concept_mass::Error>(())
+    /// ```
+    pub fn take_trace(&mut self) -> Vec<Row> {
+        self.trace.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// The next token, from logits `[V]` or `[1, V]`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`DeviceMap::reduce`]; [`Error::BadRow`] if the logits hold a NaN or `+inf`, or
+    /// are all `-inf`; [`Error::NotOneRow`]; [`Error::SamplingParameter`].
+    pub fn sample(&mut self, logits: &Tensor) -> Result<u32> {
+        self.sample_f(logits, |_| {})
+    }
+
+    /// [`sample`](Self::sample), with a change of the concepts' probabilities before the choice.
+    ///
+    /// `f` gets `V` probabilities, after temperature and before top-k and top-p: a concept's is at
+    /// the place of its representative, and its other tokens have 0. It is not called for
+    /// [`Sampling::ArgMax`] and [`Sampling::GumbelSoftmax`], as in candle.
+    ///
+    /// # Errors
+    ///
+    /// As for [`sample`](Self::sample), and [`Error::Weights`] if `f` leaves a negative or no
+    /// number, or nothing but zeros.
+    ///
+    /// ```
+    /// # use candle_core::{Device, Tensor};
+    /// # use concept_mass::{ConceptMap, ConceptSampler, Sampling};
+    /// let map = ConceptMap::singletons(3)?.to_device(&Device::Cpu)?;
+    /// let mut sampler = ConceptSampler::from_sampling(1, Sampling::All { temperature: 1.0 }, map);
+    /// let logits = Tensor::new(&[9f32, 0., 9.], &Device::Cpu)?;
+    /// let only_the_last = |p: &mut [f32]| p[..2].fill(0.0);
+    /// assert_eq!(sampler.sample_f(&logits, only_the_last)?, 2);
+    /// # Ok::<(), concept_mass::Error>(())
+    /// ```
+    pub fn sample_f(&mut self, logits: &Tensor, f: impl FnOnce(&mut [f32])) -> Result<u32> {
+        let rows = self.vote(logits)?;
+        match *rows {
+            [row] => self.choose(logits, row, 0, f),
+            _ => Err(Error::NotOneRow { rows: rows.len() }),
+        }
+    }
+
+    /// A token for every row of logits `[B, V]` (or one, for `[V]`), drawn row by row from the
+    /// sampler's one seed.
+    ///
+    /// # Errors
+    ///
+    /// As for [`sample`](Self::sample); [`Error::BadRow`] names the row.
+    ///
+    /// ```
+    /// # use candle_core::{Device, Tensor};
+    /// # use concept_mass::{ConceptMap, ConceptSampler, Sampling};
+    /// let map = ConceptMap::singletons(2)?.to_device(&Device::Cpu)?;
+    /// let mut sampler = ConceptSampler::from_sampling(1, Sampling::ArgMax, map);
+    /// let logits = Tensor::new(&[[0f32, 1.], [1., 0.]], &Device::Cpu)?;
+    /// assert_eq!(sampler.sample_batch(&logits)?, [1, 0]);
+    /// # Ok::<(), concept_mass::Error>(())
+    /// ```
+    pub fn sample_batch(&mut self, logits: &Tensor) -> Result<Vec<u32>> {
+        let rows = self.vote(logits)?;
+        let choose = |(i, row)| self.choose(logits, row, i, |_| {});
+        rows.into_iter().enumerate().map(choose).collect()
+    }
+
+    /// Reduces the logits, and keeps the trace.
+    fn vote(&mut self, logits: &Tensor) -> Result<Vec<Row>> {
+        let rows = self.map.reduce(logits)?.rows()?;
+        if let Some(trace) = &mut self.trace {
+            trace.extend(&rows);
+        }
+        Ok(rows)
+    }
+
+    /// The token for row `index` of the logits, which was reduced to `row`.
+    fn choose(
+        &mut self,
+        logits: &Tensor,
+        row: Row,
+        index: usize,
+        f: impl FnOnce(&mut [f32]),
+    ) -> Result<u32> {
+        let winner = row.token(index)?;
+        let Self { rng, sampling, map, .. } = self;
+        let pooled = || match logits.rank() {
+            1 => map.pool(logits),
+            _ => map.pool(&logits.get(index)?),
+        };
+        let probabilities = |temperature| -> Result<Vec<f32>> {
+            let mut probabilities = softmax(&pooled()?, positive(temperature)?)?;
+            f(&mut probabilities);
+            Ok(probabilities)
+        };
+        let token = match *sampling {
+            Sampling::ArgMax => Ok(winner as usize),
+            Sampling::All { temperature } => multinomial(&probabilities(temperature)?, rng),
+            Sampling::TopK { k, temperature } => {
+                let (tokens, weights) = top_k(probabilities(temperature)?, k)?;
+                multinomial(&weights, rng).map(|i| tokens[i])
+            }
+            Sampling::TopP { p, temperature } => {
+                let mut weights = probabilities(temperature)?;
+                top_p(&mut weights, p, 1.0)?;
+                multinomial(&weights, rng)
+            }
+            Sampling::TopKThenTopP { k, p, temperature } => {
+                let (tokens, mut weights) = top_k(probabilities(temperature)?, k)?;
+                let all = weights.iter().sum();
+                top_p(&mut weights, p, all)?;
+                multinomial(&weights, rng).map(|i| tokens[i])
+            }
+            Sampling::GumbelSoftmax { temperature } if temperature <= 0.0 => Ok(winner as usize),
+            Sampling::GumbelSoftmax { temperature } => {
+                Ok(gumbel_max(&pooled()?.to_vec1()?, positive(temperature)?, rng))
+            }
+        };
+        token.map(|t| t as u32).map_err(|problem| Error::Weights { row: index, problem })
+    }
+}
+
+fn positive(temperature: f64) -> Result<f64> {
+    if temperature > 0.0 && temperature.is_finite() {
+        return Ok(temperature);
+    }
+    Err(Error::SamplingParameter {
+        parameter: "temperature",
+        value: temperature,
+        requirement: "it must be above 0 and finite; for the likeliest concept, use ArgMax",
+    })
+}
+
+/// Probabilities at a temperature, by the very operations of candle's sampler, so that the same
+/// logits give the same bits.
+fn softmax(logits: &Tensor, temperature: f64) -> Result<Vec<f32>> {
+    let logits = (logits / temperature)?;
+    let exp = logits.broadcast_sub(&logits.max_keepdim(D::Minus1)?)?.exp()?;
+    Ok(exp.broadcast_div(&exp.sum_keepdim(D::Minus1)?)?.to_vec1()?)
+}
+
+/// A place, drawn by weight; or what is wrong with the weights.
+fn multinomial(weights: &[f32], rng: &mut StdRng) -> Result<usize, String> {
+    let distribution = WeightedIndex::new(weights).map_err(|e| e.to_string())?;
+    Ok(distribution.sample(rng))
+}
+
+/// The `k` largest weights, in candle's order, and their places; all if there are no more.
+fn top_k(weights: Vec<f32>, k: usize) -> Result<(Vec<usize>, Vec<f32>)> {
+    if k == 0 {
+        let requirement = "at least one concept must be left to choose from";
+        return Err(Error::SamplingParameter { parameter: "k", value: 0.0, requirement });
+    }
+    let mut places: Vec<usize> = (0..weights.len()).collect();
+    if k >= weights.len() {
+        return Ok((places, weights));
+    }
+    places.select_nth_unstable_by(k, |&i, &j| weights[j].total_cmp(&weights[i]));
+    places.truncate(k);
+    let largest = places.iter().map(|&i| weights[i]).collect();
+    Ok((places, largest))
+}
+
+/// Leaves the largest weights that together reach `p`, and sets the others to 0; leaves `all`
+/// that there is if `p` is that much or more, or nothing.
+fn top_p(weights: &mut [f32], p: f64, all: f32) -> Result<()> {
+    if p.is_nan() {
+        let requirement = "it must be a number, from 0 to 1 to make a difference";
+        return Err(Error::SamplingParameter { parameter: "p", value: p, requirement });
+    }
+    let p = p as f32;
+    if p <= 0.0 || p >= all {
+        return Ok(());
+    }
+    let mut places: Vec<usize> = (0..weights.len()).collect();
+    places.sort_by(|&i, &j| weights[j].total_cmp(&weights[i]));
+    let mut sum = 0.0;
+    for i in places {
+        if sum >= p {
+            weights[i] = 0.0;
+        } else {
+            sum += weights[i];
+        }
+    }
+    Ok(())
+}
+
+/// The place of the largest `logit + temperature · noise`, with Gumbel noise: a draw from the
+/// softmax at that temperature.
+fn gumbel_max(logits: &[f32], temperature: f64, rng: &mut StdRng) -> usize {
+    let mut best = (f64::NEG_INFINITY, 0);
+    for (place, &logit) in logits.iter().enumerate() {
+        // From (0, 1], so that both logarithms are finite or the noise is +inf at worst.
+        let uniform = 1.0 - rng.random::<f64>();
+        let noise = -(-uniform.ln()).ln();
+        let score = f64::from(logit) + temperature * noise;
+        if score > best.0 {
+            best = (score, place);
+        }
+    }
+    best.1
+}

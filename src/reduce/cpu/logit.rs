@@ -1,0 +1,57 @@
+//! The dtypes that logits come in, widened to `f32` in registers.
+
+use half::{bf16, f16};
+
+use super::simd::{Isa, LANES};
+
+/// A dtype of logits.
+pub(crate) trait Logit: Copy + Send + Sync + Into<f32> + 'static {
+    const NEG_INFINITY: Self;
+
+    fn load<I: Isa>(isa: I, values: &[Self; LANES]) -> I::F32s;
+
+    /// Up to sixteen values; the lanes beyond them hold `-inf`, probability 0.
+    #[inline(always)]
+    fn load_partial<I: Isa>(isa: I, values: &[Self]) -> I::F32s {
+        let mut lanes = [Self::NEG_INFINITY; LANES];
+        lanes[..values.len()].copy_from_slice(values);
+        Self::load(isa, &lanes)
+    }
+
+    /// The logits of up to sixteen tokens; the lanes beyond them hold `-inf`.
+    #[inline(always)]
+    fn gather<I: Isa>(isa: I, row: &[Self], tokens: &[u32]) -> I::F32s {
+        let mut lanes = [Self::NEG_INFINITY; LANES];
+        for (lane, &t) in lanes.iter_mut().zip(tokens) {
+            *lane = row[t as usize];
+        }
+        Self::load(isa, &lanes)
+    }
+}
+
+impl Logit for f32 {
+    const NEG_INFINITY: Self = f32::NEG_INFINITY;
+
+    #[inline(always)]
+    fn load<I: Isa>(isa: I, values: &[Self; LANES]) -> I::F32s {
+        isa.load(values)
+    }
+}
+
+impl Logit for f16 {
+    const NEG_INFINITY: Self = f16::NEG_INFINITY;
+
+    #[inline(always)]
+    fn load<I: Isa>(isa: I, values: &[Self; LANES]) -> I::F32s {
+        isa.load_f16(values)
+    }
+}
+
+impl Logit for bf16 {
+    const NEG_INFINITY: Self = bf16::NEG_INFINITY;
+
+    #[inline(always)]
+    fn load<I: Isa>(isa: I, values: &[Self; LANES]) -> I::F32s {
+        isa.load_bf16(values)
+    }
+}

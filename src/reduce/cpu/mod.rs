@@ -1,0 +1,408 @@
+//! The reduction on the CPU.
+//!
+//! One row takes three passes over data that the first brings into the cache:
+//!
+//! ```text
+//! maxima   the largest logit of every block, and so of the row               (stream.rs)
+//! sums     s = Σ 2^q and u = Σ q·2^q over all tokens, where
+//!          q = (logit - maximum) · log2 e                         (scale.rs, stream.rs)
+//! masses   for every pooled concept Σ 2^q over its tokens, the best two,
+//!          and a = Σ mass · log2 mass                                        (gather.rs)
+//!          the best two singletons, found by way of the maxima          (singletons.rs)
+//! ```
+//!
+//! from which, with `log2` entropies turned into nats by `ln 2`,
+//!
+//! ```text
+//! log Z            = maximum + ln s
+//! token entropy    = ln 2 · (log2 s - u / s)
+//! concept entropy  = ln 2 · (log2 s - a / s), the singletons' share of a being that of u
+//! ```
+//!
+//! If the table covers the vocabulary, the pass over the masses yields the sums as well, and the
+//! second is left out. A `+inf`, or a row of nothing but `-inf`, shows in the maximum, and a NaN
+//! anywhere makes `s` a NaN: there is no other test on the way, and the reason is looked for
+//! afterwards.
+//!
+//! Blocks and the table's units are fixed stretches of the work, and their results are merged in
+//! order, so neither the number of threads nor the batch changes a bit of the result.
+
+mod gather;
+mod logit;
+mod scale;
+mod simd;
+mod singletons;
+mod stream;
+mod top;
+
+use std::f64::consts::LN_2;
+
+use rayon::prelude::*;
+
+pub(crate) use logit::Logit;
+
+use self::gather::{ConceptSums, ForEachMass, GatherTable, MassOf, Members, SumUnit, TokenSums};
+use self::scale::Scale;
+use self::simd::{Isa, Job, dispatch};
+use self::singletons::SingletonTable;
+use self::stream::{BLOCK, BlockMax, FirstAtLeast, SumBlock, WriteWeights};
+use self::top::Candidate;
+use super::logits::Rows;
+use crate::concept::{ConceptMap, ProbeSet};
+use crate::reduce::{Row, Status};
+
+/// What the CPU path derives from a map, once.
+pub(crate) struct Tables {
+    gather: GatherTable,
+    singletons: SingletonTable,
+}
+
+impl Tables {
+    pub(crate) fn new(map: &ConceptMap) -> Self {
+        Self { gather: GatherTable::new(map), singletons: SingletonTable::new(map) }
+    }
+}
+
+/// Reduces every row.
+pub(crate) fn reduce<T: Logit>(map: &ConceptMap, tables: &Tables, rows: Rows<'_, T>) -> Vec<Row> {
+    dispatch(ReduceRows { map, tables, rows })
+}
+
+struct ReduceRows<'a, T> {
+    map: &'a ConceptMap,
+    tables: &'a Tables,
+    rows: Rows<'a, T>,
+}
+
+impl<T: Logit> Job for ReduceRows<'_, T> {
+    type Output = Vec<Row>;
+
+    fn run<I: Isa>(self, isa: I) -> Vec<Row> {
+        let Self { map, tables, rows } = self;
+        let threads = rayon::current_num_threads();
+        if threads > 1 && rows.len() >= threads {
+            let reduce = |i| Pass { isa, row: rows.get(i), threads: 1 }.reduce(map, tables);
+            (0..rows.len()).into_par_iter().map(reduce).collect()
+        } else {
+            let reduce = |i| Pass { isa, row: rows.get(i), threads }.reduce(map, tables);
+            (0..rows.len()).map(reduce).collect()
+        }
+    }
+}
+
+/// One row, and how to work on it.
+#[derive(Clone, Copy)]
+struct Pass<'a, I, T> {
+    isa: I,
+    row: &'a [T],
+    /// How many threads share the row.
+    threads: usize,
+}
+
+/// A row's normaliser: what its probabilities are measured against.
+#[derive(Clone, Copy)]
+struct Normaliser {
+    scale: Scale,
+    /// The sum of all tokens' weights.
+    s: f64,
+}
+
+impl Normaliser {
+    /// The probability of a token, from its logit.
+    fn probability(self, logit: f32) -> f32 {
+        self.mass(self.scale.weight(logit))
+    }
+
+    /// The probability of tokens, from the sum of their weights.
+    fn mass(self, weight: f64) -> f32 {
+        // The two sums are rounded differently, so that all of the mass may seem a little more.
+        (weight / self.s).min(1.0) as f32
+    }
+}
+
+impl<I: Isa, T: Logit> Pass<'_, I, T> {
+    fn reduce(self, map: &ConceptMap, tables: &Tables) -> Row {
+        let (maxima, max) = self.maxima();
+        let Some(scale) = Scale::of(max) else {
+            return Row::bad(self.reason());
+        };
+        let members = Members { row: self.row, scale, map, table: &tables.gather };
+        let units = tables.gather.units();
+        let concepts = self
+            .in_order(units, 1, |unit| self.isa.vectorize(SumUnit(members, unit)))
+            .into_iter()
+            .fold(ConceptSums::default(), ConceptSums::merge);
+        // `a` still lacks the singletons, and they have as much of `u`.
+        let (tokens, a) = if tables.gather.covers_vocabulary() {
+            (TokenSums { s: concepts.s, u: concepts.u }, concepts.a)
+        } else {
+            let tokens = self.sums(scale);
+            (tokens, tokens.u - concepts.u + concepts.a)
+        };
+        if tokens.s.is_nan() {
+            return Row::bad(self.reason());
+        }
+        let z = Normaliser { scale, s: tokens.s };
+        let mut top = concepts.top;
+        if !tables.gather.covers_vocabulary() {
+            let Self { isa, row, .. } = self;
+            let two = singletons::likeliest_two(isa, row, &maxima, map, &tables.singletons);
+            for singleton in two {
+                let mass = scale.weight(singleton.logit) as f32;
+                top.offer(Candidate { mass, concept: singleton.concept });
+            }
+        }
+        let greedy = self.first_maximum(&maxima, max);
+        let (winner, runner_up) = (top.first, top.second);
+        let representative = self.representative(map, winner.concept, greedy);
+        let representative_prob = z.probability(self.row[representative as usize].into());
+        let bits = z.s.log2();
+        let token_entropy = (LN_2 * (bits - tokens.u / z.s)).max(0.0) as f32;
+        let concept_entropy = (LN_2 * (bits - a / z.s)).max(0.0) as f32;
+        Row {
+            winner: winner.concept,
+            representative,
+            greedy,
+            runner_up: runner_up.concept,
+            status: Status::OK,
+            mass: z.mass(winner.mass.into()).max(representative_prob),
+            representative_prob,
+            greedy_prob: z.probability(max),
+            runner_up_mass: z.mass(runner_up.mass.into()),
+            log_z: scale.log_sum_exp(z.s) as f32,
+            token_entropy,
+            concept_entropy: concept_entropy.min(token_entropy),
+        }
+    }
+
+    /// `work(0), work(1) … work(n - 1)`, on as many threads as share the row.
+    fn in_order<R: Send>(
+        self,
+        n: usize,
+        at_least: usize,
+        work: impl Fn(usize) -> R + Sync + Send,
+    ) -> Vec<R> {
+        if self.threads > 1 && n > at_least {
+            (0..n).into_par_iter().with_min_len(at_least).map(work).collect()
+        } else {
+            (0..n).map(work).collect()
+        }
+    }
+
+    /// [`in_order`](Self::in_order) for every block of the row.
+    fn blocks<R: Send>(self, work: impl Fn(&[T]) -> R + Sync + Send) -> Vec<R> {
+        let block = |i: usize| &self.row[i * BLOCK..self.row.len().min((i + 1) * BLOCK)];
+        self.in_order(self.row.len().div_ceil(BLOCK), BLOCKS_PER_TASK, |i| work(block(i)))
+    }
+
+    /// The largest logit of every block, and of the row; unspecified if the row holds a NaN.
+    fn maxima(self) -> (Vec<f32>, f32) {
+        let maxima = self.blocks(|block| self.isa.vectorize(BlockMax(block)));
+        let max = maxima.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        (maxima, max)
+    }
+
+    fn sums(self, scale: Scale) -> TokenSums {
+        self.blocks(|block| self.isa.vectorize(SumBlock { block, scale }))
+            .into_iter()
+            .fold(TokenSums::default(), TokenSums::merge)
+    }
+
+    /// The row's normaliser, or why it has none.
+    fn normaliser(self) -> Result<Normaliser, Status> {
+        let (_, max) = self.maxima();
+        let Some(scale) = Scale::of(max) else {
+            return Err(self.reason());
+        };
+        let s = self.sums(scale).s;
+        if s.is_nan() { Err(self.reason()) } else { Ok(Normaliser { scale, s }) }
+    }
+
+    /// Why the row's normaliser is no number.
+    fn reason(self) -> Status {
+        let mut status = Status::OK;
+        let mut all_neg_inf = true;
+        for &logit in self.row {
+            let logit: f32 = logit.into();
+            all_neg_inf &= logit == f32::NEG_INFINITY;
+            if logit.is_nan() {
+                status = status.union(Status::NAN);
+            } else if logit == f32::INFINITY {
+                status = status.union(Status::POS_INF);
+            }
+        }
+        if all_neg_inf { Status::ALL_NEG_INF } else { status }
+    }
+
+    /// The lowest token whose logit is the row's maximum.
+    fn first_maximum(self, maxima: &[f32], max: f32) -> u32 {
+        let block = maxima.iter().position(|&m| m == max).expect("one of them is the maximum");
+        let start = block * BLOCK;
+        let end = self.row.len().min(start + BLOCK);
+        let place = self.isa.vectorize(FirstAtLeast(&self.row[start..end], max));
+        (start + place.expect("the block holds its maximum")) as u32
+    }
+
+    /// The likeliest token of `concept`, given the likeliest of all.
+    fn representative(self, map: &ConceptMap, concept: u32, greedy: u32) -> u32 {
+        if map.concept_of(greedy) == Some(concept) {
+            return greedy;
+        }
+        likeliest(self.row, map.tokens(concept).expect("a winner is a concept of the map"))
+    }
+}
+
+/// Blocks that a thread takes at a time: some microseconds' worth.
+const BLOCKS_PER_TASK: usize = 8;
+
+/// The first of `tokens` with the largest logit.
+fn likeliest<T: Logit>(row: &[T], tokens: &[u32]) -> u32 {
+    let logit = |t: u32| -> f32 { row[t as usize].into() };
+    let better = |best: u32, t: u32| if logit(t) > logit(best) { t } else { best };
+    tokens.iter().copied().reduce(better).expect("a concept has at least one token")
+}
+
+/// Writes the mass of every concept of every row, `[B, C]`; NaN in rows without a normaliser.
+pub(crate) fn masses<T: Logit>(
+    map: &ConceptMap,
+    tables: &Tables,
+    rows: Rows<'_, T>,
+    out: &mut [f32],
+) {
+    for_each_row(rows, out, map.concepts(), |row, out| {
+        dispatch(RowMasses { map, tables, row, out })
+    });
+}
+
+/// Calls `work` with every row and its part of `out`, which is `width` long.
+fn for_each_row<T: Logit>(
+    rows: Rows<'_, T>,
+    out: &mut [f32],
+    width: usize,
+    work: impl Fn(&[T], &mut [f32]) + Sync + Send,
+) {
+    if width > 0 {
+        out.par_chunks_mut(width).enumerate().for_each(|(i, out)| work(rows.get(i), out));
+    }
+}
+
+struct RowMasses<'a, T> {
+    map: &'a ConceptMap,
+    tables: &'a Tables,
+    row: &'a [T],
+    out: &'a mut [f32],
+}
+
+impl<T: Logit> Job for RowMasses<'_, T> {
+    type Output = ();
+
+    fn run<I: Isa>(self, isa: I) {
+        let Self { map, tables, row, out } = self;
+        let Ok(z) = (Pass { isa, row, threads: 1 }).normaliser() else {
+            return out.fill(f32::NAN);
+        };
+        if !tables.gather.covers_vocabulary() {
+            // Right for singletons; the places of pooled concepts are overwritten below.
+            let mut weights = [0.0; BLOCK];
+            for (block, concepts) in row.chunks(BLOCK).zip(map.concept_ids().chunks(BLOCK)) {
+                let weights = &mut weights[..block.len()];
+                isa.vectorize(WriteWeights { block, scale: z.scale, weights });
+                for (&weight, &concept) in weights.iter().zip(concepts) {
+                    out[concept as usize] = z.mass(weight.into());
+                }
+            }
+        }
+        let members = Members { row, scale: z.scale, map, table: &tables.gather };
+        let each = |concept: u32, weight: f32| out[concept as usize] = z.mass(weight.into());
+        isa.vectorize(ForEachMass(members, each));
+    }
+}
+
+/// Writes every row's pooled logits, `[B, V]`; NaN in rows without a normaliser.
+pub(crate) fn pool<T: Logit>(
+    map: &ConceptMap,
+    tables: &Tables,
+    rows: Rows<'_, T>,
+    out: &mut [f32],
+) {
+    for_each_row(rows, out, map.vocab_size(), |row, out| {
+        dispatch(RowPool { map, tables, row, out })
+    });
+}
+
+struct RowPool<'a, T> {
+    map: &'a ConceptMap,
+    tables: &'a Tables,
+    row: &'a [T],
+    out: &'a mut [f32],
+}
+
+impl<T: Logit> Job for RowPool<'_, T> {
+    type Output = ();
+
+    fn run<I: Isa>(self, isa: I) {
+        let Self { map, tables, row, out } = self;
+        let Ok(z) = (Pass { isa, row, threads: 1 }).normaliser() else {
+            return out.fill(f32::NAN);
+        };
+        for (out, &logit) in out.iter_mut().zip(row) {
+            *out = logit.into();
+        }
+        let members = Members { row, scale: z.scale, map, table: &tables.gather };
+        let each = |concept: u32, weight: f32| {
+            let tokens = map.tokens(concept).expect("the table holds concepts of the map");
+            if tokens.len() > 1 {
+                let representative = likeliest(row, tokens);
+                for &token in tokens {
+                    out[token as usize] = f32::NEG_INFINITY;
+                }
+                out[representative as usize] = z.scale.log_sum_exp(weight.into()) as f32;
+            }
+        };
+        isa.vectorize(ForEachMass(members, each));
+    }
+}
+
+/// Writes every probe's mass and concentration in every row, both `[B, P]`; NaN in rows without
+/// a normaliser, and for the concentration of no mass.
+pub(crate) fn probe<T: Logit>(
+    probes: &ProbeSet,
+    rows: Rows<'_, T>,
+    masses: &mut [f32],
+    concentrations: &mut [f32],
+) {
+    if probes.is_empty() {
+        return;
+    }
+    let masses = masses.par_chunks_mut(probes.len());
+    let outputs = masses.zip(concentrations.par_chunks_mut(probes.len()));
+    outputs.enumerate().for_each(|(i, (masses, concentrations))| {
+        dispatch(RowProbe { probes, row: rows.get(i), masses, concentrations });
+    });
+}
+
+struct RowProbe<'a, T> {
+    probes: &'a ProbeSet,
+    row: &'a [T],
+    masses: &'a mut [f32],
+    concentrations: &'a mut [f32],
+}
+
+impl<T: Logit> Job for RowProbe<'_, T> {
+    type Output = ();
+
+    fn run<I: Isa>(self, isa: I) {
+        let Self { probes, row, masses, concentrations } = self;
+        let Ok(z) = (Pass { isa, row, threads: 1 }).normaliser() else {
+            masses.fill(f32::NAN);
+            return concentrations.fill(f32::NAN);
+        };
+        for (i, (mass, concentration)) in masses.iter_mut().zip(concentrations).enumerate() {
+            let tokens = probes.tokens(i).expect("one place for each probe");
+            let weight = isa.vectorize(MassOf { row, scale: z.scale, tokens });
+            *mass = z.mass(weight);
+            let likeliest = z.probability(row[likeliest(row, tokens) as usize].into());
+            *concentration = (likeliest / *mass).min(1.0);
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! [`Isa`] on AVX-512: sixteen lanes are one register.
+
+use std::arch::x86_64::*;
+
+use half::{bf16, f16};
+
+use super::{Isa, Job, LANES};
+
+/// Proof that the processor has AVX-512 F, BW and DQ (and, as all such do, AVX2 and FMA).
+#[derive(Clone, Copy)]
+pub(super) struct Avx512(());
+
+impl Avx512 {
+    pub(super) fn detect() -> Option<Self> {
+        let present = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma");
+        present.then_some(Self(()))
+    }
+}
+
+// SAFETY, for every block below: `self` exists, so `detect` has seen the features that the
+// intrinsics need; loads and stores go through references to whole arrays of the right size
+// (unaligned instructions, so no alignment is asked for).
+impl Isa for Avx512 {
+    type F32s = __m512;
+
+    #[inline]
+    fn vectorize<J: Job>(self, job: J) -> J::Output {
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx2,fma")]
+        fn inner<J: Job>(isa: Avx512, job: J) -> J::Output {
+            job.run(isa)
+        }
+        // SAFETY: as above.
+        unsafe { inner(self, job) }
+    }
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> __m512 {
+        // SAFETY: as above.
+        unsafe { _mm512_set1_ps(value) }
+    }
+
+    #[inline(always)]
+    fn load(self, values: &[f32; LANES]) -> __m512 {
+        // SAFETY: as above; 64 bytes are read, the size of the array.
+        unsafe { _mm512_loadu_ps(values.as_ptr()) }
+    }
+
+    #[inline(always)]
+    fn load_bf16(self, values: &[bf16; LANES]) -> __m512 {
+        // SAFETY: as above; 32 bytes are read, the size of the array. A bf16 is the upper half
+        // of the f32 of the same value.
+        unsafe {
+            let bits = _mm256_loadu_si256(values.as_ptr().cast());
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(bits)))
+        }
+    }
+
+    #[inline(always)]
+    fn load_f16(self, values: &[f16; LANES]) -> __m512 {
+        // SAFETY: as above; 32 bytes are read, the size of the array.
+        unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(values.as_ptr().cast())) }
+    }
+
+    #[inline(always)]
+    fn to_array(self, a: __m512) -> [f32; LANES] {
+        let mut lanes = [0.0; LANES];
+        // SAFETY: as above; 64 bytes are written, the size of the array.
+        unsafe { _mm512_storeu_ps(lanes.as_mut_ptr(), a) };
+        lanes
+    }
+
+    #[inline(always)]
+    fn add(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: as above.
+        unsafe { _mm512_add_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn sub(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: as above.
+        unsafe { _mm512_sub_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn mul(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: as above.
+        unsafe { _mm512_mul_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn mul_add(self, a: __m512, b: __m512, c: __m512) -> __m512 {
+        // SAFETY: as above.
+        unsafe { _mm512_fmadd_ps(a, b, c) }
+    }
+
+    #[inline(always)]
+    fn max(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: as above.
+        unsafe { _mm512_max_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn ge(self, a: __m512, b: __m512) -> u16 {
+        // SAFETY: as above.
+        unsafe { _mm512_cmp_ps_mask::<_CMP_GE_OQ>(a, b) }
+    }
+
+    #[inline(always)]
+    fn fraction(self, q: __m512) -> __m512 {
+        // SAFETY: as above. `reduce` subtracts q rounded down (1) to 0 binary places (0 << 4).
+        unsafe { _mm512_reduce_ps::<1>(q) }
+    }
+
+    #[inline(always)]
+    fn scale_exp2(self, p: __m512, q: __m512) -> __m512 {
+        // SAFETY: as above. `scalef` takes the floor of q itself.
+        unsafe { _mm512_scalef_ps(p, q) }
+    }
+
+    #[inline(always)]
+    fn split_log2(self, x: __m512) -> (__m512, __m512) {
+        // SAFETY: as above. Counted from √½, an exponent begins at √½ · 2^e instead of 2^e.
+        unsafe {
+            let bits = _mm512_castps_si512(x);
+            let sqrt_half = _mm512_set1_epi32(std::f32::consts::FRAC_1_SQRT_2.to_bits() as i32);
+            let exponent = _mm512_srai_epi32::<23>(_mm512_sub_epi32(bits, sqrt_half));
+            let mantissa = _mm512_sub_epi32(bits, _mm512_slli_epi32::<23>(exponent));
+            let f = _mm512_sub_ps(_mm512_castsi512_ps(mantissa), _mm512_set1_ps(1.0));
+            (f, _mm512_cvtepi32_ps(exponent))
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! [`Isa`] in plain Rust: arrays and loops, which the compiler vectorises for the baseline of
+//! the target (SSE2, NEON). No `unsafe`.
+
+use half::{bf16, f16};
+
+use super::{Isa, Job, LANES};
+
+#[derive(Clone, Copy)]
+pub(super) struct Plain;
+
+type Lanes = [f32; LANES];
+
+#[inline(always)]
+fn map2(a: Lanes, b: Lanes, f: impl Fn(f32, f32) -> f32) -> Lanes {
+    std::array::from_fn(|i| f(a[i], b[i]))
+}
+
+/// `⌊q⌋` for `q` in `[-160, 0]`, and 0 for NaN. Rounding towards zero is the floor once the
+/// value is positive; a `q` just below a whole number may round up to it, which leaves a
+/// fraction of about -1e-5 at worst, where the polynomial of `exp2` is still good.
+#[inline(always)]
+fn floor(q: f32) -> i32 {
+    (q + 160.0) as i32 - 160
+}
+
+impl Isa for Plain {
+    type F32s = Lanes;
+
+    #[inline(always)]
+    fn vectorize<J: Job>(self, job: J) -> J::Output {
+        job.run(self)
+    }
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> Lanes {
+        [value; LANES]
+    }
+
+    #[inline(always)]
+    fn load(self, values: &[f32; LANES]) -> Lanes {
+        *values
+    }
+
+    #[inline(always)]
+    fn load_bf16(self, values: &[bf16; LANES]) -> Lanes {
+        values.map(|x| f32::from_bits(u32::from(x.to_bits()) << 16))
+    }
+
+    #[inline(always)]
+    fn load_f16(self, values: &[f16; LANES]) -> Lanes {
+        values.map(f16::to_f32)
+    }
+
+    #[inline(always)]
+    fn to_array(self, a: Lanes) -> [f32; LANES] {
+        a
+    }
+
+    #[inline(always)]
+    fn add(self, a: Lanes, b: Lanes) -> Lanes {
+        map2(a, b, |a, b| a + b)
+    }
+
+    #[inline(always)]
+    fn sub(self, a: Lanes, b: Lanes) -> Lanes {
+        map2(a, b, |a, b| a - b)
+    }
+
+    #[inline(always)]
+    fn mul(self, a: Lanes, b: Lanes) -> Lanes {
+        map2(a, b, |a, b| a * b)
+    }
+
+    /// Two roundings: `f32::mul_add` is a library call where the target has no such instruction.
+    #[inline(always)]
+    fn mul_add(self, a: Lanes, b: Lanes, c: Lanes) -> Lanes {
+        std::array::from_fn(|i| a[i] * b[i] + c[i])
+    }
+
+    #[inline(always)]
+    fn max(self, a: Lanes, b: Lanes) -> Lanes {
+        map2(a, b, |a, b| if a > b { a } else { b })
+    }
+
+    #[inline(always)]
+    fn ge(self, a: Lanes, b: Lanes) -> u16 {
+        (0..LANES).fold(0, |mask, i| mask | u16::from(a[i] >= b[i]) << i)
+    }
+
+    #[inline(always)]
+    fn fraction(self, q: Lanes) -> Lanes {
+        q.map(|q| q - floor(q) as f32)
+    }
+
+    #[inline(always)]
+    fn scale_exp2(self, p: Lanes, q: Lanes) -> Lanes {
+        // Below -126 the factor is the f32 with exponent 0, which is 0.
+        map2(p, q, |p, q| p * f32::from_bits(((floor(q) + 127).max(0) as u32) << 23))
+    }
+
+    #[inline(always)]
+    fn split_log2(self, x: Lanes) -> (Lanes, Lanes) {
+        // Counted from √½, an exponent begins at √½ · 2^e instead of 2^e.
+        let exponent =
+            |x: f32| (x.to_bits() as i32 - std::f32::consts::FRAC_1_SQRT_2.to_bits() as i32) >> 23;
+        let mantissa = |x: f32| f32::from_bits((x.to_bits() as i32 - (exponent(x) << 23)) as u32);
+        (x.map(|x| mantissa(x) - 1.0), x.map(|x| exponent(x) as f32))
+    }
+}

@@ -1,0 +1,89 @@
+//! First and second place among the concepts of one token.
+//!
+//! A singleton's mass is its token's probability, so their order is the order of their logits,
+//! and the blocks' maxima, known from the first pass, say where to look: from the block with the
+//! largest maximum downwards, until no block's maximum reaches the second place. On an ordinary
+//! row that is two or three blocks.
+
+use super::logit::Logit;
+use super::simd::Isa;
+use super::stream::{AtLeast, BLOCK};
+use crate::concept::ConceptMap;
+use crate::reduce::Row;
+
+/// What of this search depends on the map alone.
+pub(crate) struct SingletonTable {
+    /// For each block the lowest concept id of a singleton in it; [`Row::NONE`] if it has none.
+    lowest_in_block: Vec<u32>,
+}
+
+impl SingletonTable {
+    pub(crate) fn new(map: &ConceptMap) -> Self {
+        let singletons = |block: &[u32]| {
+            let is_singleton = |&c: &u32| map.tokens(c).is_some_and(|tokens| tokens.len() == 1);
+            block.iter().copied().filter(is_singleton).min().unwrap_or(Row::NONE)
+        };
+        Self { lowest_in_block: map.concept_ids().chunks(BLOCK).map(singletons).collect() }
+    }
+}
+
+/// A singleton and its logit.
+#[derive(Clone, Copy)]
+pub(crate) struct Singleton {
+    pub(crate) logit: f32,
+    pub(crate) concept: u32,
+}
+
+impl Singleton {
+    /// Stands below every token that is not masked.
+    const NOBODY: Self = Self { logit: f32::NEG_INFINITY, concept: Row::NONE };
+
+    fn beats(self, other: Self) -> bool {
+        self.logit > other.logit || self.logit == other.logit && self.concept < other.concept
+    }
+}
+
+/// The likeliest two singletons of a row without NaN; fewer if fewer are above `-inf`.
+pub(crate) fn likeliest_two<I: Isa, T: Logit>(
+    isa: I,
+    row: &[T],
+    maxima: &[f32],
+    map: &ConceptMap,
+    table: &SingletonTable,
+) -> impl Iterator<Item = Singleton> {
+    let [mut first, mut second] = [Singleton::NOBODY; 2];
+    // A block is represented by the best singleton that it could hold.
+    let mut blocks: Vec<(Singleton, usize)> = (maxima.iter().zip(&table.lowest_in_block))
+        .map(|(&logit, &concept)| Singleton { logit, concept })
+        .zip(0..)
+        .filter(|(best, _)| best.concept != Row::NONE)
+        .collect();
+    while let Some(i) = best_block(&blocks) {
+        let (best, block) = blocks.swap_remove(i);
+        if !best.beats(second) {
+            break;
+        }
+        let start = block * BLOCK;
+        let end = row.len().min(start + BLOCK);
+        isa.vectorize(AtLeast {
+            block: &row[start..end],
+            threshold: second.logit.max(f32::MIN),
+            each: |i, logit| {
+                let concept = map.concept_ids()[start + i];
+                let singleton = Singleton { logit, concept };
+                if singleton.beats(second) && map.tokens(concept).is_some_and(|t| t.len() == 1) {
+                    second = singleton;
+                    if second.beats(first) {
+                        (first, second) = (second, first);
+                    }
+                }
+                second.logit.max(f32::MIN)
+            },
+        });
+    }
+    [first, second].into_iter().filter(|s| s.concept != Row::NONE)
+}
+
+fn best_block(blocks: &[(Singleton, usize)]) -> Option<usize> {
+    (0..blocks.len()).reduce(|i, j| if blocks[j].0.beats(blocks[i].0) { j } else { i })
+}

@@ -1,0 +1,181 @@
+//! Passes that stream through the row, block by block.
+//!
+//! A block is a fixed stretch of the row, so that sums are formed in the same order however many
+//! threads share the blocks, and short enough for the first-level cache and for `f32` lanes to
+//! add up without losing small terms; blocks add up in `f64`.
+
+use super::gather::TokenSums;
+use super::logit::Logit;
+use super::scale::Scale;
+use super::simd::{Isa, Job, LANES};
+
+/// Logits in a block.
+pub(crate) const BLOCK: usize = 2048;
+
+/// Chains of operations in flight: enough to hide the latency of one operation.
+const CHAINS: usize = 4;
+
+/// What a pass keeps while vectors of logits go by.
+trait Accumulator<I: Isa>: Copy {
+    fn add(&mut self, isa: I, logits: I::F32s);
+    fn merge(self, isa: I, other: Self) -> Self;
+}
+
+/// Adds up a block, the last vector padded with `-inf`. (A trait rather than a closure: only a
+/// function can be told to be inlined, see `simd`.)
+#[inline(always)]
+fn accumulate<I: Isa, T: Logit, A: Accumulator<I>>(isa: I, block: &[T], empty: A) -> A {
+    let mut chains = [empty; CHAINS];
+    let (vectors, tail) = block.as_chunks::<LANES>();
+    let (groups, rest) = vectors.as_chunks::<CHAINS>();
+    for group in groups {
+        for (chain, values) in chains.iter_mut().zip(group) {
+            chain.add(isa, T::load(isa, values));
+        }
+    }
+    for (chain, values) in chains.iter_mut().zip(rest) {
+        chain.add(isa, T::load(isa, values));
+    }
+    let [mut a, b, c, d] = chains;
+    if !tail.is_empty() {
+        a.add(isa, T::load_partial(isa, tail));
+    }
+    a.merge(isa, b).merge(isa, c.merge(isa, d))
+}
+
+/// The largest logit of a block; unspecified if the block holds a NaN.
+pub(crate) struct BlockMax<'a, T>(pub(crate) &'a [T]);
+
+#[derive(Clone, Copy)]
+struct Largest<V>(V);
+
+impl<I: Isa> Accumulator<I> for Largest<I::F32s> {
+    #[inline(always)]
+    fn add(&mut self, isa: I, logits: I::F32s) {
+        self.0 = isa.max(self.0, logits);
+    }
+
+    #[inline(always)]
+    fn merge(self, isa: I, other: Self) -> Self {
+        Self(isa.max(self.0, other.0))
+    }
+}
+
+impl<T: Logit> Job for BlockMax<'_, T> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) -> f32 {
+        let lowest = Largest(isa.splat(f32::NEG_INFINITY));
+        isa.largest(accumulate(isa, self.0, lowest).0)
+    }
+}
+
+/// The sums over a block's tokens; `s` is NaN if and only if the block holds a NaN.
+pub(crate) struct SumBlock<'a, T> {
+    pub(crate) block: &'a [T],
+    pub(crate) scale: Scale,
+}
+
+#[derive(Clone, Copy)]
+struct Sums<V> {
+    scale: Scale,
+    s: V,
+    u: V,
+}
+
+impl<I: Isa> Accumulator<I> for Sums<I::F32s> {
+    #[inline(always)]
+    fn add(&mut self, isa: I, logits: I::F32s) {
+        let (q, power) = self.scale.weights(isa, logits);
+        self.s = isa.add(self.s, power);
+        self.u = isa.mul_add(q, power, self.u);
+    }
+
+    #[inline(always)]
+    fn merge(self, isa: I, other: Self) -> Self {
+        Self { scale: self.scale, s: isa.add(self.s, other.s), u: isa.add(self.u, other.u) }
+    }
+}
+
+impl<T: Logit> Job for SumBlock<'_, T> {
+    type Output = TokenSums;
+
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) -> TokenSums {
+        let zero = isa.splat(0.0);
+        let sums = accumulate(isa, self.block, Sums { scale: self.scale, s: zero, u: zero });
+        TokenSums { s: isa.sum(sums.s).into(), u: isa.sum(sums.u).into() }
+    }
+}
+
+/// Writes the weight of every token of a block.
+pub(crate) struct WriteWeights<'a, T> {
+    pub(crate) block: &'a [T],
+    pub(crate) scale: Scale,
+    /// As long as `block`.
+    pub(crate) weights: &'a mut [f32],
+}
+
+impl<T: Logit> Job for WriteWeights<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) {
+        let chunks = self.block.chunks(LANES).zip(self.weights.chunks_mut(LANES));
+        for (logits, out) in chunks {
+            let (_, power) = self.scale.weights(isa, T::load_partial(isa, logits));
+            out.copy_from_slice(&isa.to_array(power)[..out.len()]);
+        }
+    }
+}
+
+/// Calls `each` with the places of a block whose logit is at least what `each` last returned (at
+/// first `threshold`), in ascending order.
+pub(crate) struct AtLeast<'a, T, F> {
+    pub(crate) block: &'a [T],
+    pub(crate) threshold: f32,
+    pub(crate) each: F,
+}
+
+impl<T: Logit, F: FnMut(usize, f32) -> f32> Job for AtLeast<'_, T, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(mut self, isa: I) {
+        let mut threshold = self.threshold;
+        for (i, values) in self.block.chunks(LANES).enumerate() {
+            let logits = match values.as_array() {
+                Some(values) => T::load(isa, values),
+                None => T::load_partial(isa, values),
+            };
+            let mut mask = isa.ge(logits, isa.splat(threshold));
+            while mask != 0 {
+                let lane = mask.trailing_zeros() as usize;
+                threshold = (self.each)(i * LANES + lane, values[lane].into());
+                mask &= mask - 1;
+            }
+        }
+    }
+}
+
+/// The first place of a block whose logit is at least `self.1`.
+pub(crate) struct FirstAtLeast<'a, T>(pub(crate) &'a [T], pub(crate) f32);
+
+impl<T: Logit> Job for FirstAtLeast<'_, T> {
+    type Output = Option<usize>;
+
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) -> Option<usize> {
+        let threshold = isa.splat(self.1);
+        let (vectors, tail) = self.0.as_chunks::<LANES>();
+        for (i, values) in vectors.iter().enumerate() {
+            let mask = isa.ge(T::load(isa, values), threshold);
+            if mask != 0 {
+                return Some(i * LANES + mask.trailing_zeros() as usize);
+            }
+        }
+        let found = tail.iter().position(|&x| x.into() >= self.1);
+        found.map(|i| vectors.len() * LANES + i)
+    }
+}

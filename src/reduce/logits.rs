@@ -1,0 +1,104 @@
+//! From a tensor to rows of logits: the checks that every operation begins with.
+
+use candle_core::{CpuStorage, DType, Device, Layout, Storage, Tensor};
+use half::{bf16, f16};
+
+use super::cpu::Logit;
+use crate::{Error, Result};
+
+/// Logits that fit: rank 1 or 2, the right width, dtype and device, rows without gaps.
+pub(crate) struct Logits {
+    tensor: Tensor,
+    /// `B`: the number of rows; 1 for rank 1.
+    rows: usize,
+}
+
+/// Work on rows of whichever dtype the logits have.
+pub(crate) trait OnRows {
+    type Output;
+    fn run<T: Logit>(self, rows: Rows<'_, T>) -> Self::Output;
+}
+
+impl Logits {
+    /// Checks `logits` against a vocabulary of `vocab_size` tokens on `device`.
+    ///
+    /// Rows may lie anywhere in memory, in any distance from each other; only a row whose logits
+    /// are not next to each other is copied.
+    pub(crate) fn check(logits: &Tensor, vocab_size: usize, device: &Device) -> Result<Self> {
+        let (rows, width) = match *logits.dims() {
+            [width] => (1, width),
+            [rows, width] => (rows, width),
+            _ => return Err(Error::LogitsRank { shape: logits.shape().clone() }),
+        };
+        if width != vocab_size {
+            return Err(Error::LogitsWidth { expected: vocab_size, got: width });
+        }
+        if !matches!(logits.dtype(), DType::F32 | DType::F16 | DType::BF16) {
+            return Err(Error::LogitsDType { got: logits.dtype() });
+        }
+        if !logits.device().same_device(device) {
+            let (expected, got) = (device.location(), logits.device().location());
+            return Err(Error::LogitsDevice { expected, got });
+        }
+        let gapless = width == 1 || logits.stride().last() == Some(&1);
+        let tensor = if gapless { logits.clone() } else { logits.contiguous()? };
+        Ok(Self { tensor, rows })
+    }
+
+    /// `B`: the number of rows.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The shape of a result with `width` numbers a row, of the logits' own rank.
+    pub(crate) fn shape_of(&self, width: usize) -> Vec<usize> {
+        match self.tensor.rank() {
+            1 => vec![width],
+            _ => vec![self.rows, width],
+        }
+    }
+
+    /// Runs `work` on the rows; the tensor must be on the CPU.
+    pub(crate) fn on_cpu<W: OnRows>(&self, work: W) -> Result<W::Output> {
+        let (storage, layout) = self.tensor.storage_and_layout();
+        let Storage::Cpu(storage) = &*storage else {
+            let device = self.tensor.device().location();
+            return Err(Error::UnsupportedDevice { device });
+        };
+        Ok(match storage {
+            CpuStorage::F32(data) => work.run(Rows::<f32>::new(data, layout, self.rows)),
+            CpuStorage::F16(data) => work.run(Rows::<f16>::new(data, layout, self.rows)),
+            CpuStorage::BF16(data) => work.run(Rows::<bf16>::new(data, layout, self.rows)),
+            _ => return Err(Error::LogitsDType { got: self.tensor.dtype() }),
+        })
+    }
+}
+
+/// `[B, V]` in memory: rows of equal width, at equal distances.
+#[derive(Clone, Copy)]
+pub(crate) struct Rows<'a, T> {
+    data: &'a [T],
+    len: usize,
+    width: usize,
+    stride: usize,
+}
+
+impl<'a, T> Rows<'a, T> {
+    fn new(data: &'a [T], layout: &Layout, len: usize) -> Self {
+        let width = *layout.dims().last().expect("logits have rank 1 or 2");
+        let stride = match *layout.stride() {
+            [stride, _] => stride,
+            _ => width,
+        };
+        Self { data: &data[layout.start_offset()..], len, width, stride }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn get(&self, row: usize) -> &'a [T] {
+        let start = row * self.stride;
+        &self.data[start..start + self.width]
+    }
+}
