@@ -6,6 +6,8 @@
 
 pub mod floor;
 
+use std::cell::OnceCell;
+
 use candle_core::{D, DType, Device, Result, Tensor};
 use concept_mass::{ConceptMap, DeviceMap, reference};
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::SliceRandom};
@@ -85,17 +87,17 @@ pub fn model_like_logits(batch: usize, vocab_size: usize, dtype: DType) -> Resul
     Tensor::from_vec(logits, (batch, vocab_size), &Device::Cpu)?.to_dtype(dtype)
 }
 
-/// What a point of the benchmark is called, as in `131072/b1/f32/sparse`.
-pub fn name(vocab_size: usize, batch: usize, dtype: DType, pooling: Pooling) -> String {
-    format!("{vocab_size}/b{batch}/{}/{pooling:?}", dtype.as_str()).to_lowercase()
-}
-
 /// One point of the benchmark.
 pub struct Case {
     pub vocab_size: usize,
     pub batch: usize,
     pub dtype: DType,
     pub pooling: Pooling,
+    inputs: OnceCell<Inputs>,
+}
+
+/// What the rivals work on.
+pub struct Inputs {
     logits: Tensor,
     map: DeviceMap,
     concept_ids: Tensor,
@@ -118,25 +120,35 @@ pub const RIVALS: [Rival; 4] =
     [Rival::ConceptMass, Rival::Floor, Rival::CandleChain, Rival::CandleArgmax];
 
 impl Case {
-    pub fn new(
-        vocab_size: usize,
-        batch: usize,
-        dtype: DType,
-        pooling: Pooling,
-    ) -> anyhow::Result<Self> {
-        let logits = model_like_logits(batch, vocab_size, dtype)?;
-        let map = pooling.map(vocab_size);
+    pub fn new(vocab_size: usize, batch: usize, dtype: DType, pooling: Pooling) -> Self {
+        Self { vocab_size, batch, dtype, pooling, inputs: OnceCell::new() }
+    }
+
+    /// As in `131072/b1/f32/sparse`.
+    pub fn name(&self) -> String {
+        let Self { vocab_size, batch, dtype, pooling, .. } = self;
+        format!("{vocab_size}/b{batch}/{}/{pooling:?}", dtype.as_str()).to_lowercase()
+    }
+
+    /// The inputs, once every rival has answered right.
+    pub fn ready(&self) -> &Inputs {
+        self.inputs.get_or_init(|| {
+            let inputs = self.inputs().expect("valid inputs");
+            inputs.check(&self.name()).expect("rivals that run");
+            inputs
+        })
+    }
+
+    fn inputs(&self) -> anyhow::Result<Inputs> {
+        let logits = model_like_logits(self.batch, self.vocab_size, self.dtype)?;
+        let map = self.pooling.map(self.vocab_size);
         let concept_ids = Tensor::new(map.concept_ids(), &Device::Cpu)?;
         let map = map.to_device(&Device::Cpu)?;
-        let case = Self { vocab_size, batch, dtype, pooling, logits, map, concept_ids };
-        case.check()?;
-        Ok(case)
+        Ok(Inputs { logits, map, concept_ids })
     }
+}
 
-    pub fn name(&self) -> String {
-        name(self.vocab_size, self.batch, self.dtype, self.pooling)
-    }
-
+impl Inputs {
     /// Runs one rival once, and returns something of its answer.
     pub fn run(&self, rival: Rival) -> Result<f64> {
         Ok(match rival {
@@ -149,14 +161,14 @@ impl Case {
 
     fn candle_chain(&self) -> Result<Tensor> {
         let probabilities = candle_nn::ops::softmax_last_dim(&self.logits)?;
-        let shape = (self.batch, self.map.map().concepts());
-        Tensor::zeros(shape, self.dtype, &Device::Cpu)?
+        let shape = (self.logits.dims()[0], self.map.map().concepts());
+        Tensor::zeros(shape, self.logits.dtype(), &Device::Cpu)?
             .index_add(&self.concept_ids, &probabilities, 1)?
             .argmax(D::Minus1)
     }
 
     /// Every rival against the oracle.
-    fn check(&self) -> anyhow::Result<()> {
+    fn check(&self, name: &str) -> anyhow::Result<()> {
         let rows = self.map.reduce(&self.logits)?.rows()?;
         let floors = floor::log_sum_exp(&self.logits);
         let chain = self.candle_chain()?.to_vec1::<u32>()?;
@@ -164,7 +176,6 @@ impl Case {
         let logits = self.logits.to_dtype(DType::F64)?.to_vec2::<f64>()?;
         for (i, logits) in logits.iter().enumerate() {
             let (row, oracle) = (rows[i], reference::reduce(self.map.map(), logits));
-            let name = self.name();
             assert_eq!(Some(row.winner), oracle.winner, "{name}");
             assert_eq!(Some(row.representative), oracle.representative, "{name}");
             assert!((f64::from(row.mass) - oracle.mass).abs() < 1e-5, "{name}");
@@ -175,7 +186,7 @@ impl Case {
             assert_eq!(argmax[i], oracle.greedy.expect("a winner"), "{name}: candle's argmax");
             // candle rounds probabilities and their sums to the logits' dtype, so that in bf16
             // its chain may well decide otherwise.
-            if self.dtype == DType::F32 {
+            if self.logits.dtype() == DType::F32 {
                 assert_eq!(Some(chain[i]), oracle.winner, "{name}: candle's chain");
             }
         }

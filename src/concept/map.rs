@@ -116,7 +116,9 @@ impl ConceptMap {
     }
 
     /// `concept_of` must hold ids below its own length; `names` go to the first concepts.
-    pub(super) fn from_partition(concept_of: Vec<u32>, names: Vec<Option<String>>) -> Self {
+    pub(super) fn from_partition(concept_of: Vec<u32>, mut names: Vec<Option<String>>) -> Self {
+        // One form for equal maps.
+        names.truncate(names.iter().rposition(Option::is_some).map_or(0, |last| last + 1));
         let concepts = concept_of.iter().max().map_or(0, |&c| c as usize + 1);
         // A counting sort by concept: after the second loop, offsets[c] has moved from the start
         // of concept c to its end, which is the start of the next one.

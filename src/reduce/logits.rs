@@ -90,7 +90,9 @@ impl<'a, T> Rows<'a, T> {
             [stride, _] => stride,
             _ => width,
         };
-        Self { data: &data[layout.start_offset()..], len, width, stride }
+        // A view of no rows may begin beyond the end.
+        let data = data.get(layout.start_offset()..).unwrap_or_default();
+        Self { data, len, width, stride }
     }
 
     pub(crate) fn len(&self) -> usize {

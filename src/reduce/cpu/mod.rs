@@ -353,13 +353,37 @@ impl<T: Logit> Job for RowPool<'_, T> {
             let tokens = map.tokens(concept).expect("the table holds concepts of the map");
             if tokens.len() > 1 {
                 let representative = likeliest(row, tokens);
+                let logit = log_sum_exp(row, tokens, representative, z.scale, weight);
                 for &token in tokens {
                     out[token as usize] = f32::NEG_INFINITY;
                 }
-                out[representative as usize] = z.scale.log_sum_exp(weight.into()) as f32;
+                out[representative as usize] = logit;
             }
         };
         isa.vectorize(ForEachMass(members, each));
+    }
+}
+
+/// `ln Σ exp(logit)` over tokens whose weights add up to `weight` on the row's scale.
+fn log_sum_exp<T: Logit>(
+    row: &[T],
+    tokens: &[u32],
+    representative: u32,
+    scale: Scale,
+    weight: f32,
+) -> f32 {
+    /// Below it, members' weights may have vanished: it is still far above the least f32.
+    const FAINT: f32 = 1e-20;
+    if weight >= FAINT {
+        return scale.log_sum_exp(weight.into()) as f32;
+    }
+    // The probability is as good as 0, but a temperature may raise it: so on a scale of its own.
+    match Scale::of(row[representative as usize].into()) {
+        None => f32::NEG_INFINITY,
+        Some(own) => {
+            let weights = tokens.iter().map(|&t| own.weight(row[t as usize].into()));
+            own.log_sum_exp(weights.sum()) as f32
+        }
     }
 }
 

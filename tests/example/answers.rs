@@ -1,0 +1,91 @@
+//! The model of `assets/tiny`.
+
+use std::{fs, path::Path};
+
+use super::{
+    program::{PROMPT, run, succeed},
+    toy::Toy,
+};
+
+const GREEDY: &str = "Counting tokens, it answers: Moscow";
+const AWARE: &str = "Counting meanings, it answers: Saint Basil's Cathedral";
+const NO_ARGS: [&str; 0] = [];
+
+#[test]
+fn tokens_say_moscow_and_meanings_say_saint_basils() {
+    let page = succeed(NO_ARGS);
+    assert!(page.contains(&format!("{GREEDY} ✗\n")), "{page}");
+    assert!(page.contains(&format!("{AWARE} ✓\n")), "{page}");
+}
+
+#[test]
+fn the_vote_is_split_as_in_the_paper() {
+    let page = succeed(NO_ARGS);
+    for (token, concept, published) in [
+        ("Mos", "Moscow", 0.31),
+        ("Saint", "Saint Basil's Cathedral", 0.24),
+        ("St", "Saint Basil's Cathedral", 0.13),
+        ("C", "Saint Basil's Cathedral", 0.12),
+        ("Saint + St + C", "Saint Basil's Cathedral", 0.49),
+    ] {
+        let probability = probability(&page, token, concept);
+        assert!((probability - published).abs() <= 0.05, "{token}: {probability}");
+    }
+}
+
+/// The probability in the first line `token   concept   .31 ███`.
+fn probability(page: &str, token: &str, concept: &str) -> f32 {
+    let line = page.lines().find_map(|line| {
+        let rest = line.trim_start().strip_prefix(token)?.trim_start();
+        rest.strip_prefix(concept)?.split_whitespace().next()
+    });
+    line.and_then(|number| number.parse().ok()).expect(page)
+}
+
+#[test]
+fn output_to_a_file_has_no_colours() {
+    assert!(!succeed(NO_ARGS).contains('\x1b'));
+}
+
+#[test]
+fn of_all_questions_split_votes_are_recovered_and_sure_ones_stay_right() {
+    let table = succeed(["--all"]);
+    let count = |verdict| table.lines().filter(|line| line.ends_with(verdict)).count();
+    assert!(count("  recovered") >= 20, "{table}");
+    assert!(count("  right both ways") >= 20, "{table}");
+    assert_eq!(count("  broken"), 0, "{table}");
+}
+
+#[test]
+fn the_tiny_model_answers_alike_as_a_model_of_the_users_own() {
+    let toy = Toy::new("tiny");
+    for file in ["config.json", "model.safetensors"] {
+        let tiny = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/tiny").join(file);
+        fs::copy(tiny, toy.path(file)).unwrap();
+    }
+    toy.write(
+        "concepts.json",
+        r#"{"St. Basil's": ["Saint Basil's", "St. Basil's", "Cathedral"], "Moscow": ["Moscow"]}"#,
+    );
+    let page = succeed(toy.args(PROMPT));
+    assert!(page.contains(&format!("{GREEDY}\n")), "{page}");
+    assert!(page.contains(&format!("{AWARE}\n")), "{page}");
+}
+
+#[test]
+fn a_prompt_without_a_model_is_refused() {
+    let refused = run(["--prompt", PROMPT]);
+    assert!(!refused.success && refused.stderr.contains("--model <DIR>"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_model_without_a_prompt_is_refused() {
+    let refused = run(["--model", "assets/tiny"]);
+    assert!(!refused.success && refused.stderr.contains("--prompt <TEXT>"), "{}", refused.stderr);
+}
+
+#[test]
+fn all_questions_of_a_model_of_the_users_own_are_refused() {
+    let refused = run(["--all", "--model", "assets/tiny"]);
+    assert!(!refused.success && refused.stderr.contains("cannot be used"), "{}", refused.stderr);
+}

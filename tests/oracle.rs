@@ -1,0 +1,148 @@
+//! Every operation against the oracle, over generated rows.
+
+mod common;
+
+use candle_core::{DType, Device};
+use common::*;
+use concept_mass::{ProbeSet, reference};
+use proptest::prelude::*;
+use rand::Rng;
+
+/// Builds rows from a seed, reduces them in every way, and compares with the oracle; the number
+/// of rows.
+#[allow(clippy::too_many_arguments, reason = "the axes of the test space")]
+fn check(
+    vocab_size: usize,
+    batch: usize,
+    dtype: DType,
+    layout: Layout,
+    profile: Profile,
+    partition: Partition,
+    seed: u64,
+) -> Result<usize, TestCaseError> {
+    let mut rng = rng(seed);
+    let map = partition.map(vocab_size, &mut rng);
+    let rows: Vec<_> = (0..batch).map(|_| profile.row(vocab_size, &mut rng)).collect();
+    let logits = layout.tensor(&rows, vocab_size, dtype).unwrap();
+    let on_device = map.to_device(&Device::Cpu).unwrap();
+    let probes = random_probes(vocab_size, &mut rng);
+
+    let rows = on_device.reduce(&logits).unwrap().rows().unwrap();
+    let masses = on_device.masses(&logits).unwrap().to_vec2::<f32>().unwrap();
+    let pooled = on_device.pool(&logits).unwrap().to_vec2::<f32>().unwrap();
+    let probed = probes.to_device(&Device::Cpu).unwrap().probe(&logits).unwrap();
+    let probed_masses = probed.masses.to_vec2::<f32>().unwrap();
+    let concentrations = probed.concentrations.to_vec2::<f32>().unwrap();
+
+    let exact = in_f64(&logits);
+    prop_assert_eq!(rows.len(), exact.len());
+    for (i, logits) in exact.iter().enumerate() {
+        let want = reference::reduce(&map, logits);
+        let want_masses = reference::masses(&map, logits);
+        let wrong = differences(&map, &rows[i], &want, &want_masses);
+        prop_assert!(wrong.is_empty(), "row {}: {}", i, wrong.join("\n"));
+
+        for (c, (&got, &want)) in masses[i].iter().zip(&want_masses).enumerate() {
+            prop_assert!(probability_is(got, want), "mass of {} is {}, not {}", c, got, want);
+        }
+        for (t, (&got, want)) in pooled[i].iter().zip(reference::pool(&map, logits)).enumerate() {
+            let same = f64::from(got) == want || log_z_is(got, want);
+            prop_assert!(same, "pooled logit of {} is {}, not {}", t, got, want);
+        }
+        for p in 0..probes.len() {
+            let (mass, concentration) = reference::probe(probes.tokens(p).unwrap(), logits);
+            prop_assert!(probability_is(probed_masses[i][p], mass), "probe {}: {}", p, mass);
+            // The share of a mass that f32 cannot tell from 0 is anything.
+            if mass > 1e-30 {
+                prop_assert!(probability_is(concentrations[i][p], concentration), "probe {}", p);
+            }
+        }
+    }
+    Ok(exact.len())
+}
+
+/// Three probes that overlap.
+fn random_probes(vocab_size: usize, rng: &mut impl Rng) -> ProbeSet {
+    let mut token = || rng.random_range(0..vocab_size as u32);
+    let shared = token();
+    let many: Vec<u32> = (0..40).map(|_| token()).chain([shared]).collect();
+    ProbeSet::builder(vocab_size)
+        .probe("one", [shared])
+        .and_then(|b| b.probe("two", [shared, token()]))
+        .and_then(|b| b.probe("many", many))
+        .and_then(|b| b.build())
+        .unwrap()
+}
+
+fn any_of<T: Copy + std::fmt::Debug + 'static>(values: &'static [T]) -> impl Strategy<Value = T> {
+    proptest::sample::select(values)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn small_vocabularies(
+        vocab_size in 1usize..200,
+        batch in 0usize..20,
+        dtype in any_of(&DTYPES),
+        layout in any_of(&LAYOUTS),
+        profile in any_of(&PROFILES),
+        partition in any_of(&PARTITIONS),
+        seed: u64,
+    ) {
+        check(vocab_size, batch, dtype, layout, profile, partition, seed)?;
+    }
+
+    #[test]
+    fn vocabularies_of_several_blocks(
+        vocab_size in 1000usize..9000,
+        batch in 1usize..3,
+        dtype in any_of(&DTYPES),
+        layout in any_of(&LAYOUTS),
+        profile in any_of(&PROFILES),
+        partition in any_of(&PARTITIONS),
+        seed: u64,
+    ) {
+        check(vocab_size, batch, dtype, layout, profile, partition, seed)?;
+    }
+}
+
+#[test]
+fn every_profile_partition_and_dtype_at_awkward_sizes() {
+    for (i, vocab_size) in AWKWARD_SIZES.into_iter().chain([262_144]).enumerate() {
+        for (j, profile) in PROFILES.into_iter().enumerate() {
+            for (k, partition) in PARTITIONS.into_iter().enumerate() {
+                // At the largest sizes every pair is met with one dtype and layout, in turn.
+                let dtypes =
+                    if vocab_size < 10_000 { &DTYPES[..] } else { &DTYPES[(i + j + k) % 3..][..1] };
+                for &dtype in dtypes {
+                    let layout = LAYOUTS[(i + j + k) % 4];
+                    let seed = (i * 100 + j * 10 + k) as u64;
+                    check(vocab_size, 1, dtype, layout, profile, partition, seed).unwrap();
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_hundred_thousand_rows() {
+    let mut rows = 0;
+    let mut seed = 0;
+    while rows < 100_000 {
+        let mut rng = rng(seed);
+        let mut pick = |n: usize| rng.random_range(0..n);
+        rows += check(
+            1 + pick(300),
+            64 + pick(64),
+            DTYPES[pick(3)],
+            LAYOUTS[pick(4)],
+            PROFILES[pick(8)],
+            PARTITIONS[pick(7)],
+            seed,
+        )
+        .unwrap();
+        seed += 1;
+    }
+}

@@ -1,0 +1,412 @@
+//! The rules of the result, each a named test.
+
+mod common;
+
+use candle_core::{DType, Device, DeviceLocation, IndexOp, Tensor};
+use common::*;
+use concept_mass::{ConceptMap, DeviceMap, Error, ProbeSet, Row, Status};
+use rand::Rng;
+
+const CPU: Device = Device::Cpu;
+
+fn on_cpu(map: &ConceptMap) -> DeviceMap {
+    map.to_device(&CPU).unwrap()
+}
+
+fn row_of(map: &ConceptMap, logits: &[f32]) -> Row {
+    let logits = Tensor::new(logits, &CPU).unwrap();
+    on_cpu(map).reduce(&logits).unwrap().rows().unwrap()[0]
+}
+
+fn pooling(vocab_size: usize, concepts: &[&[u32]]) -> ConceptMap {
+    let builder = ConceptMap::builder(vocab_size);
+    let add = |b: concept_mass::Builder, tokens: &&[u32]| b.unnamed(tokens.iter().copied());
+    concepts.iter().try_fold(builder, add).unwrap().build().unwrap()
+}
+
+// Decisions.
+
+#[test]
+fn the_papers_example_flips() {
+    let probabilities = [0.24f32, 0.13, 0.12, 0.31, 0.20];
+    let row = row_of(&pooling(5, &[&[0, 1, 2]]), &probabilities.map(f32::ln));
+    assert_eq!((row.greedy, row.winner, row.representative), (3, 0, 0));
+    assert!(row.is_flip());
+    assert!(probability_is(row.mass, 0.49));
+    assert!(probability_is(row.concentration(), 0.24 / 0.49));
+    assert!(probability_is(row.margin(), 0.18));
+    assert_eq!(row.runner_up, 1, "the concept of token 3");
+    assert!(row.concept_entropy < row.token_entropy);
+}
+
+#[test]
+fn a_map_of_singletons_is_plain_argmax() {
+    let mut rng = rng(1);
+    let map = ConceptMap::singletons(5000).unwrap();
+    for profile in PROFILES {
+        let logits = profile.row(5000, &mut rng);
+        let row = row_of(&map, &logits);
+        assert_eq!(row.representative, row.greedy, "{profile:?}");
+        assert_eq!(row.concept_entropy, row.token_entropy, "{profile:?}");
+        assert!(!row.is_flip());
+    }
+}
+
+#[test]
+fn one_concept_of_everything_is_certain() {
+    let map = pooling(3, &[&[0, 1, 2]]);
+    let row = row_of(&map, &[1.0, 5.0, 2.0]);
+    assert_eq!((row.winner, row.representative, row.mass), (0, 1, 1.0));
+    assert_eq!((row.runner_up, row.runner_up_mass, row.concept_entropy), (Row::NONE, 0.0, 0.0));
+}
+
+#[test]
+fn a_vocabulary_of_one_token() {
+    let row = row_of(&ConceptMap::singletons(1).unwrap(), &[-7.5]);
+    assert_eq!((row.winner, row.greedy, row.mass, row.log_z), (0, 0, 1.0, -7.5));
+    assert_eq!((row.runner_up, row.token_entropy), (Row::NONE, 0.0));
+}
+
+// Ties.
+
+#[test]
+fn ties_of_tokens_go_to_the_lowest_token() {
+    for at in [0, 15, 16, 2047, 2048, 3000] {
+        let mut logits = vec![0.0; 6000];
+        for t in [at, at + 1, at + 17, 5999] {
+            logits[t] = 2.0;
+        }
+        let row = row_of(&ConceptMap::singletons(6000).unwrap(), &logits);
+        assert_eq!((row.greedy, row.winner), (at as u32, at as u32));
+        assert_eq!(row.runner_up, at as u32 + 1);
+    }
+}
+
+#[test]
+fn ties_of_concepts_go_to_the_lowest_concept() {
+    // Concepts 0 and 1 hold two tokens each; concept 1 has the lower token ids.
+    let row = row_of(&pooling(6, &[&[4, 5], &[0, 1]]), &[0.0; 6]);
+    assert_eq!((row.winner, row.runner_up), (0, 1));
+    assert_eq!((row.representative, row.greedy), (4, 0));
+}
+
+#[test]
+fn ties_of_singletons_go_to_the_lowest_concept_whatever_the_tokens() {
+    let ids = (0..100u32).rev().collect();
+    let row = row_of(&ConceptMap::from_concept_ids(ids).unwrap(), &[1.0; 100]);
+    assert_eq!((row.winner, row.runner_up), (0, 1));
+    assert_eq!((row.representative, row.greedy), (99, 0));
+}
+
+#[test]
+fn ties_between_a_pooled_concept_and_a_singleton() {
+    // ln 2 beside 0 + 0, in f32 to the bit: both have weight 2 of 4 with the maximum at ln 2.
+    let half = 0.5f32;
+    let row = row_of(&pooling(3, &[&[1, 2]]), &[half.ln() + 2f32.ln(), half.ln(), half.ln()]);
+    assert!((row.mass - 0.5).abs() < 1e-6 && (row.runner_up_mass - 0.5).abs() < 1e-6);
+}
+
+#[test]
+fn ties_within_a_concept_go_to_the_lowest_token() {
+    let row = row_of(&pooling(5, &[&[4, 3, 2]]), &[0.5, 0.0, 0.0, 0.3, 0.3]);
+    assert_eq!((row.winner, row.representative), (0, 3));
+}
+
+#[test]
+fn negative_zero_ties_with_zero() {
+    assert_eq!(row_of(&ConceptMap::singletons(2).unwrap(), &[-0.0, 0.0]).greedy, 0);
+}
+
+// Determinism.
+
+/// Every operation's result as bits.
+fn all_bits(map: &DeviceMap, probes: &ProbeSet, logits: &Tensor) -> Vec<u32> {
+    let rows = map.reduce(logits).unwrap().rows().unwrap();
+    let probed = probes.to_device(&CPU).unwrap().probe(logits).unwrap();
+    let tensors = [
+        map.masses(logits).unwrap(),
+        map.pool(logits).unwrap(),
+        probed.masses,
+        probed.concentrations,
+    ];
+    let floats = tensors.iter().flat_map(|t| t.flatten_all().unwrap().to_vec1::<f32>().unwrap());
+    bytemuck::cast_slice::<Row, u32>(&rows)
+        .iter()
+        .copied()
+        .chain(floats.map(f32::to_bits))
+        .collect()
+}
+
+#[test]
+fn the_same_bits_on_any_number_of_threads() {
+    for partition in PARTITIONS {
+        for (batch, vocab_size) in [(1, 150_001), (2, 40_000), (7, 5000)] {
+            let mut rng = rng(batch);
+            let map = on_cpu(&partition.map(vocab_size, &mut rng));
+            let probes = ProbeSet::builder(vocab_size).probe("p", 0..99).unwrap().build().unwrap();
+            let rows: Vec<_> =
+                (0..batch).map(|_| Profile::Peaked.row(vocab_size, &mut rng)).collect();
+            let logits = Layout::Contiguous.tensor(&rows, vocab_size, DType::F32).unwrap();
+            let on = |threads| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                pool.install(|| all_bits(&map, &probes, &logits))
+            };
+            let one = on(1);
+            for threads in [1, 2, 3, 8] {
+                assert!(on(threads) == one, "{partition:?}, {batch} rows, {threads} threads");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_same_bits_alone_and_anywhere_in_a_batch_in_any_layout() {
+    let vocab_size = 3001;
+    for dtype in DTYPES {
+        let mut rng = rng(3);
+        let map = on_cpu(&Partition::Dense.map(vocab_size, &mut rng));
+        let probes = ProbeSet::builder(vocab_size).probe("p", 5..60).unwrap().build().unwrap();
+        let rows: Vec<_> = PROFILES.iter().map(|p| p.row(vocab_size, &mut rng)).collect();
+        for layout in LAYOUTS {
+            let logits = layout.tensor(&rows, vocab_size, dtype).unwrap();
+            let batch = map.reduce(&logits).unwrap().rows().unwrap();
+            let masses = map.masses(&logits).unwrap();
+            for (i, row) in rows.iter().enumerate() {
+                let alone = Tensor::new(row.as_slice(), &CPU).unwrap().to_dtype(dtype).unwrap();
+                let in_batch = logits.i(i).unwrap();
+                let bits = all_bits(&map, &probes, &alone);
+                assert!(bits == all_bits(&map, &probes, &in_batch), "{dtype:?} {layout:?} {i}");
+                assert_eq!(bits[..12], bytemuck::cast_slice::<Row, u32>(&batch[i..=i])[..]);
+                let masses = masses.i(i).unwrap().to_vec1::<f32>().unwrap();
+                let alone = map.masses(&alone).unwrap().to_vec1::<f32>().unwrap();
+                assert!(masses == alone, "{dtype:?} {layout:?} {i}: masses");
+            }
+        }
+    }
+}
+
+#[test]
+fn masses_add_up_to_one() {
+    let mut rng = rng(4);
+    for partition in PARTITIONS {
+        let map = on_cpu(&partition.map(30_000, &mut rng));
+        let logits = Tensor::new(Profile::NoiseWithinATenth.row(30_000, &mut rng), &CPU).unwrap();
+        let masses = map.masses(&logits).unwrap().to_vec1::<f32>().unwrap();
+        let sum: f64 = masses.into_iter().map(f64::from).sum();
+        assert!((sum - 1.0).abs() < 1e-5, "{partition:?}: {sum}");
+    }
+}
+
+// Rows that are not ordinary.
+
+#[test]
+fn neg_inf_is_probability_zero() {
+    let inf = f32::NEG_INFINITY;
+    let row = row_of(&pooling(5, &[&[0, 4], &[1, 2]]), &[inf, 0.0, inf, 1.0, inf]);
+    assert_eq!(row.status, Status::OK);
+    assert_eq!((row.winner, row.representative), (2, 3));
+    assert_eq!(row.runner_up, 1, "concept 1; concept 0 is masked altogether");
+}
+
+#[test]
+fn all_but_one_masked_leaves_no_runner_up() {
+    for vocab_size in [40, 5000] {
+        let mut logits = vec![f32::NEG_INFINITY; vocab_size];
+        logits[33] = -4.0;
+        for partition in PARTITIONS {
+            let row = row_of(&partition.map(vocab_size, &mut rng(5)), &logits);
+            assert_eq!((row.representative, row.runner_up), (33, Row::NONE), "{partition:?}");
+            assert_eq!((row.mass, row.log_z, row.token_entropy), (1.0, -4.0, 0.0));
+        }
+    }
+}
+
+#[test]
+fn masks_of_the_lowest_finite_number_are_masks_too() {
+    let row = row_of(&pooling(4, &[&[0, 1]]), &[f32::MIN, f32::MIN, 1.0, 1.5]);
+    assert_eq!((row.status, row.winner, row.runner_up), (Status::OK, 2, 1));
+    let all = row_of(&pooling(4, &[&[0, 1]]), &[f32::MIN; 4]);
+    assert!(probability_is(all.mass, 0.5), "no logit stands out: {all:?}");
+    let top = row_of(&ConceptMap::singletons(2).unwrap(), &[f32::MIN, f32::MAX]);
+    assert_eq!((top.status, top.representative, top.mass), (Status::OK, 1, 1.0));
+}
+
+/// A batch whose middle row is `bad`; checks that it alone is marked.
+fn expect_bad(bad: &[f32], status: Status, reason: &str) {
+    let vocab_size = bad.len();
+    let good = vec![0.5; vocab_size];
+    for partition in PARTITIONS {
+        let map = on_cpu(&partition.map(vocab_size, &mut rng(6)));
+        for dtype in DTYPES {
+            let rows = [good.clone(), bad.to_vec(), good.clone()];
+            let logits = Layout::Contiguous.tensor(&rows, vocab_size, dtype).unwrap();
+            let reduction = map.reduce(&logits).unwrap();
+            let rows = reduction.rows().unwrap();
+            assert_eq!(rows[1].status, status, "{partition:?} {dtype:?}");
+            assert_eq!(rows[0], rows[2]);
+            assert!(rows[0].status.is_ok());
+            assert_eq!(reduction.tokens().unwrap().to_vec1::<u32>().unwrap()[1], Row::NONE);
+            let error = rows[1].token(1).unwrap_err();
+            assert!(matches!(error, Error::BadRow { row: 1, status: s } if s == status));
+            assert_eq!(
+                error.to_string(),
+                format!("row 1 of the logits has no winner: it {reason}")
+            );
+            for tensor in [map.masses(&logits).unwrap(), map.pool(&logits).unwrap()] {
+                let rows = tensor.to_vec2::<f32>().unwrap();
+                assert!(rows[1].iter().all(|x| x.is_nan()), "{partition:?} {dtype:?}");
+                assert!(rows[0].iter().all(|x| !x.is_nan()) && rows[0] == rows[2]);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_nan_anywhere_marks_its_row_alone() {
+    for vocab_size in [1, 17, 5000] {
+        for at in [0, vocab_size / 2, vocab_size - 1] {
+            let mut bad = vec![0.0; vocab_size];
+            bad[at] = f32::NAN;
+            expect_bad(&bad, Status::NAN, "holds NaN");
+            let mut masked = vec![f32::NEG_INFINITY; vocab_size];
+            masked[at] = f32::NAN;
+            expect_bad(&masked, Status::NAN, "holds NaN");
+        }
+    }
+}
+
+#[test]
+fn a_positive_infinity_marks_its_row_alone() {
+    for at in [0, 16, 2999] {
+        let mut bad = vec![0.0; 3000];
+        bad[at] = f32::INFINITY;
+        expect_bad(&bad, Status::POS_INF, "holds +inf");
+    }
+}
+
+#[test]
+fn a_row_of_nothing_but_neg_inf_is_marked_alone() {
+    expect_bad(&[f32::NEG_INFINITY; 20], Status::ALL_NEG_INF, "is all -inf");
+    expect_bad(&[f32::NEG_INFINITY; 4100], Status::ALL_NEG_INF, "is all -inf");
+}
+
+#[test]
+fn nan_and_infinity_together_are_both_told() {
+    let row = row_of(&ConceptMap::singletons(3).unwrap(), &[f32::INFINITY, f32::NAN, 0.0]);
+    assert!(row.status.contains(Status::NAN) && row.status.contains(Status::POS_INF));
+}
+
+#[test]
+fn random_bits_never_panic() {
+    let mut rng = rng(7);
+    for partition in PARTITIONS {
+        let map = on_cpu(&partition.map(3000, &mut rng));
+        for _ in 0..50 {
+            let logits: Vec<f32> = (0..3000).map(|_| f32::from_bits(rng.random())).collect();
+            let logits = Tensor::new(logits, &CPU).unwrap();
+            for dtype in DTYPES {
+                let logits = logits.to_dtype(dtype).unwrap();
+                map.reduce(&logits).unwrap();
+                map.masses(&logits).unwrap();
+                map.pool(&logits).unwrap();
+            }
+        }
+    }
+}
+
+// Shapes and errors.
+
+#[test]
+fn rank_1_and_rank_2_agree() {
+    let map = on_cpu(&pooling(4, &[&[1, 3]]));
+    let one = Tensor::new(&[0f32, 1., 2., 3.], &CPU).unwrap();
+    let two = one.unsqueeze(0).unwrap();
+    let row = |t: &Tensor| map.reduce(t).unwrap().rows().unwrap();
+    assert_eq!(row(&one), row(&two));
+    assert_eq!(map.masses(&one).unwrap().dims(), [3]);
+    assert_eq!(map.masses(&two).unwrap().dims(), [1, 3]);
+    assert_eq!(map.pool(&one).unwrap().dims(), [4]);
+    assert_eq!(map.pool(&two).unwrap().dims(), [1, 4]);
+    assert_eq!(map.reduce(&one).unwrap().tokens().unwrap().dims(), [1]);
+}
+
+#[test]
+fn an_empty_batch_gives_empty_results() {
+    let map = on_cpu(&pooling(4, &[&[1, 3]]));
+    let logits = Tensor::zeros((0, 4), DType::F32, &CPU).unwrap();
+    let reduction = map.reduce(&logits).unwrap();
+    assert!(reduction.is_empty() && reduction.rows().unwrap().is_empty());
+    assert_eq!(reduction.tokens().unwrap().dims(), [0]);
+    assert_eq!(map.masses(&logits).unwrap().dims(), [0, 3]);
+    assert_eq!(map.pool(&logits).unwrap().dims(), [0, 4]);
+}
+
+#[test]
+fn no_probes_give_empty_results() {
+    let probes = ProbeSet::builder(4).build().unwrap().to_device(&CPU).unwrap();
+    let logits = Tensor::zeros((2, 4), DType::F32, &CPU).unwrap();
+    assert_eq!(probes.probe(&logits).unwrap().masses.dims(), [2, 0]);
+}
+
+/// What every operation says of unfit logits.
+fn errors(logits: &Tensor) -> [Error; 4] {
+    let map = on_cpu(&ConceptMap::singletons(4).unwrap());
+    let probes = ProbeSet::builder(4).probe("p", [1]).unwrap().build().unwrap();
+    [
+        map.reduce(logits).unwrap_err(),
+        map.masses(logits).unwrap_err(),
+        map.pool(logits).unwrap_err(),
+        probes.to_device(&CPU).unwrap().probe(logits).unwrap_err(),
+    ]
+}
+
+#[test]
+fn ranks_0_and_3_are_refused() {
+    for dims in [vec![], vec![1, 1, 4]] {
+        let logits = Tensor::zeros(dims.as_slice(), DType::F32, &CPU).unwrap();
+        for error in errors(&logits) {
+            let Error::LogitsRank { shape } = error else { panic!("{error}") };
+            assert_eq!(shape.dims(), dims);
+        }
+    }
+}
+
+#[test]
+fn logits_for_another_vocabulary_are_refused() {
+    for width in [0, 3, 5] {
+        let logits = Tensor::zeros((2, width), DType::F32, &CPU).unwrap();
+        for error in errors(&logits) {
+            assert!(
+                matches!(error, Error::LogitsWidth { expected: 4, got } if got == width),
+                "{error}"
+            );
+        }
+    }
+}
+
+#[test]
+fn f64_and_integer_logits_are_refused() {
+    for dtype in [DType::F64, DType::U32, DType::I64, DType::U8] {
+        let logits = Tensor::zeros(4, dtype, &CPU).unwrap();
+        for error in errors(&logits) {
+            assert!(matches!(error, Error::LogitsDType { got } if got == dtype), "{error}");
+        }
+    }
+}
+
+#[test]
+fn errors_become_candles() {
+    let inner = || -> candle_core::Result<()> {
+        let map = ConceptMap::singletons(4)?.to_device(&CPU)?;
+        map.reduce(&Tensor::zeros(3, DType::F32, &CPU)?)?;
+        Ok(())
+    };
+    let message = inner().unwrap_err().to_string();
+    assert!(message.contains("logits have 3 columns"), "{message}");
+    let error = Error::LogitsDevice {
+        expected: DeviceLocation::Cpu,
+        got: DeviceLocation::Cuda { gpu_id: 1 },
+    };
+    let message = candle_core::Error::from(error).to_string();
+    assert!(message.contains("call to_device"), "{message}");
+}
