@@ -1,0 +1,88 @@
+//! The decode loop: a plain one of candle's, but for who chooses the first token.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use candle_core::Tensor;
+use candle_transformers::generation::{LogitsProcessor, Sampling};
+use concept_mass::ConceptSampler;
+
+use super::{config::Config, model::Model, question::Question, text::Text, weights};
+
+/// Of no consequence, as nothing here is drawn by lot.
+const SEED: u64 = 0;
+
+pub struct Decoder {
+    model: Model,
+    pub text: Text,
+    pub vocab_size: usize,
+    positions: usize,
+    ends: Vec<u32>,
+    max_tokens: usize,
+}
+
+impl Decoder {
+    /// Loads the model that `dir` holds, for answers of at most `max_tokens`.
+    pub fn load(dir: &Path, max_tokens: usize) -> Result<Self> {
+        let path = dir.join("config.json");
+        let config = Config::load(&path)?;
+        let text = Text::load(&dir.join("tokenizer.json"), config.vocab_size)?;
+        let weights = weights::load(dir)?;
+        let model = Model::new(&config.architecture, weights).with_context(|| {
+            format!(
+                "the weights are not those that {} describes; take all files from one model",
+                path.display()
+            )
+        })?;
+        let Config { vocab_size, positions, ends, .. } = config;
+        Ok(Self { model, text, vocab_size, positions, ends, max_tokens })
+    }
+
+    /// The answer by counting tokens: candle's own sampler.
+    pub fn by_tokens(&mut self, question: &Question) -> Result<String> {
+        let mut sampler = LogitsProcessor::from_sampling(SEED, Sampling::ArgMax);
+        self.answer(question, |logits| Ok(sampler.sample(logits)?))
+    }
+
+    /// The answer by counting meanings: this crate's sampler in its place.
+    pub fn by_meanings(&mut self, question: &Question) -> Result<String> {
+        let map = question.map.clone();
+        let mut sampler = ConceptSampler::from_sampling(SEED, concept_mass::Sampling::ArgMax, map);
+        self.answer(question, |logits| Ok(sampler.sample(logits)?))
+    }
+
+    /// Decodes an answer whose first token `choose` chooses.
+    ///
+    /// The others are the likeliest ones either way: the map tells how answers begin, and the same
+    /// token within an answer may mean something else.
+    fn answer(
+        &mut self,
+        question: &Question,
+        choose: impl FnOnce(&Tensor) -> Result<u32>,
+    ) -> Result<String> {
+        let mut greedy = LogitsProcessor::from_sampling(SEED, Sampling::ArgMax);
+        let mut token = choose(&self.first_logits(question)?)?;
+        let mut answer = Vec::new();
+        while answer.len() < self.max_tokens && !self.ends.contains(&token) {
+            let position = question.tokens.len() + answer.len();
+            let logits = self.model.forward(&[token], position)?;
+            answer.push(token);
+            token = greedy.sample(&logits)?;
+        }
+        self.text.answer(&answer)
+    }
+
+    /// Reads the prompt anew, and returns the logits `[V]` of the answer's first token.
+    pub fn first_logits(&mut self, question: &Question) -> Result<Tensor> {
+        let (prompt, answer) = (question.tokens.len(), self.max_tokens);
+        ensure!(prompt > 0, "the prompt is empty; give the text that the answer is to follow");
+        ensure!(
+            answer <= self.positions.saturating_sub(prompt),
+            "the prompt has {prompt} tokens and the answer may have {answer}, but the model \
+             reads no more than {}; shorten the prompt, or lower --max-tokens",
+            self.positions
+        );
+        self.model.reset();
+        Ok(self.model.forward(&question.tokens, 0)?)
+    }
+}

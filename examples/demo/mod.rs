@@ -1,0 +1,37 @@
+//! The parts of the example, in the order in which data passes through them.
+//!
+//! | module | what it does |
+//! | --- | --- |
+//! | `config`, `weights`, `model` | a folder of files → a transformer of candle's own, with its KV cache |
+//! | `text` | text ↔ tokens |
+//! | `question` | a prompt, and which tokens begin which answer → a concept map |
+//! | `decoder` | the decode loop, with either sampler |
+//! | `vote` | the first step in full: every token's probability, every concept's mass |
+//! | `screen`, `table` | what is printed of it |
+
+mod config;
+mod decoder;
+mod model;
+mod question;
+mod screen;
+mod table;
+mod text;
+mod vote;
+mod weights;
+
+use std::{fs, path::Path};
+
+use anyhow::{Context, Result};
+use serde::de::DeserializeOwned;
+
+pub use decoder::Decoder;
+pub use question::{Concepts, Question};
+pub use screen::{Paint, page};
+pub use table::Table;
+pub use vote::Vote;
+
+/// Reads a JSON file; where that fails, says what the file ought to be.
+fn read_json<T: DeserializeOwned>(path: &Path, ought: &str) -> Result<T> {
+    let read = || -> Result<T> { Ok(serde_json::from_slice(&fs::read(path)?)?) };
+    read().with_context(|| format!("cannot use {}, which must be {ought}", path.display()))
+}
