@@ -41,33 +41,35 @@ fn row<T: Value>(row: &[T]) -> f64 {
 }
 
 pub trait Value: Copy + Into<f32> + Send + Sync {
-    /// Sixteen values from `at`, widened.
+    /// Thirty-two values from `at`, widened, in any order.
     ///
     /// # Safety
     ///
-    /// AVX-512 F must be there, and `at` must be valid for reading sixteen values.
+    /// AVX-512 F must be there, and `at` must be valid for reading thirty-two values.
     #[cfg(target_arch = "x86_64")]
-    unsafe fn load(at: *const Self) -> std::arch::x86_64::__m512;
+    unsafe fn load(at: *const Self) -> [std::arch::x86_64::__m512; 2];
 }
 
 impl Value for f32 {
     #[cfg(target_arch = "x86_64")]
     #[inline(always)]
-    unsafe fn load(at: *const Self) -> std::arch::x86_64::__m512 {
+    unsafe fn load(at: *const Self) -> [std::arch::x86_64::__m512; 2] {
+        use std::arch::x86_64::_mm512_loadu_ps;
         // SAFETY: the caller's promise.
-        unsafe { std::arch::x86_64::_mm512_loadu_ps(at) }
+        unsafe { [_mm512_loadu_ps(at), _mm512_loadu_ps(at.add(16))] }
     }
 }
 
 impl Value for bf16 {
     #[cfg(target_arch = "x86_64")]
     #[inline(always)]
-    unsafe fn load(at: *const Self) -> std::arch::x86_64::__m512 {
+    unsafe fn load(at: *const Self) -> [std::arch::x86_64::__m512; 2] {
         use std::arch::x86_64::*;
         // SAFETY: the caller's promise.
         unsafe {
-            let bits = _mm512_cvtepu16_epi32(_mm256_loadu_si256(at.cast()));
-            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(bits))
+            let bits = _mm512_loadu_si512(at.cast());
+            let upper = _mm512_and_si512(bits, _mm512_set1_epi32(0xffff_0000_u32 as i32));
+            [_mm512_castsi512_ps(_mm512_slli_epi32::<16>(bits)), _mm512_castsi512_ps(upper)]
         }
     }
 }
@@ -86,9 +88,10 @@ mod avx512 {
         let whole = row.len() / STEP * STEP;
         let mut max = [_mm512_set1_ps(f32::NEG_INFINITY); CHAINS];
         for step in row[..whole].chunks_exact(STEP) {
-            for (chain, max) in max.iter_mut().enumerate() {
-                // SAFETY: chain < CHAINS, so that sixteen values from there lie in the step.
-                *max = _mm512_max_ps(*max, unsafe { T::load(step.as_ptr().add(16 * chain)) });
+            for (pair, max) in max.as_chunks_mut::<2>().0.iter_mut().enumerate() {
+                // SAFETY: pair < CHAINS / 2, so that thirty-two values from there are in the step.
+                let [x, y] = unsafe { T::load(step.as_ptr().add(32 * pair)) };
+                *max = [_mm512_max_ps(max[0], x), _mm512_max_ps(max[1], y)];
             }
         }
         let max = max.into_iter().map(|m| _mm512_reduce_max_ps(m)).fold(f32::MIN, f32::max);
@@ -96,10 +99,12 @@ mod avx512 {
 
         let mut sum = [_mm512_setzero_ps(); CHAINS];
         for step in row[..whole].chunks_exact(STEP) {
-            for (chain, sum) in sum.iter_mut().enumerate() {
+            for (pair, sum) in sum.as_chunks_mut::<2>().0.iter_mut().enumerate() {
                 // SAFETY: as above.
-                let logits = unsafe { T::load(step.as_ptr().add(16 * chain)) };
-                *sum = _mm512_add_ps(*sum, exp(_mm512_sub_ps(logits, _mm512_set1_ps(max))));
+                let [x, y] = unsafe { T::load(step.as_ptr().add(32 * pair)) };
+                let max = _mm512_set1_ps(max);
+                sum[0] = _mm512_add_ps(sum[0], exp(_mm512_sub_ps(x, max)));
+                sum[1] = _mm512_add_ps(sum[1], exp(_mm512_sub_ps(y, max)));
             }
         }
         let sum: f32 = sum.into_iter().map(|s| _mm512_reduce_add_ps(s)).sum();

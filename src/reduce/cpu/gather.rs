@@ -18,8 +18,8 @@
 //!
 //! Slices of a size follow each other in the order of their concepts' first members, so that the
 //! first slots walk through the row and only the others jump. Concepts that fill no slice (fewer
-//! than sixteen of a size, or too large for one) are *listed*, and summed one at a time with the
-//! lanes along their members.
+//! than sixteen of a size, too large for one, or with token 0, which [`Slots`] refuse) are
+//! *listed*, and summed one at a time with the lanes along their members.
 //!
 //! Where the map pools most of the vocabulary, singletons get slices as well, and the table
 //! *covers* the vocabulary: the sums over the pooled tokens are then the sums over all of them,
@@ -91,8 +91,8 @@ impl GatherTable {
         let mut by_width = vec![Vec::new(); MAX_WIDTH + 1];
         for (concept, tokens) in (0..).zip(map.iter()).filter(|(_, t)| t.len() >= least) {
             match by_width.get_mut(tokens.len()) {
-                Some(of_width) => of_width.push((concept, tokens)),
-                None => table.listed.push(concept),
+                Some(of_width) if tokens[0] != 0 => of_width.push((concept, tokens)),
+                _ => table.listed.push(concept),
             }
         }
         for mut of_width in by_width {
@@ -257,7 +257,7 @@ impl<'a, I: Isa, T: Logit> SliceSums<'a, I, T> {
         for concepts in &members.table.lanes[slices.lanes.clone()] {
             let mut mass = isa.splat(0.0);
             for slot in slot..slot + width {
-                let logits = T::load(isa, &picker.pick(slot));
+                let logits = T::pick(isa, &picker, slot);
                 let (q, power) = members.scale.weights(isa, logits);
                 mass = isa.add(mass, power);
                 self.u = isa.mul_add(q, power, self.u);
@@ -348,7 +348,7 @@ impl<T: Logit, F: FnMut(u32, f32)> Job for ForEachMass<'_, T, F> {
                     for (start, concepts) in starts.zip(&members.table.lanes[lanes.clone()]) {
                         let mut mass = isa.splat(0.0);
                         for slot in start..start + width {
-                            let logits = T::load(isa, &picker.pick(slot));
+                            let logits = T::pick(isa, &picker, slot);
                             mass = isa.add(mass, members.scale.weights(isa, logits).1);
                         }
                         for (&concept, mass) in concepts.iter().zip(isa.to_array(mass)) {

@@ -2,13 +2,26 @@
 
 use half::{bf16, f16};
 
-use super::simd::{Isa, LANES};
+use super::simd::{Isa, LANES, Picker};
 
 /// A dtype of logits.
 pub(crate) trait Logit: Copy + Send + Sync + Into<f32> + 'static {
     const NEG_INFINITY: Self;
 
     fn load<I: Isa>(isa: I, values: &[Self; LANES]) -> I::F32s;
+
+    /// Thirty-two values, in an order of the dtype's own.
+    #[inline(always)]
+    fn load_pair<I: Isa>(isa: I, values: &[Self; 2 * LANES]) -> [I::F32s; 2] {
+        let (halves, _) = values.as_chunks();
+        [Self::load(isa, &halves[0]), Self::load(isa, &halves[1])]
+    }
+
+    /// The sixteen values that a slot names.
+    #[inline(always)]
+    fn pick<I: Isa>(isa: I, picker: &Picker<'_, Self>, slot: usize) -> I::F32s {
+        Self::load(isa, &picker.pick(slot))
+    }
 
     /// Up to sixteen values; the lanes beyond them hold `-inf`, probability 0.
     #[inline(always)]
@@ -53,5 +66,16 @@ impl Logit for bf16 {
     #[inline(always)]
     fn load<I: Isa>(isa: I, values: &[Self; LANES]) -> I::F32s {
         isa.load_bf16(values)
+    }
+
+    #[inline(always)]
+    fn load_pair<I: Isa>(isa: I, values: &[Self; 2 * LANES]) -> [I::F32s; 2] {
+        isa.load_bf16_pair(values)
+    }
+
+    #[cfg(target_endian = "little")]
+    #[inline(always)]
+    fn pick<I: Isa>(isa: I, picker: &Picker<'_, Self>, slot: usize) -> I::F32s {
+        isa.load_bf16_upper(&picker.pick_with_neighbours(slot))
     }
 }

@@ -26,20 +26,26 @@ trait Accumulator<I: Isa>: Copy {
 #[inline(always)]
 fn accumulate<I: Isa, T: Logit, A: Accumulator<I>>(isa: I, block: &[T], empty: A) -> A {
     let mut chains = [empty; CHAINS];
-    let (vectors, tail) = block.as_chunks::<LANES>();
-    let (groups, rest) = vectors.as_chunks::<CHAINS>();
-    for group in groups {
-        for (chain, values) in chains.iter_mut().zip(group) {
-            chain.add(isa, T::load(isa, values));
-        }
+    let (pairs, tail) = block.as_chunks::<{ 2 * LANES }>();
+    let (groups, rest) = pairs.as_chunks::<{ CHAINS / 2 }>();
+    let [a, b, c, d] = &mut chains;
+    for [first, second] in groups {
+        let [x, y] = T::load_pair(isa, first);
+        a.add(isa, x);
+        b.add(isa, y);
+        let [x, y] = T::load_pair(isa, second);
+        c.add(isa, x);
+        d.add(isa, y);
     }
-    for (chain, values) in chains.iter_mut().zip(rest) {
-        chain.add(isa, T::load(isa, values));
+    for pair in rest {
+        let [x, y] = T::load_pair(isa, pair);
+        a.add(isa, x);
+        b.add(isa, y);
     }
-    let [mut a, b, c, d] = chains;
-    if !tail.is_empty() {
-        a.add(isa, T::load_partial(isa, tail));
+    for (chain, values) in [c, d].into_iter().zip(tail.chunks(LANES)) {
+        chain.add(isa, T::load_partial(isa, values));
     }
+    let [a, b, c, d] = chains;
     a.merge(isa, b).merge(isa, c.merge(isa, d))
 }
 

@@ -67,6 +67,43 @@ impl Isa for Avx2 {
     }
 
     #[inline(always)]
+    fn load_bf16_pair(self, values: &[bf16; 2 * LANES]) -> [Pair; 2] {
+        let (halves, _) = values.as_chunks::<LANES>();
+        // SAFETY: as above; 32 bytes are read from each half. Of two neighbours in 32 bits, the
+        // lower one is shifted into place and the upper one is in its place.
+        unsafe {
+            let low = _mm256_loadu_si256(halves[0].as_ptr().cast());
+            let high = _mm256_loadu_si256(halves[1].as_ptr().cast());
+            let mask = _mm256_set1_epi32(0xffff_0000_u32 as i32);
+            [
+                [
+                    _mm256_castsi256_ps(_mm256_slli_epi32::<16>(low)),
+                    _mm256_castsi256_ps(_mm256_slli_epi32::<16>(high)),
+                ],
+                [
+                    _mm256_castsi256_ps(_mm256_and_si256(low, mask)),
+                    _mm256_castsi256_ps(_mm256_and_si256(high, mask)),
+                ],
+            ]
+        }
+    }
+
+    #[inline(always)]
+    fn load_bf16_upper(self, values: &[u32; LANES]) -> Pair {
+        let [low, high] = halves(values);
+        // SAFETY: as above; 32 bytes are read from each half.
+        unsafe {
+            let mask = _mm256_set1_epi32(0xffff_0000_u32 as i32);
+            let low = _mm256_loadu_si256(low.as_ptr().cast());
+            let high = _mm256_loadu_si256(high.as_ptr().cast());
+            [
+                _mm256_castsi256_ps(_mm256_and_si256(low, mask)),
+                _mm256_castsi256_ps(_mm256_and_si256(high, mask)),
+            ]
+        }
+    }
+
+    #[inline(always)]
     fn load_f16(self, values: &[f16; LANES]) -> Pair {
         let [low, high] = halves(values);
         // SAFETY: as above; 16 bytes are read from each half.

@@ -60,6 +60,27 @@ impl Isa for Avx512 {
     }
 
     #[inline(always)]
+    fn load_bf16_pair(self, values: &[bf16; 2 * LANES]) -> [__m512; 2] {
+        // SAFETY: as above; 64 bytes are read, the size of the array. Of two neighbours in 32
+        // bits, the lower one is shifted into place and the upper one is in its place.
+        unsafe {
+            let bits = _mm512_loadu_si512(values.as_ptr().cast());
+            let upper = _mm512_and_si512(bits, _mm512_set1_epi32(0xffff_0000_u32 as i32));
+            [_mm512_castsi512_ps(_mm512_slli_epi32::<16>(bits)), _mm512_castsi512_ps(upper)]
+        }
+    }
+
+    #[inline(always)]
+    fn load_bf16_upper(self, values: &[u32; LANES]) -> __m512 {
+        // SAFETY: as above; 64 bytes are read, the size of the array.
+        unsafe {
+            let bits = _mm512_loadu_si512(values.as_ptr().cast());
+            let mask = _mm512_set1_epi32(0xffff_0000_u32 as i32);
+            _mm512_castsi512_ps(_mm512_and_si512(bits, mask))
+        }
+    }
+
+    #[inline(always)]
     fn load_f16(self, values: &[f16; LANES]) -> __m512 {
         // SAFETY: as above; 32 bytes are read, the size of the array.
         unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(values.as_ptr().cast())) }

@@ -78,6 +78,11 @@ pub(crate) trait Isa: Copy + Send + Sync {
     fn splat(self, value: f32) -> Self::F32s;
     fn load(self, values: &[f32; LANES]) -> Self::F32s;
     fn load_bf16(self, values: &[bf16; LANES]) -> Self::F32s;
+    /// Thirty-two values in any order, the same for each call: for sums and maxima, where
+    /// neighbours need not stay in place, that is two operations instead of four.
+    fn load_bf16_pair(self, values: &[bf16; 2 * LANES]) -> [Self::F32s; 2];
+    /// Sixteen values in the upper halves; the lower halves are ignored.
+    fn load_bf16_upper(self, values: &[u32; LANES]) -> Self::F32s;
     fn load_f16(self, values: &[f16; LANES]) -> Self::F32s;
     fn to_array(self, a: Self::F32s) -> [f32; LANES];
 
@@ -268,6 +273,26 @@ mod tests {
                 assert!(from_h.iter().all(|&x| same(x, h.to_f32())), "{isa}: f16 {bits:#06x}");
                 assert!(from_b.iter().all(|&x| same(x, b.to_f32())), "{isa}: bf16 {bits:#06x}");
             }
+        }
+    }
+
+    #[derive(Clone, Copy)]
+    struct Pair<'a>(&'a [bf16; 2 * LANES]);
+    impl Job for Pair<'_> {
+        type Output = [[f32; LANES]; 2];
+        #[inline(always)]
+        fn run<I: Isa>(self, isa: I) -> Self::Output {
+            isa.load_bf16_pair(self.0).map(|half| isa.to_array(half))
+        }
+    }
+
+    #[test]
+    fn a_pair_holds_every_value_once() {
+        let values = std::array::from_fn(|i| bf16::from_f32(i as f32 - 7.0));
+        for (isa, pair) in on_every_isa(Pair(&values)) {
+            let mut pair = pair.concat();
+            pair.sort_by(f32::total_cmp);
+            assert_eq!(pair, values.map(bf16::to_f32), "{isa}");
         }
     }
 

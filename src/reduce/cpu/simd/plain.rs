@@ -47,6 +47,17 @@ impl Isa for Plain {
     }
 
     #[inline(always)]
+    fn load_bf16_pair(self, values: &[bf16; 2 * LANES]) -> [Lanes; 2] {
+        let (halves, _) = values.as_chunks();
+        [self.load_bf16(&halves[0]), self.load_bf16(&halves[1])]
+    }
+
+    #[inline(always)]
+    fn load_bf16_upper(self, values: &[u32; LANES]) -> Lanes {
+        values.map(|x| f32::from_bits(x & 0xffff_0000))
+    }
+
+    #[inline(always)]
     fn load_f16(self, values: &[f16; LANES]) -> Lanes {
         values.map(f16::to_f32)
     }
