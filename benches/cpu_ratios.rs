@@ -1,5 +1,5 @@
-//! The table of docs/PERFORMANCE.md: every rival at every point, in turn, so that the machine's
-//! moods strike all of them alike; medians, and ratios to the floor.
+//! The table of docs/PERFORMANCE.md: every rival at every point, in turn and in short bursts, so
+//! that the machine's moods strike all of them alike; medians of the bursts, and ratios.
 //!
 //! ```sh
 //! RAYON_NUM_THREADS=1 cargo bench --bench cpu_ratios            # everything
@@ -57,16 +57,18 @@ fn measure(case: &Case) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Microseconds a call: the best of three in a row, the first of which finds the cache as the
-/// rival before left it.
+/// Microseconds a call: the median over a burst, which is long enough for threads to be awake and
+/// for the cache to be the rival's own.
 fn time(inputs: &Inputs, rival: Rival) -> anyhow::Result<f64> {
-    let mut best = f64::INFINITY;
-    for _ in 0..3 {
+    const BURST: Duration = Duration::from_millis(20);
+    let burst = Instant::now();
+    let mut times = Vec::new();
+    while times.is_empty() || burst.elapsed() < BURST {
         let start = Instant::now();
         black_box(black_box(inputs).run(rival)?);
-        best = best.min(start.elapsed().as_secs_f64() * 1e6);
+        times.push(start.elapsed().as_secs_f64() * 1e6);
     }
-    Ok(best)
+    Ok(median(times))
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

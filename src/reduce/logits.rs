@@ -95,8 +95,18 @@ impl<'a, T> Rows<'a, T> {
         Self { data, len, width, stride }
     }
 
+    #[cfg(test)]
+    pub(crate) fn of_one(row: &'a [T]) -> Self {
+        Self { data: row, len: 1, width: row.len(), stride: row.len() }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.len
+    }
+
+    /// `V`.
+    pub(crate) fn width(&self) -> usize {
+        self.width
     }
 
     pub(crate) fn get(&self, row: usize) -> &'a [T] {

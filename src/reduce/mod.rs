@@ -87,8 +87,9 @@ impl DeviceMap {
     /// `logits` is `[V]` or `[B, V]`, `B` ≥ 0, in `f32`, `f16` or `bf16`; an untransposed view of
     /// any offset and row stride is read where it is. `-inf` is probability 0.
     ///
-    /// Takes `O(B · V)` time. On the CPU, rows are shared among rayon's threads, and the parts of
-    /// a row if there are fewer rows than threads.
+    /// Takes `O(B · V)` time. On the CPU, half a million logits or more are shared among rayon's
+    /// threads: the rows, and the parts of a row that is as long by itself if there are fewer
+    /// rows than threads.
     ///
     /// # Errors
     ///

@@ -1,7 +1,7 @@
 //! Sixteen `f32` lanes, whatever the processor.
 //!
-//! The reduction is written once, in [`super::row`] and [`super::gather`], over the trait [`Isa`];
-//! the files beside this one hold one thin implementation each:
+//! The reduction is written once, in [`super::stream`] and [`super::gather`], over the trait
+//! [`Isa`]; the files beside this one hold one thin implementation each:
 //!
 //! | file | lanes are | chosen when |
 //! | --- | --- | --- |
@@ -13,9 +13,9 @@
 //! precomputed table ([`super::gather::GatherTable`]) serves every processor.
 //!
 //! An [`Isa`] value is a *proof*: the AVX types can only be had from `detect`, which asks the
-//! processor. So the trait's methods are safe to call, and the `unsafe` blocks of the two files
-//! all rest on that one fact. [`Slots`] is a proof of another kind, for reads without a bounds
-//! check; there is no other `unsafe` on the CPU path.
+//! processor. So the trait's methods are safe to call, and the `unsafe` blocks of the two AVX
+//! files all rest on that one fact. [`Slots`] is a proof of another kind, for reads without a
+//! bounds check; there is no other `unsafe` on the CPU path.
 //!
 //! A method that is not inlined into a function compiled for its instruction set costs a call
 //! per instruction. Hence `#[inline(always)]` on everything here and above, and
