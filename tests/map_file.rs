@@ -103,6 +103,13 @@ fn hostile_files_are_errors_that_name_the_field() {
 }
 
 #[test]
+fn a_listed_singleton_without_a_name_is_the_same_map_as_an_unlisted_one() {
+    let listed = ConceptMap::builder(2).unnamed([0]).unwrap().build().unwrap();
+    assert_eq!(listed, ConceptMap::singletons(2).unwrap());
+    assert_eq!(ConceptMap::from_json(&listed.to_json()).unwrap(), listed);
+}
+
+#[test]
 fn a_vocabulary_too_large_is_refused_before_memory_is_taken() {
     let text =
         r#"{"format":"concept-mass map","version":1,"vocab_size":1000000000000,"concepts":[]}"#;

@@ -50,6 +50,13 @@ pub struct DeviceMap {
     tables: Arc<cpu::Tables>,
 }
 
+impl std::fmt::Debug for DeviceMap {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { map, device, .. } = self;
+        f.debug_struct("DeviceMap").field("map", map).field("device", device).finish()
+    }
+}
+
 impl ConceptMap {
     /// Puts the map on a device: derives what the reduction needs there, `O(V log V)`. Do this
     /// once, not at every step.

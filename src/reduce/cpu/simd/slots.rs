@@ -55,26 +55,7 @@ impl<T: Copy> Picker<'_, T> {
         let indices = &self.indices[slot];
         // SAFETY: `of` found the bound of all indices within the row, and both are borrowed since.
         let at = |lane: usize| unsafe { *self.row.get_unchecked(indices[lane] as usize) };
-        // Written out, so that the values go straight into a register: a loop would leave them
-        // in memory, sixteen short stores that one long load has to wait for.
-        [
-            at(0),
-            at(1),
-            at(2),
-            at(3),
-            at(4),
-            at(5),
-            at(6),
-            at(7), //
-            at(8),
-            at(9),
-            at(10),
-            at(11),
-            at(12),
-            at(13),
-            at(14),
-            at(15),
-        ]
+        in_every_lane(at)
     }
 }
 
@@ -93,25 +74,19 @@ impl Picker<'_, bf16> {
         let at = |lane: usize| unsafe {
             self.row.as_ptr().add(indices[lane] as usize - 1).cast::<u32>().read_unaligned()
         };
-        [
-            at(0),
-            at(1),
-            at(2),
-            at(3),
-            at(4),
-            at(5),
-            at(6),
-            at(7), //
-            at(8),
-            at(9),
-            at(10),
-            at(11),
-            at(12),
-            at(13),
-            at(14),
-            at(15),
-        ]
+        in_every_lane(at)
     }
+}
+
+/// `[at(0), at(1) … at(15)]`, written out, so that the values go straight into a register: a loop
+/// would leave them in memory, sixteen short stores that one long load has to wait for.
+#[inline(always)]
+#[rustfmt::skip]
+fn in_every_lane<T>(at: impl Fn(usize) -> T) -> [T; LANES] {
+    [
+        at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7),
+        at(8), at(9), at(10), at(11), at(12), at(13), at(14), at(15),
+    ]
 }
 
 #[cfg(test)]

@@ -1,0 +1,188 @@
+//! The passes over one row, and what follows from their sums; see the head of the folder.
+
+use std::f64::consts::LN_2;
+
+use rayon::prelude::*;
+
+use super::Tables;
+use super::gather::{ConceptSums, Members, SumUnit, TokenSums};
+use super::logit::Logit;
+use super::scale::Scale;
+use super::simd::Isa;
+use super::singletons;
+use super::stream::{BLOCK, BlockMax, FirstAtLeast, SumBlock};
+use super::top::Candidate;
+use crate::concept::ConceptMap;
+use crate::reduce::{Row, Status};
+
+/// Blocks that a thread takes at a time: some microseconds' worth.
+const BLOCKS_PER_TASK: usize = 8;
+
+/// One row, and how to work on it.
+#[derive(Clone, Copy)]
+pub(crate) struct Pass<'a, I, T> {
+    pub(crate) isa: I,
+    pub(crate) row: &'a [T],
+    /// Whether threads share the row.
+    pub(crate) split: bool,
+}
+
+/// A row's normaliser: what its probabilities are measured against.
+#[derive(Clone, Copy)]
+pub(crate) struct Normaliser {
+    pub(crate) scale: Scale,
+    /// The sum of all tokens' weights.
+    s: f64,
+}
+
+impl Normaliser {
+    /// The probability of a token, from its logit.
+    pub(crate) fn probability(self, logit: f32) -> f32 {
+        self.mass(self.scale.weight(logit))
+    }
+
+    /// The probability of tokens, from the sum of their weights.
+    pub(crate) fn mass(self, weight: f64) -> f32 {
+        // The two sums are rounded differently, so that all of the mass may seem a little more.
+        (weight / self.s).min(1.0) as f32
+    }
+}
+
+impl<I: Isa, T: Logit> Pass<'_, I, T> {
+    pub(crate) fn reduce(self, map: &ConceptMap, tables: &Tables) -> Row {
+        let (maxima, max) = self.maxima();
+        let Some(scale) = Scale::of(max) else {
+            return Row::bad(self.reason());
+        };
+        let members = Members { row: self.row, scale, map, table: &tables.gather };
+        let units = tables.gather.units();
+        let concepts = self
+            .in_order(units, 1, |unit| self.isa.vectorize(SumUnit(members, unit)))
+            .into_iter()
+            .fold(ConceptSums::default(), ConceptSums::merge);
+        // `a` still lacks the singletons, and they have as much of `u`.
+        let (tokens, a) = if tables.gather.covers_vocabulary() {
+            (TokenSums { s: concepts.s, u: concepts.u }, concepts.a)
+        } else {
+            let tokens = self.sums(scale);
+            (tokens, tokens.u - concepts.u + concepts.a)
+        };
+        if tokens.s.is_nan() {
+            return Row::bad(self.reason());
+        }
+        let z = Normaliser { scale, s: tokens.s };
+        let mut top = concepts.top;
+        if !tables.gather.covers_vocabulary() {
+            let Self { isa, row, .. } = self;
+            let two = singletons::likeliest_two(isa, row, &maxima, map, &tables.singletons);
+            for singleton in two {
+                let mass = scale.weight(singleton.logit) as f32;
+                top.offer(Candidate { mass, concept: singleton.concept });
+            }
+        }
+        let greedy = self.first_maximum(&maxima, max);
+        let (winner, runner_up) = (top.first, top.second);
+        let representative = self.representative(map, winner.concept, greedy);
+        let representative_prob = z.probability(self.row[representative as usize].into());
+        let bits = z.s.log2();
+        let token_entropy = (LN_2 * (bits - tokens.u / z.s)).max(0.0) as f32;
+        let concept_entropy = (LN_2 * (bits - a / z.s)).max(0.0) as f32;
+        Row {
+            winner: winner.concept,
+            representative,
+            greedy,
+            runner_up: runner_up.concept,
+            status: Status::OK,
+            mass: z.mass(winner.mass.into()).max(representative_prob),
+            representative_prob,
+            greedy_prob: z.probability(max),
+            runner_up_mass: z.mass(runner_up.mass.into()),
+            log_z: scale.log_sum_exp(z.s) as f32,
+            token_entropy,
+            concept_entropy: concept_entropy.min(token_entropy),
+        }
+    }
+
+    /// `work(0), work(1) … work(n - 1)`; a thread takes `at_least` so many at a time.
+    fn in_order<R: Send>(
+        self,
+        n: usize,
+        at_least: usize,
+        work: impl Fn(usize) -> R + Sync + Send,
+    ) -> Vec<R> {
+        if self.split {
+            (0..n).into_par_iter().with_min_len(at_least).map(work).collect()
+        } else {
+            (0..n).map(work).collect()
+        }
+    }
+
+    /// [`in_order`](Self::in_order) for every block of the row.
+    fn blocks<R: Send>(self, work: impl Fn(&[T]) -> R + Sync + Send) -> Vec<R> {
+        let block = |i: usize| &self.row[i * BLOCK..self.row.len().min((i + 1) * BLOCK)];
+        self.in_order(self.row.len().div_ceil(BLOCK), BLOCKS_PER_TASK, |i| work(block(i)))
+    }
+
+    /// The largest logit of every block, and of the row; unspecified if the row holds a NaN.
+    fn maxima(self) -> (Vec<f32>, f32) {
+        let maxima = self.blocks(|block| self.isa.vectorize(BlockMax(block)));
+        let max = maxima.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        (maxima, max)
+    }
+
+    fn sums(self, scale: Scale) -> TokenSums {
+        self.blocks(|block| self.isa.vectorize(SumBlock { block, scale }))
+            .into_iter()
+            .fold(TokenSums::default(), TokenSums::merge)
+    }
+
+    /// The row's normaliser, or why it has none.
+    pub(crate) fn normaliser(self) -> Result<Normaliser, Status> {
+        let (_, max) = self.maxima();
+        let Some(scale) = Scale::of(max) else {
+            return Err(self.reason());
+        };
+        let s = self.sums(scale).s;
+        if s.is_nan() { Err(self.reason()) } else { Ok(Normaliser { scale, s }) }
+    }
+
+    /// Why the row's normaliser is no number.
+    fn reason(self) -> Status {
+        let mut status = Status::OK;
+        let mut all_neg_inf = true;
+        for &logit in self.row {
+            let logit: f32 = logit.into();
+            all_neg_inf &= logit == f32::NEG_INFINITY;
+            if logit.is_nan() {
+                status = status.union(Status::NAN);
+            } else if logit == f32::INFINITY {
+                status = status.union(Status::POS_INF);
+            }
+        }
+        if all_neg_inf { Status::ALL_NEG_INF } else { status }
+    }
+
+    /// The lowest token whose logit is the row's maximum.
+    fn first_maximum(self, maxima: &[f32], max: f32) -> u32 {
+        let block = maxima.iter().position(|&m| m == max).expect("one of them is the maximum");
+        let start = block * BLOCK;
+        let end = self.row.len().min(start + BLOCK);
+        let place = self.isa.vectorize(FirstAtLeast(&self.row[start..end], max));
+        (start + place.expect("the block holds its maximum")) as u32
+    }
+
+    /// The likeliest token of `concept`, given the likeliest of all.
+    fn representative(self, map: &ConceptMap, concept: u32, greedy: u32) -> u32 {
+        if map.concept_of(greedy) == Some(concept) {
+            return greedy;
+        }
+        likeliest(self.row, map.tokens(concept).expect("a winner is a concept of the map"))
+    }
+}
+
+/// The first of `tokens` with the largest logit.
+pub(crate) fn likeliest<T: Logit>(row: &[T], tokens: &[u32]) -> u32 {
+    let logit = |t: u32| -> f32 { row[t as usize].into() };
+    let better = |best: u32, t: u32| if logit(t) > logit(best) { t } else { best };
+    tokens.iter().copied().reduce(better).expect("a concept has at least one token")
+}
