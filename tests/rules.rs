@@ -53,6 +53,16 @@ fn a_map_of_singletons_is_plain_argmax() {
 }
 
 #[test]
+fn singletons_closer_than_probabilities_can_tell_are_still_in_order() {
+    let map = ConceptMap::singletons(4).unwrap();
+    for logits in [[1e-10, 3e-10, 2e-10, -1.0], [0.0, 1e-40, 0.0, -9.0]] {
+        let row = row_of(&map, &logits);
+        assert_eq!((row.greedy, row.winner, row.is_flip()), (1, 1, false), "{logits:?}");
+    }
+    assert_eq!(row_of(&map, &[1e-10, 3e-10, 2e-10, -1.0]).runner_up, 2);
+}
+
+#[test]
 fn one_concept_of_everything_is_certain() {
     let map = pooling(3, &[&[0, 1, 2]]);
     let row = row_of(&map, &[1.0, 5.0, 2.0]);

@@ -9,7 +9,7 @@ use super::gather::{ConceptSums, Members, SumUnit, TokenSums};
 use super::logit::Logit;
 use super::scale::Scale;
 use super::simd::Isa;
-use super::singletons;
+use super::singletons::{self, Singleton};
 use super::stream::{BLOCK, BlockMax, FirstAtLeast, SumBlock};
 use super::top::Candidate;
 use crate::concept::ConceptMap;
@@ -75,9 +75,14 @@ impl<I: Isa, T: Logit> Pass<'_, I, T> {
         if !tables.gather.covers_vocabulary() {
             let Self { isa, row, .. } = self;
             let two = singletons::likeliest_two(isa, row, &maxima, map, &tables.singletons);
-            for singleton in two {
-                let mass = scale.weight(singleton.logit) as f32;
-                top.offer(Candidate { mass, concept: singleton.concept });
+            let mut bound = f32::INFINITY;
+            let mut above = f32::INFINITY;
+            for Singleton { logit, concept } in two {
+                // Logits closer than weights can tell apart still have the order of argmax.
+                let limit = if logit < above { bound.next_down() } else { bound };
+                let mass = limit.min(scale.weight(logit) as f32);
+                top.offer(Candidate { mass, concept });
+                (bound, above) = (mass, logit);
             }
         }
         let greedy = self.first_maximum(&maxima, max);
