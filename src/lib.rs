@@ -44,12 +44,12 @@
 //!   [`DeviceProbes::probe`].
 //! - **[`Row`]**: what a reduction tells of a row: winner, runner-up, tokens, masses, entropies.
 //! - **[`ConceptSampler`]**: candle's `LogitsProcessor`, counting meanings.
-//! - **[`reference`]**: the same by definition, in `f64`, to test against.
+//! - **[`mod@reference`]**: the same by definition, in `f64`, to test against.
 //!
 //! # What is promised
 //!
 //! Logits are `f32`, `f16` or `bf16`; sums are formed in `f32` and `f64`. Against the oracle in
-//! [`reference`], on the same rounded logits:
+//! [`mod@reference`], on the same rounded logits:
 //!
 //! | result | tolerance |
 //! | --- | --- |
