@@ -15,12 +15,16 @@ fn map2(a: Lanes, b: Lanes, f: impl Fn(f32, f32) -> f32) -> Lanes {
     std::array::from_fn(|i| f(a[i], b[i]))
 }
 
-/// `⌊q⌋` for `q` in `[-160, 0]`, and 0 for NaN. Rounding towards zero is the floor once the
-/// value is positive; a `q` just below a whole number may round up to it, which leaves a
-/// fraction of about -1e-5 at worst, where the polynomial of `exp2` is still good.
+/// `⌊q⌋` for `q` in `[-160, 0]`; anything for NaN.
+///
+/// Added to 1.5 · 2²³, a number leaves its nearest integer in the lowest bits of the sum: that is
+/// an addition and a subtraction, where a conversion to `i32` checks for overflow lane by lane. A
+/// `q` that is whole, or less than 1e-5 below, may be rounded the other way, which leaves a
+/// fraction of 1 or of about -1e-5, where the polynomial of `exp2` is still good.
 #[inline(always)]
 fn floor(q: f32) -> i32 {
-    (q + 160.0) as i32 - 160
+    const SHIFT: f32 = 12_582_912.0;
+    (q - 0.5 + SHIFT).to_bits().wrapping_sub(SHIFT.to_bits()) as i32
 }
 
 impl Isa for Plain {
@@ -106,7 +110,7 @@ impl Isa for Plain {
     #[inline(always)]
     fn scale_exp2(self, p: Lanes, q: Lanes) -> Lanes {
         // Below -126 the factor is the f32 with exponent 0, which is 0.
-        map2(p, q, |p, q| p * f32::from_bits(((floor(q) + 127).max(0) as u32) << 23))
+        map2(p, q, |p, q| p * f32::from_bits((floor(q).wrapping_add(127).max(0) as u32) << 23))
     }
 
     #[inline(always)]
