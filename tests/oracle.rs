@@ -2,16 +2,17 @@
 
 mod common;
 
+use std::ops::Range;
+
 use candle_core::{DType, Device};
 use common::*;
 use concept_mass::{ProbeSet, reference};
 use proptest::prelude::*;
 use rand::Rng;
 
-/// Builds rows from a seed, reduces them in every way, and compares with the oracle; the number
-/// of rows.
-#[allow(clippy::too_many_arguments, reason = "the axes of the test space")]
-fn check(
+/// A point of the test space; rows and map follow from it.
+#[derive(Clone, Debug)]
+struct Case {
     vocab_size: usize,
     batch: usize,
     dtype: DType,
@@ -19,7 +20,11 @@ fn check(
     profile: Profile,
     partition: Partition,
     seed: u64,
-) -> Result<usize, TestCaseError> {
+}
+
+/// Reduces the rows of a case in every way, and compares with the oracle; the number of rows.
+fn check(case: Case) -> Result<usize, TestCaseError> {
+    let Case { vocab_size, batch, dtype, layout, profile, partition, seed } = case;
     let mut rng = rng(seed);
     let map = partition.map(vocab_size, &mut rng);
     let rows: Vec<_> = (0..batch).map(|_| profile.row(vocab_size, &mut rng)).collect();
@@ -78,33 +83,31 @@ fn any_of<T: Copy + std::fmt::Debug + 'static>(values: &'static [T]) -> impl Str
     proptest::sample::select(values)
 }
 
+prop_compose! {
+    fn case(vocab_size: Range<usize>, batch: Range<usize>)(
+        vocab_size in vocab_size,
+        batch in batch,
+        dtype in any_of(&DTYPES),
+        layout in any_of(&LAYOUTS),
+        profile in any_of(&PROFILES),
+        partition in any_of(&PARTITIONS),
+        seed: u64,
+    ) -> Case {
+        Case { vocab_size, batch, dtype, layout, profile, partition, seed }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..Default::default() })]
 
     #[test]
-    fn small_vocabularies(
-        vocab_size in 1usize..200,
-        batch in 0usize..20,
-        dtype in any_of(&DTYPES),
-        layout in any_of(&LAYOUTS),
-        profile in any_of(&PROFILES),
-        partition in any_of(&PARTITIONS),
-        seed: u64,
-    ) {
-        check(vocab_size, batch, dtype, layout, profile, partition, seed)?;
+    fn small_vocabularies(case in case(1..200, 0..20)) {
+        check(case)?;
     }
 
     #[test]
-    fn vocabularies_of_several_blocks(
-        vocab_size in 1000usize..9000,
-        batch in 1usize..3,
-        dtype in any_of(&DTYPES),
-        layout in any_of(&LAYOUTS),
-        profile in any_of(&PROFILES),
-        partition in any_of(&PARTITIONS),
-        seed: u64,
-    ) {
-        check(vocab_size, batch, dtype, layout, profile, partition, seed)?;
+    fn vocabularies_of_several_blocks(case in case(1000..9000, 1..3)) {
+        check(case)?;
     }
 }
 
@@ -119,7 +122,9 @@ fn every_profile_partition_and_dtype_at_awkward_sizes() {
                 for &dtype in dtypes {
                     let layout = LAYOUTS[(i + j + k) % 4];
                     let seed = (i * 100 + j * 10 + k) as u64;
-                    check(vocab_size, 1, dtype, layout, profile, partition, seed).unwrap();
+                    let batch = 1;
+                    check(Case { vocab_size, batch, dtype, layout, profile, partition, seed })
+                        .unwrap();
                 }
             }
         }
@@ -133,15 +138,15 @@ fn a_hundred_thousand_rows() {
     while rows < 100_000 {
         let mut rng = rng(seed);
         let mut pick = |n: usize| rng.random_range(0..n);
-        rows += check(
-            1 + pick(300),
-            64 + pick(64),
-            DTYPES[pick(3)],
-            LAYOUTS[pick(4)],
-            PROFILES[pick(8)],
-            PARTITIONS[pick(7)],
+        rows += check(Case {
+            vocab_size: 1 + pick(300),
+            batch: 64 + pick(64),
+            dtype: DTYPES[pick(3)],
+            layout: LAYOUTS[pick(4)],
+            profile: PROFILES[pick(8)],
+            partition: PARTITIONS[pick(7)],
             seed,
-        )
+        })
         .unwrap();
         seed += 1;
     }

@@ -10,7 +10,7 @@ use super::logit::Logit;
 use super::scale::Scale;
 use super::simd::Isa;
 use super::singletons::{self, Singleton};
-use super::stream::{BLOCK, BlockMax, FirstAtLeast, SumBlock};
+use super::stream::{self, BLOCK, BlockMax, FirstAtLeast, SumBlock};
 use super::top::Candidate;
 use crate::concept::ConceptMap;
 use crate::reduce::{Row, Status};
@@ -124,8 +124,8 @@ impl<I: Isa, T: Logit> Pass<'_, I, T> {
 
     /// [`in_order`](Self::in_order) for every block of the row.
     fn blocks<R: Send>(self, work: impl Fn(&[T]) -> R + Sync + Send) -> Vec<R> {
-        let block = |i: usize| &self.row[i * BLOCK..self.row.len().min((i + 1) * BLOCK)];
-        self.in_order(self.row.len().div_ceil(BLOCK), BLOCKS_PER_TASK, |i| work(block(i)))
+        let blocks = self.row.len().div_ceil(BLOCK);
+        self.in_order(blocks, BLOCKS_PER_TASK, |i| work(stream::block(self.row, i)))
     }
 
     /// The largest logit of every block, and of the row; unspecified if the row holds a NaN.
@@ -169,11 +169,9 @@ impl<I: Isa, T: Logit> Pass<'_, I, T> {
 
     /// The lowest token whose logit is the row's maximum.
     fn first_maximum(self, maxima: &[f32], max: f32) -> u32 {
-        let block = maxima.iter().position(|&m| m == max).expect("one of them is the maximum");
-        let start = block * BLOCK;
-        let end = self.row.len().min(start + BLOCK);
-        let place = self.isa.vectorize(FirstAtLeast(&self.row[start..end], max));
-        (start + place.expect("the block holds its maximum")) as u32
+        let i = maxima.iter().position(|&m| m == max).expect("one of them is the maximum");
+        let place = self.isa.vectorize(FirstAtLeast(stream::block(self.row, i), max));
+        (i * BLOCK + place.expect("the block holds its maximum")) as u32
     }
 
     /// The likeliest token of `concept`, given the likeliest of all.

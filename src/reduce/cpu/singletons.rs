@@ -7,7 +7,7 @@
 
 use super::logit::Logit;
 use super::simd::Isa;
-use super::stream::{AtLeast, BLOCK};
+use super::stream::{AtLeast, BLOCK, block};
 use crate::concept::ConceptMap;
 use crate::reduce::Row;
 
@@ -20,8 +20,8 @@ pub(crate) struct SingletonTable {
 impl SingletonTable {
     pub(crate) fn new(map: &ConceptMap) -> Self {
         let singletons = |block: &[u32]| {
-            let is_singleton = |&c: &u32| map.tokens(c).is_some_and(|tokens| tokens.len() == 1);
-            block.iter().copied().filter(is_singleton).min().unwrap_or(Row::NONE)
+            let concepts = block.iter().copied();
+            concepts.filter(|&c| is_singleton(map, c)).min().unwrap_or(Row::NONE)
         };
         Self { lowest_in_block: map.concept_ids().chunks(BLOCK).map(singletons).collect() }
     }
@@ -59,19 +59,17 @@ pub(crate) fn likeliest_two<I: Isa, T: Logit>(
         .filter(|(best, _)| best.concept != Row::NONE)
         .collect();
     while let Some(i) = best_block(&blocks) {
-        let (best, block) = blocks.swap_remove(i);
+        let (best, i) = blocks.swap_remove(i);
         if !best.beats(second) {
             break;
         }
-        let start = block * BLOCK;
-        let end = row.len().min(start + BLOCK);
         isa.vectorize(AtLeast {
-            block: &row[start..end],
+            block: block(row, i),
             threshold: second.logit.max(f32::MIN),
-            each: |i, logit| {
-                let concept = map.concept_ids()[start + i];
+            each: |place, logit| {
+                let concept = map.concept_ids()[i * BLOCK + place];
                 let singleton = Singleton { logit, concept };
-                if singleton.beats(second) && map.tokens(concept).is_some_and(|t| t.len() == 1) {
+                if singleton.beats(second) && is_singleton(map, concept) {
                     second = singleton;
                     if second.beats(first) {
                         (first, second) = (second, first);
@@ -82,6 +80,10 @@ pub(crate) fn likeliest_two<I: Isa, T: Logit>(
         });
     }
     [first, second].into_iter().filter(|s| s.concept != Row::NONE)
+}
+
+fn is_singleton(map: &ConceptMap, concept: u32) -> bool {
+    map.tokens(concept).is_some_and(|tokens| tokens.len() == 1)
 }
 
 fn best_block(blocks: &[(Singleton, usize)]) -> Option<usize> {

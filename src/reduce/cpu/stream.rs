@@ -12,6 +12,12 @@ use super::simd::{Isa, Job, LANES};
 /// Logits in a block.
 pub(crate) const BLOCK: usize = 2048;
 
+/// Block `i` of a row, the last of what is left.
+pub(crate) fn block<T>(row: &[T], i: usize) -> &[T] {
+    let start = i * BLOCK;
+    &row[start..row.len().min(start + BLOCK)]
+}
+
 /// Chains of operations in flight: enough to hide the latency of one operation.
 const CHAINS: usize = 4;
 
@@ -43,7 +49,7 @@ fn accumulate<I: Isa, T: Logit, A: Accumulator<I>>(isa: I, block: &[T], empty: A
         b.add(isa, y);
     }
     for (chain, values) in [c, d].into_iter().zip(tail.chunks(LANES)) {
-        chain.add(isa, T::load_partial(isa, values));
+        chain.add(isa, T::load_up_to(isa, values));
     }
     let [a, b, c, d] = chains;
     a.merge(isa, b).merge(isa, c.merge(isa, d))
@@ -130,14 +136,14 @@ impl<T: Logit> Job for WriteWeights<'_, T> {
     fn run<I: Isa>(self, isa: I) {
         let chunks = self.block.chunks(LANES).zip(self.weights.chunks_mut(LANES));
         for (logits, out) in chunks {
-            let (_, power) = self.scale.weights(isa, T::load_partial(isa, logits));
+            let (_, power) = self.scale.weights(isa, T::load_up_to(isa, logits));
             out.copy_from_slice(&isa.to_array(power)[..out.len()]);
         }
     }
 }
 
 /// Calls `each` with the places of a block whose logit is at least what `each` last returned (at
-/// first `threshold`), in ascending order.
+/// first `threshold`), in ascending order; both are above `-inf`.
 pub(crate) struct AtLeast<'a, T, F> {
     pub(crate) block: &'a [T],
     pub(crate) threshold: f32,
@@ -151,11 +157,7 @@ impl<T: Logit, F: FnMut(usize, f32) -> f32> Job for AtLeast<'_, T, F> {
     fn run<I: Isa>(mut self, isa: I) {
         let mut threshold = self.threshold;
         for (i, values) in self.block.chunks(LANES).enumerate() {
-            let logits = match values.as_array() {
-                Some(values) => T::load(isa, values),
-                None => T::load_partial(isa, values),
-            };
-            let mut mask = isa.ge(logits, isa.splat(threshold));
+            let mut mask = isa.ge(T::load_up_to(isa, values), isa.splat(threshold));
             while mask != 0 {
                 let lane = mask.trailing_zeros() as usize;
                 threshold = (self.each)(i * LANES + lane, values[lane].into());
@@ -165,7 +167,7 @@ impl<T: Logit, F: FnMut(usize, f32) -> f32> Job for AtLeast<'_, T, F> {
     }
 }
 
-/// The first place of a block whose logit is at least `self.1`.
+/// The first place of a block whose logit is at least `self.1`, which is above `-inf`.
 pub(crate) struct FirstAtLeast<'a, T>(pub(crate) &'a [T], pub(crate) f32);
 
 impl<T: Logit> Job for FirstAtLeast<'_, T> {
@@ -174,14 +176,12 @@ impl<T: Logit> Job for FirstAtLeast<'_, T> {
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) -> Option<usize> {
         let threshold = isa.splat(self.1);
-        let (vectors, tail) = self.0.as_chunks::<LANES>();
-        for (i, values) in vectors.iter().enumerate() {
-            let mask = isa.ge(T::load(isa, values), threshold);
+        for (i, values) in self.0.chunks(LANES).enumerate() {
+            let mask = isa.ge(T::load_up_to(isa, values), threshold);
             if mask != 0 {
                 return Some(i * LANES + mask.trailing_zeros() as usize);
             }
         }
-        let found = tail.iter().position(|&x| x.into() >= self.1);
-        found.map(|i| vectors.len() * LANES + i)
+        None
     }
 }
