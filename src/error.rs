@@ -138,10 +138,54 @@ pub enum Error {
     },
 
     /// A device that this build cannot reduce on.
-    #[error("maps cannot be used on {device:?}: this build reduces on the CPU only")]
+    #[error(
+        "maps cannot be used on {device:?}: this build reduces on {}",
+        if cfg!(feature = "cuda") { "the CPU and on CUDA devices" }
+        else { "the CPU only; for CUDA devices, build with the feature `cuda`" }
+    )]
     UnsupportedDevice {
         /// The device asked for.
         device: DeviceLocation,
+    },
+
+    /// A CUDA device did not do what it was asked to.
+    ///
+    /// After a fault in a kernel, of whomever, every call on the device fails.
+    #[error("{device:?} failed to {action}: {source}")]
+    DeviceFailed {
+        /// The device.
+        device: DeviceLocation,
+        /// What was asked of it.
+        action: &'static str,
+        /// What the driver says.
+        source: Box<candle_core::Error>,
+    },
+
+    /// A CUDA graph is being captured, and an operation needs more memory than this thread has
+    /// set aside on the device so far.
+    #[error(
+        "this thread has not worked on so many logits on this device before, and memory cannot be \
+         set aside while a CUDA graph is captured; do the same once before the capture"
+    )]
+    CaptureBeforeUse,
+
+    /// Noise on another device than the map.
+    #[error(
+        "the noise is on {got:?}, but the map is on {expected:?}; make the noise with \
+         Noise::new(seed, map.device())"
+    )]
+    NoiseDevice {
+        /// Where the map is.
+        expected: DeviceLocation,
+        /// Where the noise is.
+        got: DeviceLocation,
+    },
+
+    /// More rows than one launch can take.
+    #[error("{rows} rows are too many for one launch; reduce them in parts")]
+    BatchTooLarge {
+        /// The number of rows.
+        rows: usize,
     },
 
     /// A row of logits that has no winner.

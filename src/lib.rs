@@ -73,4 +73,4 @@ mod reduce;
 pub use concept::{Builder, ConceptMap, MAX_VOCAB_SIZE, MapStats, ProbeSet, ProbeSetBuilder};
 pub use decode::{ConceptSampler, Sampling};
 pub use error::{Error, MapFileProblem, Result};
-pub use reduce::{DeviceMap, DeviceProbes, Probed, Reduction, Row, Status, reference};
+pub use reduce::{DeviceMap, DeviceProbes, Noise, Probed, Reduction, Row, Status, reference};

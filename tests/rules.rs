@@ -2,20 +2,18 @@
 
 mod common;
 
-use candle_core::{DType, Device, DeviceLocation, IndexOp, Tensor};
+use candle_core::{DType, DeviceLocation, IndexOp, Tensor};
 use common::*;
 use concept_mass::{ConceptMap, DeviceMap, Error, ProbeSet, Row, Status};
 use rand::Rng;
 
-const CPU: Device = Device::Cpu;
-
-fn on_cpu(map: &ConceptMap) -> DeviceMap {
-    map.to_device(&CPU).unwrap()
+fn on_device(map: &ConceptMap) -> DeviceMap {
+    map.to_device(&device()).unwrap()
 }
 
 fn row_of(map: &ConceptMap, logits: &[f32]) -> Row {
-    let logits = Tensor::new(logits, &CPU).unwrap();
-    on_cpu(map).reduce(&logits).unwrap().rows().unwrap()[0]
+    let logits = Tensor::new(logits, &device()).unwrap();
+    on_device(map).reduce(&logits).unwrap().rows().unwrap()[0]
 }
 
 fn pooling(vocab_size: usize, concepts: &[&[u32]]) -> ConceptMap {
@@ -132,7 +130,7 @@ fn negative_zero_ties_with_zero() {
 /// Every operation's result as bits.
 fn all_bits(map: &DeviceMap, probes: &ProbeSet, logits: &Tensor) -> Vec<u32> {
     let rows = map.reduce(logits).unwrap().rows().unwrap();
-    let probed = probes.to_device(&CPU).unwrap().probe(logits).unwrap();
+    let probed = probes.to_device(&device()).unwrap().probe(logits).unwrap();
     let tensors = [
         map.masses(logits).unwrap(),
         map.pool(logits).unwrap(),
@@ -149,11 +147,14 @@ fn all_bits(map: &DeviceMap, probes: &ProbeSet, logits: &Tensor) -> Vec<u32> {
 
 #[test]
 fn the_same_bits_on_any_number_of_threads() {
+    if device().is_cuda() {
+        return; // whose threads are others, see tests/cuda.rs
+    }
     for partition in PARTITIONS {
         // A long row that threads share, a batch that they share, and what is worth no thread.
         for (batch, vocab_size) in [(1, 600_001), (7, 80_001), (7, 500)] {
             let mut rng = rng(batch);
-            let map = on_cpu(&partition.map(vocab_size, &mut rng));
+            let map = on_device(&partition.map(vocab_size, &mut rng));
             let probes = ProbeSet::builder(vocab_size).probe("p", 0..99).unwrap().build().unwrap();
             let rows: Vec<_> =
                 (0..batch).map(|_| Profile::Peaked.row(vocab_size, &mut rng)).collect();
@@ -175,7 +176,7 @@ fn the_same_bits_alone_and_anywhere_in_a_batch_in_any_layout() {
     let vocab_size = 3001;
     for dtype in DTYPES {
         let mut rng = rng(3);
-        let map = on_cpu(&Partition::Dense.map(vocab_size, &mut rng));
+        let map = on_device(&Partition::Dense.map(vocab_size, &mut rng));
         let probes = ProbeSet::builder(vocab_size).probe("p", 5..60).unwrap().build().unwrap();
         let rows: Vec<_> = PROFILES.iter().map(|p| p.row(vocab_size, &mut rng)).collect();
         for layout in LAYOUTS {
@@ -183,7 +184,8 @@ fn the_same_bits_alone_and_anywhere_in_a_batch_in_any_layout() {
             let batch = map.reduce(&logits).unwrap().rows().unwrap();
             let masses = map.masses(&logits).unwrap();
             for (i, row) in rows.iter().enumerate() {
-                let alone = Tensor::new(row.as_slice(), &CPU).unwrap().to_dtype(dtype).unwrap();
+                let alone =
+                    Tensor::new(row.as_slice(), &device()).unwrap().to_dtype(dtype).unwrap();
                 let in_batch = logits.i(i).unwrap();
                 let bits = all_bits(&map, &probes, &alone);
                 assert!(bits == all_bits(&map, &probes, &in_batch), "{dtype:?} {layout:?} {i}");
@@ -200,8 +202,9 @@ fn the_same_bits_alone_and_anywhere_in_a_batch_in_any_layout() {
 fn masses_add_up_to_one() {
     let mut rng = rng(4);
     for partition in PARTITIONS {
-        let map = on_cpu(&partition.map(30_000, &mut rng));
-        let logits = Tensor::new(Profile::NoiseWithinATenth.row(30_000, &mut rng), &CPU).unwrap();
+        let map = on_device(&partition.map(30_000, &mut rng));
+        let logits =
+            Tensor::new(Profile::NoiseWithinATenth.row(30_000, &mut rng), &device()).unwrap();
         let masses = map.masses(&logits).unwrap().to_vec1::<f32>().unwrap();
         let sum: f64 = masses.into_iter().map(f64::from).sum();
         assert!((sum - 1.0).abs() < 1e-5, "{partition:?}: {sum}");
@@ -247,7 +250,7 @@ fn expect_bad(bad: &[f32], status: Status, reason: &str) {
     let vocab_size = bad.len();
     let good = vec![0.5; vocab_size];
     for partition in PARTITIONS {
-        let map = on_cpu(&partition.map(vocab_size, &mut rng(6)));
+        let map = on_device(&partition.map(vocab_size, &mut rng(6)));
         for dtype in DTYPES {
             let rows = [good.clone(), bad.to_vec(), good.clone()];
             let logits = Layout::Contiguous.tensor(&rows, vocab_size, dtype).unwrap();
@@ -311,10 +314,10 @@ fn nan_and_infinity_together_are_both_told() {
 fn random_bits_never_panic() {
     let mut rng = rng(7);
     for partition in PARTITIONS {
-        let map = on_cpu(&partition.map(3000, &mut rng));
+        let map = on_device(&partition.map(3000, &mut rng));
         for _ in 0..50 {
             let logits: Vec<f32> = (0..3000).map(|_| f32::from_bits(rng.random())).collect();
-            let logits = Tensor::new(logits, &CPU).unwrap();
+            let logits = Tensor::new(logits, &device()).unwrap();
             for dtype in DTYPES {
                 let logits = logits.to_dtype(dtype).unwrap();
                 map.reduce(&logits).unwrap();
@@ -329,8 +332,8 @@ fn random_bits_never_panic() {
 
 #[test]
 fn rank_1_and_rank_2_agree() {
-    let map = on_cpu(&pooling(4, &[&[1, 3]]));
-    let one = Tensor::new(&[0f32, 1., 2., 3.], &CPU).unwrap();
+    let map = on_device(&pooling(4, &[&[1, 3]]));
+    let one = Tensor::new(&[0f32, 1., 2., 3.], &device()).unwrap();
     let two = one.unsqueeze(0).unwrap();
     let row = |t: &Tensor| map.reduce(t).unwrap().rows().unwrap();
     assert_eq!(row(&one), row(&two));
@@ -343,8 +346,8 @@ fn rank_1_and_rank_2_agree() {
 
 #[test]
 fn an_empty_batch_gives_empty_results() {
-    let map = on_cpu(&pooling(4, &[&[1, 3]]));
-    let logits = Tensor::zeros((0, 4), DType::F32, &CPU).unwrap();
+    let map = on_device(&pooling(4, &[&[1, 3]]));
+    let logits = Tensor::zeros((0, 4), DType::F32, &device()).unwrap();
     let reduction = map.reduce(&logits).unwrap();
     assert!(reduction.is_empty() && reduction.rows().unwrap().is_empty());
     assert_eq!(reduction.tokens().unwrap().dims(), [0]);
@@ -354,27 +357,27 @@ fn an_empty_batch_gives_empty_results() {
 
 #[test]
 fn no_probes_give_empty_results() {
-    let probes = ProbeSet::builder(4).build().unwrap().to_device(&CPU).unwrap();
-    let logits = Tensor::zeros((2, 4), DType::F32, &CPU).unwrap();
+    let probes = ProbeSet::builder(4).build().unwrap().to_device(&device()).unwrap();
+    let logits = Tensor::zeros((2, 4), DType::F32, &device()).unwrap();
     assert_eq!(probes.probe(&logits).unwrap().masses.dims(), [2, 0]);
 }
 
 /// What every operation says of unfit logits.
 fn errors(logits: &Tensor) -> [Error; 4] {
-    let map = on_cpu(&ConceptMap::singletons(4).unwrap());
+    let map = on_device(&ConceptMap::singletons(4).unwrap());
     let probes = ProbeSet::builder(4).probe("p", [1]).unwrap().build().unwrap();
     [
         map.reduce(logits).unwrap_err(),
         map.masses(logits).unwrap_err(),
         map.pool(logits).unwrap_err(),
-        probes.to_device(&CPU).unwrap().probe(logits).unwrap_err(),
+        probes.to_device(&device()).unwrap().probe(logits).unwrap_err(),
     ]
 }
 
 #[test]
 fn ranks_0_and_3_are_refused() {
     for dims in [vec![], vec![1, 1, 4]] {
-        let logits = Tensor::zeros(dims.as_slice(), DType::F32, &CPU).unwrap();
+        let logits = Tensor::zeros(dims.as_slice(), DType::F32, &device()).unwrap();
         for error in errors(&logits) {
             let Error::LogitsRank { shape } = error else { panic!("{error}") };
             assert_eq!(shape.dims(), dims);
@@ -385,7 +388,7 @@ fn ranks_0_and_3_are_refused() {
 #[test]
 fn logits_for_another_vocabulary_are_refused() {
     for width in [0, 3, 5] {
-        let logits = Tensor::zeros((2, width), DType::F32, &CPU).unwrap();
+        let logits = Tensor::zeros((2, width), DType::F32, &device()).unwrap();
         for error in errors(&logits) {
             assert!(
                 matches!(error, Error::LogitsWidth { expected: 4, got } if got == width),
@@ -398,7 +401,7 @@ fn logits_for_another_vocabulary_are_refused() {
 #[test]
 fn f64_and_integer_logits_are_refused() {
     for dtype in [DType::F64, DType::U32, DType::I64, DType::U8] {
-        let logits = Tensor::zeros(4, dtype, &CPU).unwrap();
+        let logits = Tensor::zeros(4, dtype, &device()).unwrap();
         for error in errors(&logits) {
             assert!(matches!(error, Error::LogitsDType { got } if got == dtype), "{error}");
         }
@@ -408,8 +411,8 @@ fn f64_and_integer_logits_are_refused() {
 #[test]
 fn errors_become_candles() {
     let inner = || -> candle_core::Result<()> {
-        let map = ConceptMap::singletons(4)?.to_device(&CPU)?;
-        map.reduce(&Tensor::zeros(3, DType::F32, &CPU)?)?;
+        let map = ConceptMap::singletons(4)?.to_device(&device())?;
+        map.reduce(&Tensor::zeros(3, DType::F32, &device())?)?;
         Ok(())
     };
     let message = inner().unwrap_err().to_string();

@@ -1,6 +1,8 @@
 //! From a tensor to rows of logits: the checks that every operation begins with.
 
-use candle_core::{CpuStorage, DType, Device, Layout, Storage, Tensor};
+use std::ops::Deref;
+
+use candle_core::{CpuStorage, DType, Device, Storage, Tensor};
 use half::{bf16, f16};
 
 use super::cpu::Logit;
@@ -60,17 +62,48 @@ impl Logits {
 
     /// Runs `work` on the rows; the tensor must be on the CPU.
     pub(crate) fn on_cpu<W: OnRows>(&self, work: W) -> Result<W::Output> {
-        let (storage, layout) = self.tensor.storage_and_layout();
+        let storage = self.storage();
         let Storage::Cpu(storage) = &*storage else {
-            let device = self.tensor.device().location();
-            return Err(Error::UnsupportedDevice { device });
+            return Err(self.unsupported_device());
         };
         Ok(match storage {
-            CpuStorage::F32(data) => work.run(Rows::<f32>::new(data, layout, self.rows)),
-            CpuStorage::F16(data) => work.run(Rows::<f16>::new(data, layout, self.rows)),
-            CpuStorage::BF16(data) => work.run(Rows::<bf16>::new(data, layout, self.rows)),
+            CpuStorage::F32(data) => work.run(Rows::<f32>::new(data, self)),
+            CpuStorage::F16(data) => work.run(Rows::<f16>::new(data, self)),
+            CpuStorage::BF16(data) => work.run(Rows::<bf16>::new(data, self)),
             _ => return Err(Error::LogitsDType { got: self.tensor.dtype() }),
         })
+    }
+
+    pub(crate) fn unsupported_device(&self) -> Error {
+        Error::UnsupportedDevice { device: self.tensor.device().location() }
+    }
+
+    /// What the logits lie in, among other things.
+    pub(crate) fn storage(&self) -> impl Deref<Target = Storage> {
+        self.tensor.storage_and_layout().0
+    }
+
+    /// How many logits of the storage lie before the first.
+    pub(crate) fn start_offset(&self) -> usize {
+        self.tensor.layout().start_offset()
+    }
+
+    /// The distance from row to row, in logits.
+    pub(crate) fn row_stride(&self) -> usize {
+        match *self.tensor.stride() {
+            [stride, _] => stride,
+            _ => self.width(),
+        }
+    }
+
+    /// `V`.
+    pub(crate) fn width(&self) -> usize {
+        *self.tensor.dims().last().expect("logits have rank 1 or 2")
+    }
+
+    #[cfg(feature = "cuda")]
+    pub(crate) fn dtype(&self) -> DType {
+        self.tensor.dtype()
     }
 }
 
@@ -84,15 +117,10 @@ pub(crate) struct Rows<'a, T> {
 }
 
 impl<'a, T> Rows<'a, T> {
-    fn new(data: &'a [T], layout: &Layout, len: usize) -> Self {
-        let width = *layout.dims().last().expect("logits have rank 1 or 2");
-        let stride = match *layout.stride() {
-            [stride, _] => stride,
-            _ => width,
-        };
+    fn new(data: &'a [T], logits: &Logits) -> Self {
         // A view of no rows may begin beyond the end.
-        let data = data.get(layout.start_offset()..).unwrap_or_default();
-        Self { data, len, width, stride }
+        let data = data.get(logits.start_offset()..).unwrap_or_default();
+        Self { data, len: logits.rows, width: logits.width(), stride: logits.row_stride() }
     }
 
     #[cfg(test)]

@@ -7,6 +7,8 @@
 //! | --- | --- | --- |
 //! | [`reduce`](DeviceMap::reduce) | winner, runner-up, tokens, masses, entropies | `B` rows |
 //! | [`masses`](DeviceMap::masses) | the mass of every concept | `[B, C]` |
+//! | [`decide`](DeviceMap::decide) | the same, but for the concept entropy | `B` rows |
+//! | [`draw`](DeviceMap::draw) | a token, of a concept drawn at random by its mass | `[B]` |
 //! | [`pool`](DeviceMap::pool) | logits in which concepts stand for their tokens | `[B, V]` |
 //! | [`DeviceProbes::probe`] | mass and concentration of named sets | `[B, P]` |
 //!
@@ -14,7 +16,10 @@
 //! in `f32` or better. They are deterministic, and a row's result does not depend on the batch.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod logits;
+mod noise;
 mod probe;
 mod row;
 
@@ -24,10 +29,14 @@ use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 
+pub use noise::Noise;
 pub use probe::{DeviceProbes, Probed};
 pub use row::{Row, Status};
 
-use self::logits::{Logits, OnRows, Rows};
+use self::cpu::tensor as on_cpu;
+#[cfg(feature = "cuda")]
+use self::cuda as on_cuda;
+use self::logits::Logits;
 use crate::concept::ConceptMap;
 use crate::{Error, Result};
 
@@ -47,7 +56,15 @@ use crate::{Error, Result};
 pub struct DeviceMap {
     map: ConceptMap,
     device: Device,
-    tables: Arc<cpu::Tables>,
+    tables: Tables,
+}
+
+/// What a map's operations need beside the logits.
+#[derive(Clone)]
+enum Tables {
+    Cpu(Arc<cpu::Tables>),
+    #[cfg(feature = "cuda")]
+    Cuda(Arc<cuda::MapTables>),
 }
 
 impl std::fmt::Debug for DeviceMap {
@@ -58,23 +75,21 @@ impl std::fmt::Debug for DeviceMap {
 }
 
 impl ConceptMap {
-    /// Puts the map on a device: derives what the reduction needs there, `O(V log V)`. Do this
-    /// once, not at every step.
+    /// Puts the map on a device: derives what the reduction needs there, `O(V log V)`, and on a
+    /// CUDA device uploads it and waits for that. Do this once, not at every step.
     ///
     /// # Errors
     ///
-    /// [`Error::UnsupportedDevice`] for a device other than the CPU.
+    /// [`Error::UnsupportedDevice`] for a CUDA device without the feature `cuda`, and for any
+    /// other kind of device; [`Error::DeviceFailed`].
     pub fn to_device(&self, device: &Device) -> Result<DeviceMap> {
-        cpu_only(device)?;
-        let tables = Arc::new(cpu::Tables::new(self));
+        let tables = match device {
+            Device::Cpu => Tables::Cpu(Arc::new(cpu::Tables::new(self))),
+            #[cfg(feature = "cuda")]
+            Device::Cuda(device) => Tables::Cuda(on_cuda::upload_map(self, device)?),
+            device => return Err(Error::UnsupportedDevice { device: device.location() }),
+        };
         Ok(DeviceMap { map: self.clone(), device: device.clone(), tables })
-    }
-}
-
-fn cpu_only(device: &Device) -> Result<()> {
-    match device {
-        Device::Cpu => Ok(()),
-        device => Err(Error::UnsupportedDevice { device: device.location() }),
     }
 }
 
@@ -94,14 +109,16 @@ impl DeviceMap {
     /// `logits` is `[V]` or `[B, V]`, `B` ≥ 0, in `f32`, `f16` or `bf16`; an untransposed view of
     /// any offset and row stride is read where it is. `-inf` is probability 0.
     ///
-    /// Takes `O(B · V)` time. On the CPU, half a million logits or more are shared among rayon's
+    /// Takes `O(B · V)` time. On a CUDA device, one launch, and another if the map pools anything;
+    /// nothing waits for it until [`Reduction::rows`] is asked for. On the CPU, half a million logits or more are shared among rayon's
     /// threads: the rows, and the parts of a row that is as long by itself if there are fewer
     /// rows than threads.
     ///
     /// # Errors
     ///
     /// [`Error::LogitsRank`], [`Error::LogitsWidth`], [`Error::LogitsDType`],
-    /// [`Error::LogitsDevice`]. A NaN, a `+inf`, or a row of nothing but `-inf` is no error here:
+    /// [`Error::LogitsDevice`]; on a CUDA device also [`Error::DeviceFailed`],
+    /// [`Error::BatchTooLarge`] and [`Error::CaptureBeforeUse`]. A NaN, a `+inf`, or a row of nothing but `-inf` is no error here:
     /// it is told in [`Row::status`], and other rows are right.
     ///
     /// ```
@@ -116,8 +133,101 @@ impl DeviceMap {
     /// ```
     pub fn reduce(&self, logits: &Tensor) -> Result<Reduction> {
         let logits = self.check(logits)?;
-        let rows = logits.on_cpu(Reduce { map: &self.map, tables: &self.tables })?;
-        Ok(Reduction { rows, device: self.device.clone() })
+        Ok(Reduction(match &self.tables {
+            Tables::Cpu(tables) => Found::Cpu(on_cpu::reduce(&self.map, tables, &logits)?),
+            #[cfg(feature = "cuda")]
+            Tables::Cuda(tables) => Found::Cuda(on_cuda::reduce(tables, &logits, true)?),
+        }))
+    }
+
+    /// [`reduce`](Self::reduce) without the concept entropy, which is NaN unless the map pools
+    /// nothing.
+    ///
+    /// It alone needs the mass of every concept. Without it, a CUDA device takes one launch, and
+    /// time that hardly depends on the map: what a decode loop wants. On the CPU this saves
+    /// nothing.
+    ///
+    /// # Errors
+    ///
+    /// As for [`reduce`](Self::reduce).
+    ///
+    /// ```
+    /// # use candle_core::{Device, Tensor};
+    /// # use concept_mass::ConceptMap;
+    /// # let device = Device::Cpu;
+    /// let map = ConceptMap::builder(3).concept("ends", [0, 2])?.build()?.to_device(&device)?;
+    /// let row = map.decide(&Tensor::new(&[0f32, 0.5, 0.], &device)?)?.rows()?[0];
+    /// assert_eq!((row.winner, row.greedy), (0, 1));
+    /// assert!(row.concept_entropy.is_nan());
+    /// # Ok::<(), concept_mass::Error>(())
+    /// ```
+    pub fn decide(&self, logits: &Tensor) -> Result<Reduction> {
+        #[cfg(feature = "cuda")]
+        if let Tables::Cuda(tables) = &self.tables {
+            let rows = on_cuda::reduce(tables, &self.check(logits)?, false)?;
+            return Ok(Reduction(Found::Cuda(rows)));
+        }
+        let mut reduction = self.reduce(logits)?;
+        if let (Found::Cpu(rows), 1..) = (&mut reduction.0, self.map.stats().pooled_concepts) {
+            rows.iter_mut().for_each(|row| row.concept_entropy = f32::NAN);
+        }
+        Ok(reduction)
+    }
+
+    /// Draws a concept for every row by its mass to the power `1 / temperature`, and gives its
+    /// representative: `u32` `[B]`, on the device of the logits; [`Row::NONE`] for a row without
+    /// a winner.
+    ///
+    /// It is the Gumbel-max trick: the largest of `ln(mass) / temperature + noise`. The noise is a
+    /// function of `noise`'s seed, the number of its draws before, the row and the concept, and
+    /// the same on all devices; so a draw from a CUDA graph differs at each replay, as it should.
+    ///
+    /// Takes `O(B · V)` time; two launches on a CUDA device.
+    ///
+    /// # Errors
+    ///
+    /// As for [`reduce`](Self::reduce); [`Error::SamplingParameter`] if the temperature is not
+    /// above 0 and finite; [`Error::NoiseDevice`].
+    ///
+    /// ```
+    /// # use candle_core::{Device, Tensor};
+    /// # use concept_mass::{ConceptMap, Noise};
+    /// # let device = Device::Cpu;
+    /// let map = ConceptMap::builder(3).concept("ends", [0, 2])?.build()?.to_device(&device)?;
+    /// let mut noise = Noise::new(42, &device)?;
+    /// let logits = Tensor::new(&[0f32, 0.5, 0.1], &device)?;
+    /// let token = map.draw(&logits, 1.0, &mut noise)?.to_vec1::<u32>()?[0];
+    /// assert!(token == 1 || token == 2); // never 0, which stands for nothing
+    /// # Ok::<(), concept_mass::Error>(())
+    /// ```
+    pub fn draw(&self, logits: &Tensor, temperature: f64, noise: &mut Noise) -> Result<Tensor> {
+        let logits = self.check(logits)?;
+        if !(temperature > 0.0 && temperature.is_finite()) {
+            return Err(Error::SamplingParameter {
+                parameter: "temperature",
+                value: temperature,
+                requirement: "it must be above 0 and finite; for the likeliest concept, use decide",
+            });
+        }
+        // Beyond f32, it is as good as none.
+        let inverse = (1.0 / temperature).min(f32::MAX.into()) as f32;
+        match (&self.tables, noise.state()) {
+            (Tables::Cpu(tables), noise::State::Cpu { seed, offset }) => {
+                let drawn = on_cpu::draw(&self.map, tables, &logits, inverse, (*seed, *offset))?;
+                *offset = offset.wrapping_add(1);
+                Ok(drawn)
+            }
+            #[cfg(feature = "cuda")]
+            (Tables::Cuda(tables), noise::State::Cuda(state, device))
+                if self.device.same_device(device) =>
+            {
+                on_cuda::draw(tables, &logits, inverse, state)
+            }
+            #[cfg(feature = "cuda")]
+            _ => {
+                Err(Error::NoiseDevice { expected: self.device.location(), got: noise.location() })
+            }
+        }
     }
 
     /// The probability of every concept, `f32`: `[C]` for logits `[V]`, `[B, C]` for `[B, V]`.
@@ -140,11 +250,11 @@ impl DeviceMap {
     /// ```
     pub fn masses(&self, logits: &Tensor) -> Result<Tensor> {
         let logits = self.check(logits)?;
-        let mut masses = vec![0f32; logits.rows() * self.map.concepts()];
-        let (map, tables) = (&self.map, &*self.tables);
-        logits.on_cpu(Masses { map, tables, out: &mut masses })?;
-        let shape = logits.shape_of(self.map.concepts());
-        Ok(Tensor::from_vec(masses, shape, &self.device)?)
+        match &self.tables {
+            Tables::Cpu(tables) => on_cpu::masses(&self.map, tables, &logits),
+            #[cfg(feature = "cuda")]
+            Tables::Cuda(tables) => on_cuda::masses(tables, &logits),
+        }
     }
 
     /// Logits in which every concept stands at one place, `f32`, in the logits' own shape.
@@ -169,11 +279,11 @@ impl DeviceMap {
     /// ```
     pub fn pool(&self, logits: &Tensor) -> Result<Tensor> {
         let logits = self.check(logits)?;
-        let mut pooled = vec![0f32; logits.rows() * self.map.vocab_size()];
-        let (map, tables) = (&self.map, &*self.tables);
-        logits.on_cpu(Pool { map, tables, out: &mut pooled })?;
-        let shape = logits.shape_of(self.map.vocab_size());
-        Ok(Tensor::from_vec(pooled, shape, &self.device)?)
+        match &self.tables {
+            Tables::Cpu(tables) => on_cpu::pool(&self.map, tables, &logits),
+            #[cfg(feature = "cuda")]
+            Tables::Cuda(tables) => on_cuda::pool(tables, &logits),
+        }
     }
 
     fn check(&self, logits: &Tensor) -> Result<Logits> {
@@ -195,23 +305,31 @@ impl DeviceMap {
 /// # Ok::<(), concept_mass::Error>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct Reduction {
-    rows: Vec<Row>,
-    device: Device,
+pub struct Reduction(Found);
+
+#[derive(Debug, Clone)]
+enum Found {
+    Cpu(Vec<Row>),
+    #[cfg(feature = "cuda")]
+    Cuda(cuda::DeviceRows),
 }
 
 impl Reduction {
     /// `B`: the number of rows; 1 for logits `[V]`.
     pub fn len(&self) -> usize {
-        self.rows.len()
+        match &self.0 {
+            Found::Cpu(rows) => rows.len(),
+            #[cfg(feature = "cuda")]
+            Found::Cuda(rows) => rows.len(),
+        }
     }
 
     /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+        self.len() == 0
     }
 
-    /// The tokens to emit, `u32` `[B]`, on the device of the logits.
+    /// The tokens to emit, `u32` `[B]`, on the device of the logits; nothing waits for them.
     ///
     /// A row without a winner has [`Row::NONE`], which no vocabulary holds.
     ///
@@ -219,54 +337,26 @@ impl Reduction {
     ///
     /// Those of candle.
     pub fn tokens(&self) -> Result<Tensor> {
-        let tokens: Vec<u32> = self.rows.iter().map(|row| row.representative).collect();
-        Ok(Tensor::from_vec(tokens, self.rows.len(), &self.device)?)
+        match &self.0 {
+            Found::Cpu(rows) => {
+                let tokens: Vec<u32> = rows.iter().map(|row| row.representative).collect();
+                Ok(Tensor::from_vec(tokens, rows.len(), &Device::Cpu)?)
+            }
+            #[cfg(feature = "cuda")]
+            Found::Cuda(rows) => rows.tokens(),
+        }
     }
 
-    /// The rows, copied to the host.
+    /// The rows, copied to the host; this waits for them.
     ///
     /// # Errors
     ///
     /// Those of candle.
     pub fn rows(&self) -> Result<Vec<Row>> {
-        Ok(self.rows.clone())
-    }
-}
-
-struct Reduce<'a> {
-    map: &'a ConceptMap,
-    tables: &'a cpu::Tables,
-}
-
-impl OnRows for Reduce<'_> {
-    type Output = Vec<Row>;
-    fn run<T: cpu::Logit>(self, rows: Rows<'_, T>) -> Vec<Row> {
-        cpu::reduce(self.map, self.tables, rows)
-    }
-}
-
-struct Masses<'a> {
-    map: &'a ConceptMap,
-    tables: &'a cpu::Tables,
-    out: &'a mut [f32],
-}
-
-impl OnRows for Masses<'_> {
-    type Output = ();
-    fn run<T: cpu::Logit>(self, rows: Rows<'_, T>) {
-        cpu::masses(self.map, self.tables, rows, self.out);
-    }
-}
-
-struct Pool<'a> {
-    map: &'a ConceptMap,
-    tables: &'a cpu::Tables,
-    out: &'a mut [f32],
-}
-
-impl OnRows for Pool<'_> {
-    type Output = ();
-    fn run<T: cpu::Logit>(self, rows: Rows<'_, T>) {
-        cpu::pool(self.map, self.tables, rows, self.out);
+        match &self.0 {
+            Found::Cpu(rows) => Ok(rows.clone()),
+            #[cfg(feature = "cuda")]
+            Found::Cuda(rows) => rows.rows(),
+        }
     }
 }

@@ -1,10 +1,11 @@
 use candle_core::{Device, Tensor};
 
-use super::cpu::{self, Logit};
-use super::cpu_only;
-use super::logits::{Logits, OnRows, Rows};
-use crate::Result;
+use super::cpu::tensor as on_cpu;
+#[cfg(feature = "cuda")]
+use super::cuda as on_cuda;
+use super::logits::Logits;
 use crate::concept::ProbeSet;
+use crate::{Error, Result};
 
 /// A [`ProbeSet`] on a device, ready to measure logits there; cheap to clone.
 ///
@@ -26,10 +27,26 @@ use crate::concept::ProbeSet;
 /// assert!((concentrations[1] - 0.4 / 0.95).abs() < 1e-6);
 /// # Ok::<(), concept_mass::Error>(())
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct DeviceProbes {
     probes: ProbeSet,
     device: Device,
+    tables: Tables,
+}
+
+/// What probing needs beside the logits.
+#[derive(Clone)]
+enum Tables {
+    Cpu,
+    #[cfg(feature = "cuda")]
+    Cuda(std::sync::Arc<on_cuda::ProbeTables>),
+}
+
+impl std::fmt::Debug for DeviceProbes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { probes, device, .. } = self;
+        f.debug_struct("DeviceProbes").field("probes", probes).field("device", device).finish()
+    }
 }
 
 /// What [`DeviceProbes::probe`] measured: two tensors of shape `[P]` for logits `[V]`, `[B, P]`
@@ -49,11 +66,15 @@ impl ProbeSet {
     ///
     /// # Errors
     ///
-    /// [`Error::UnsupportedDevice`](crate::Error::UnsupportedDevice) for a device other than the
-    /// CPU.
+    /// As for [`ConceptMap::to_device`](crate::ConceptMap::to_device).
     pub fn to_device(&self, device: &Device) -> Result<DeviceProbes> {
-        cpu_only(device)?;
-        Ok(DeviceProbes { probes: self.clone(), device: device.clone() })
+        let tables = match device {
+            Device::Cpu => Tables::Cpu,
+            #[cfg(feature = "cuda")]
+            Device::Cuda(device) => Tables::Cuda(on_cuda::upload_probes(self, device)?),
+            device => return Err(Error::UnsupportedDevice { device: device.location() }),
+        };
+        Ok(DeviceProbes { probes: self.clone(), device: device.clone(), tables })
     }
 }
 
@@ -73,30 +94,11 @@ impl DeviceProbes {
     /// As for [`DeviceMap::reduce`](crate::DeviceMap::reduce).
     pub fn probe(&self, logits: &Tensor) -> Result<Probed> {
         let logits = Logits::check(logits, self.probes.vocab_size(), &self.device)?;
-        let mut masses = vec![0f32; logits.rows() * self.probes.len()];
-        let mut concentrations = masses.clone();
-        logits.on_cpu(Probe {
-            probes: &self.probes,
-            masses: &mut masses,
-            concentrations: &mut concentrations,
-        })?;
-        let shape = logits.shape_of(self.probes.len());
-        Ok(Probed {
-            masses: Tensor::from_vec(masses, shape.clone(), &self.device)?,
-            concentrations: Tensor::from_vec(concentrations, shape, &self.device)?,
-        })
-    }
-}
-
-struct Probe<'a> {
-    probes: &'a ProbeSet,
-    masses: &'a mut [f32],
-    concentrations: &'a mut [f32],
-}
-
-impl OnRows for Probe<'_> {
-    type Output = ();
-    fn run<T: Logit>(self, rows: Rows<'_, T>) {
-        cpu::probe(self.probes, rows, self.masses, self.concentrations);
+        let (masses, concentrations) = match &self.tables {
+            Tables::Cpu => on_cpu::probe(&self.probes, &logits)?,
+            #[cfg(feature = "cuda")]
+            Tables::Cuda(tables) => on_cuda::probe(tables, &logits)?,
+        };
+        Ok(Probed { masses, concentrations })
     }
 }

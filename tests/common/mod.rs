@@ -3,6 +3,8 @@
 // Each test uses its own part of this module.
 #![allow(dead_code)]
 
+use std::sync::OnceLock;
+
 use candle_core::{DType, Device, Tensor};
 use concept_mass::{ConceptMap, Row, reference::ReferenceRow};
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::SliceRandom};
@@ -10,6 +12,13 @@ use rand::{Rng, SeedableRng, rngs::StdRng, seq::SliceRandom};
 /// Vocabulary sizes around the edges of vectors, blocks and real models.
 pub const AWKWARD_SIZES: [usize; 12] =
     [1, 2, 15, 16, 17, 31, 111, 2047, 2049, 32_000, 128_256, 151_936];
+
+/// The device that is tested: with the feature `cuda`, the first CUDA device, else the CPU.
+pub fn device() -> Device {
+    static DEVICE: OnceLock<Device> = OnceLock::new();
+    let open = || if cfg!(feature = "cuda") { Device::new_cuda(0) } else { Ok(Device::Cpu) };
+    DEVICE.get_or_init(|| open().expect("a CUDA device, or an emulated one")).clone()
+}
 
 pub const DTYPES: [DType; 3] = [DType::F32, DType::F16, DType::BF16];
 
@@ -179,16 +188,16 @@ impl Layout {
         let poison = |rows, columns| Tensor::full(f32::NAN, (rows, columns), &Device::Cpu);
         let poison = |rows, columns| poison(rows, columns)?.to_dtype(dtype);
         match self {
-            Layout::Contiguous => Ok(plain),
+            Layout::Contiguous => plain.to_device(&device()),
             Layout::Columns => {
                 let wide = Tensor::cat(&[poison(batch, 3)?, plain, poison(batch, 2)?], 1)?;
-                wide.narrow(1, 3, width)
+                wide.to_device(&device())?.narrow(1, 3, width)
             }
             Layout::Rows => {
                 let tall = Tensor::cat(&[poison(2, width)?, plain, poison(1, width)?], 0)?;
-                tall.narrow(0, 2, batch)
+                tall.to_device(&device())?.narrow(0, 2, batch)
             }
-            Layout::Transposed => plain.t()?.contiguous()?.t(),
+            Layout::Transposed => plain.t()?.contiguous()?.to_device(&device())?.t(),
         }
     }
 }
@@ -199,7 +208,8 @@ pub fn rng(seed: u64) -> StdRng {
 
 /// The logits as rounded to their dtype, row by row.
 pub fn in_f64(logits: &Tensor) -> Vec<Vec<f64>> {
-    logits.to_dtype(DType::F64).and_then(|t| t.to_vec2()).expect("a matrix")
+    let on_host = logits.to_device(&Device::Cpu);
+    on_host.and_then(|t| t.to_dtype(DType::F64)?.to_vec2()).expect("a matrix")
 }
 
 /// The tolerance on probabilities: 1e-5 absolute and 1e-4 relative.

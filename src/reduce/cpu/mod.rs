@@ -29,11 +29,13 @@
 
 mod gather;
 mod logit;
+mod noise;
 mod pass;
 mod scale;
 mod simd;
 mod singletons;
 mod stream;
+pub(crate) mod tensor;
 mod top;
 
 use rayon::prelude::*;

@@ -1,0 +1,287 @@
+// What needs every concept, or every probe: masses, pooled logits, the concept entropy, probes,
+// and a draw among all concepts.
+//
+// decide.cu has been before, in the same stream, and left each row's maximum and sums in `totals`.
+// Now the members of each set are gathered, from L2, in a fixed order. Sets come largest first, so
+// that a block gathers the largest ones, a warp each of those of middle size, and a thread each of
+// the small ones, whose neighbours have the same size and wait for nobody. Tokens that are concepts
+// of their own are streamed instead, in the order of the tokens.
+//
+//     blocks of a row: | one set each | WARPS sets each | THREADS sets each | PER_BLOCK tokens each |
+//
+// What is to be done with a set or a token is an operation: a struct with
+//
+//     set<WIDTH>(members, rank)  called by WIDTH threads, for a set
+//     token(token, id, logit)    called by one, for a token that is a concept of its own; optional
+//     finish(block)              called by the whole block in the end
+//
+// A row without a winner has a NaN for its sum, which makes NaN of all that is divided by it.
+
+#include "noise.cuh"
+#include "sets.cuh"
+
+constexpr uint32_t PER_BLOCK = 4096;
+
+inline __device__ float at_most_1(float x) { return x > 1.0f ? 1.0f : x; }
+
+template <class T> struct Operation {
+    const Params& p;
+    const uint32_t batch_row;
+    const LogitRow<T> row;
+    const Sums total;
+
+    __device__ Operation(const Params& params, uint32_t batch_row)
+        : p(params), batch_row(batch_row), row(params, batch_row), total(params.totals[batch_row]) {
+    }
+
+    __device__ float* out() const { return p.out + static_cast<uint64_t>(batch_row) * p.width; }
+
+    __device__ bool is_good() const { return total.sum == total.sum; }
+
+    template <uint32_t WIDTH> __device__ Gathered gather(const Members& members) const {
+        return ::gather<WIDTH>(row, members, total.max);
+    }
+
+    // Of all logits of a set, ln Σ e^l - max, exact however faint the set is.
+    __device__ static float log_weight(const Gathered& on_own_scale) {
+        return logf(on_own_scale.weight);
+    }
+
+    __device__ void finish(uint32_t) {}
+};
+
+// The mass of every concept, [B, C].
+template <class T> struct Masses : Operation<T> {
+    using Operation<T>::Operation;
+    static constexpr bool TOKENS = true;
+
+    template <uint32_t WIDTH> __device__ void set(const Members& members, uint32_t rank) {
+        const float weight = this->template gather<WIDTH>(members).weight;
+        if (threadIdx.x % WIDTH == 0) put(this->p.sets.ids[rank], weight);
+    }
+
+    __device__ void token(uint32_t, uint32_t id, float logit) {
+        put(id, weight(logit, this->total.max));
+    }
+
+    __device__ void put(uint32_t id, float weight) {
+        this->out()[id] = at_most_1(weight / this->total.sum);
+    }
+};
+
+// Mass and concentration of every probe, [B, P].
+template <class T> struct Probe : Operation<T> {
+    using Operation<T>::Operation;
+    static constexpr bool TOKENS = false;
+
+    template <uint32_t WIDTH> __device__ void set(const Members& members, uint32_t rank) {
+        const Gathered got = this->template gather<WIDTH>(members);
+        if (threadIdx.x % WIDTH == 0) {
+            const Sums& total = this->total;
+            const uint64_t at =
+                static_cast<uint64_t>(this->batch_row) * this->p.width + this->p.sets.ids[rank];
+            const float mass = at_most_1(got.weight / total.sum);
+            this->p.out[at] = mass;
+            this->p.concentrations[at] =
+                at_most_1(at_most_1(weight(got.max, total.max) / total.sum) / mass);
+        }
+    }
+};
+
+// The pooled logits, [B, V]: a representative holds all of its concept's mass, its allies nothing.
+template <class T> struct Pool : Operation<T> {
+    using Operation<T>::Operation;
+    static constexpr bool TOKENS = true;
+
+    template <uint32_t WIDTH> __device__ void set(const Members& members, uint32_t) {
+        const Gathered first = this->template gather<WIDTH>(members);
+        // The probability may be as good as 0, but a temperature may raise it: so on a scale of
+        // its own.
+        const Gathered own = ::gather<WIDTH>(this->row, members, reference(first.max));
+        const float pooled = first.max == -infinity() ? first.max : first.max + this->log_weight(own);
+        for (uint32_t i = threadIdx.x % WIDTH; i < members.size; i += WIDTH) {
+            const uint32_t token = members.tokens[i];
+            put(token, token == first.token ? pooled : -infinity());
+        }
+    }
+
+    __device__ void token(uint32_t token, uint32_t, float logit) { put(token, logit); }
+
+    __device__ void put(uint32_t token, float logit) {
+        this->out()[token] = this->is_good() ? logit : nan();
+    }
+};
+
+// The concept entropy, for the rows that decide.cu wrote. Pooling a concept of weight W from
+// tokens of weight w = e^d takes W ln W - Σ w d from the entropy, over the sum of all weights.
+template <class T> struct Entropy : Operation<T> {
+    using Operation<T>::Operation;
+    static constexpr bool TOKENS = false;
+
+    float lost = 0.0f;
+
+    template <uint32_t WIDTH> __device__ void set(const Members& members, uint32_t) {
+        const Gathered got = this->template gather<WIDTH>(members);
+        if (threadIdx.x % WIDTH == 0 && got.weight >= LEAST_NORMAL) {
+            lost += got.weight * logf(got.weight) - got.dot;
+        }
+    }
+
+    __device__ void finish(uint32_t block) {
+        const Params& p = this->p;
+        Sums* const of_block = p.partials + static_cast<uint64_t>(this->batch_row) * p.blocks_per_row;
+        lost = block_sum(lost);
+        if (threadIdx.x == 0) of_block[block].sum = lost;
+        if (!last_to_come(&p.tickets[this->batch_row], p.blocks_per_row)) return;
+        lost = 0.0f;
+        for (uint32_t i = threadIdx.x; i < p.blocks_per_row; i += THREADS) {
+            lost += __ldcg(&of_block[i].sum);
+        }
+        lost = block_sum(lost);
+        if (threadIdx.x == 0 && this->is_good()) {
+            Row& row = p.rows[this->batch_row];
+            const float entropy = row.token_entropy - lost / this->total.sum;
+            row.concept_entropy = fminf(fmaxf(entropy, 0.0f), row.token_entropy);
+        }
+    }
+};
+
+// A concept drawn by its mass to the power 1 / temperature: the largest of
+// ln(mass) / temperature + Gumbel noise.
+struct Drawn {
+    float score;
+    uint32_t id;
+    uint32_t token;
+    uint32_t unused;
+
+    __device__ void offer(float other_score, uint32_t other_id, uint32_t other_token) {
+        if (other_score > score || (other_score == score && other_id < id)) {
+            score = other_score;
+            id = other_id;
+            token = other_token;
+        }
+    }
+};
+static_assert(sizeof(Drawn) == sizeof(Sums), "both lie in `partials`");
+
+template <class T> struct Draw : Operation<T> {
+    static constexpr bool TOKENS = true;
+
+    const Noise noise;
+    Drawn best = {-infinity(), NONE, NONE, 0};
+
+    __device__ Draw(const Params& p, uint32_t batch_row)
+        : Operation<T>(p, batch_row), noise(p.noise, batch_row) {}
+
+    template <uint32_t WIDTH> __device__ void set(const Members& members, uint32_t rank) {
+        const Gathered first = this->template gather<WIDTH>(members);
+        const Gathered own = ::gather<WIDTH>(this->row, members, reference(first.max));
+        if (threadIdx.x % WIDTH == 0) {
+            const float log_mass = first.max - this->total.max + this->log_weight(own);
+            consider(log_mass, this->p.sets.ids[rank], first.token);
+        }
+    }
+
+    __device__ void token(uint32_t token, uint32_t id, float logit) {
+        consider(logit - this->total.max, id, token);
+    }
+
+    __device__ void consider(float log_mass, uint32_t id, uint32_t token) {
+        const float score = log_mass * this->p.inverse_temperature;
+        // Nothing of no mass, and no noise where it could not help.
+        if (score > -infinity() && score + MOST_NOISE >= best.score) {
+            best.offer(score + noise.gumbel(id), id, token);
+        }
+    }
+
+    // Makes every thread know the best of all.
+    __device__ void join_block() {
+        __shared__ Drawn of_warp[WARPS];
+#pragma unroll
+        for (uint32_t step = WARP / 2; step > 0; step /= 2) {
+            const float score = __shfl_xor_sync(ALL, best.score, step);
+            const uint32_t id = __shfl_xor_sync(ALL, best.id, step);
+            const uint32_t token = __shfl_xor_sync(ALL, best.token, step);
+            best.offer(score, id, token);
+        }
+        __syncthreads();
+        if (lane() == 0) of_warp[warp()] = best;
+        __syncthreads();
+#pragma unroll
+        for (uint32_t w = 0; w < WARPS; ++w) {
+            best.offer(of_warp[w].score, of_warp[w].id, of_warp[w].token);
+        }
+    }
+
+    __device__ void finish(uint32_t block) {
+        const Params& p = this->p;
+        Drawn* const of_block = reinterpret_cast<Drawn*>(p.partials) +
+                                static_cast<uint64_t>(this->batch_row) * p.blocks_per_row;
+        join_block();
+        if (threadIdx.x == 0) of_block[block] = best;
+        if (!last_to_come(&p.tickets[this->batch_row], p.blocks_per_row)) return;
+        for (uint32_t i = threadIdx.x; i < p.blocks_per_row; i += THREADS) {
+            const uint4 of = __ldcg(reinterpret_cast<const uint4*>(&of_block[i]));
+            best.offer(__uint_as_float(of.x), of.y, of.z);
+        }
+        join_block();
+        if (threadIdx.x == 0) {
+            p.tokens[this->batch_row] = this->is_good() ? best.token : NONE;
+            // The last row moves the noise on: by now, every block has read the offset.
+            if (atomicInc(&p.tickets[p.batch], p.batch - 1) == p.batch - 1) p.noise[1] += 1;
+        }
+    }
+};
+
+// Does to its share of a row's sets and tokens what the operation does.
+template <class Op> __device__ void share(Op& op, const Params& p, uint32_t block) {
+    const Sets& sets = p.sets;
+    const uint32_t warp_blocks = (sets.by_warp - sets.by_block + WARPS - 1) / WARPS;
+    const uint32_t thread_blocks = (sets.by_thread - sets.by_warp + THREADS - 1) / THREADS;
+    if (block < sets.by_block) {
+        op.template set<THREADS>(Members(sets, block), block);
+        return;
+    }
+    block -= sets.by_block;
+    if (block < warp_blocks) {
+        const uint32_t rank = sets.by_block + block * WARPS + warp();
+        if (rank < sets.by_warp) op.template set<WARP>(Members(sets, rank), rank);
+        return;
+    }
+    block -= warp_blocks;
+    if (block < thread_blocks) {
+        const uint32_t rank = sets.by_warp + block * THREADS + threadIdx.x;
+        if (rank < sets.by_thread) op.template set<1>(Members(sets, rank), rank);
+        return;
+    }
+    if constexpr (Op::TOKENS) {
+        const uint32_t begin = (block - thread_blocks) * PER_BLOCK;
+        const uint32_t end = min(begin + PER_BLOCK, p.vocab_size);
+#pragma unroll 4
+        for (uint32_t token = begin + threadIdx.x; token < end; token += THREADS) {
+            const uint32_t id = p.concept_of[token];
+            if (!(id & POOLED)) op.token(token, id, op.row[token]);
+        }
+    }
+}
+
+template <class Op> __device__ void run(const Params& p) {
+    const uint32_t block = blockIdx.x % p.blocks_per_row;
+    Op op(p, blockIdx.x / p.blocks_per_row);
+    share(op, p, block);
+    op.finish(block);
+}
+
+#define GATHER(NAME, OP) \
+    extern "C" __global__ void __launch_bounds__(THREADS) NAME(const __grid_constant__ Params p) { \
+        run<OP>(p); \
+    }
+#define GATHER_DTYPES(NAME, OP) \
+    GATHER(NAME##_f32, OP<float>) \
+    GATHER(NAME##_f16, OP<__half>) \
+    GATHER(NAME##_bf16, OP<__nv_bfloat16>)
+GATHER_DTYPES(masses, Masses)
+GATHER_DTYPES(pool, Pool)
+GATHER_DTYPES(probe, Probe)
+GATHER_DTYPES(entropy, Entropy)
+GATHER_DTYPES(draw, Draw)

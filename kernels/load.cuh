@@ -1,0 +1,182 @@
+// Logits of any dtype, sixteen bytes at a time.
+//
+// A row may begin at any element of a tensor, so it need not be aligned to sixteen bytes (rows of
+// GPT-2's 50,257 logits never all are). Which logits share a vector, and so the order in which
+// they are added up, must not depend on that: a row has the same bits wherever it lies. So a
+// vector is always logits [n·i, n·i + n) of the row, and where they straddle two aligned vectors
+// both are loaded (the second comes from L1) and shifted together. The last few logits of a row
+// are loaded one by one: nothing is read beyond the row's end.
+#pragma once
+
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+
+#include "params.cuh"
+
+constexpr uint32_t WARP = 32;
+
+// How four bytes of logits are widened to f32, and how the largest of them is found.
+template <class T> struct Dtype;
+
+template <> struct Dtype<float> {
+    static constexpr uint32_t NEG_INF = 0xff800000;
+    static __device__ float widen(float x) { return x; }
+    static __device__ void widen(uint32_t word, float* out) { out[0] = __uint_as_float(word); }
+    static __device__ uint32_t max(uint32_t a, uint32_t b) {
+        return __float_as_uint(fmaxf(__uint_as_float(a), __uint_as_float(b)));
+    }
+};
+
+template <> struct Dtype<__half> {
+    static constexpr uint32_t NEG_INF = 0xfc00fc00;
+    static __device__ float widen(__half x) { return __half2float(x); }
+    static __device__ void widen(uint32_t word, float* out) {
+        const float2 pair = __half22float2(reinterpret_cast<const __half2&>(word));
+        out[0] = pair.x;
+        out[1] = pair.y;
+    }
+    static __device__ uint32_t max(uint32_t a, uint32_t b) {
+        const __half2 m = __hmax2(reinterpret_cast<__half2&>(a), reinterpret_cast<__half2&>(b));
+        return reinterpret_cast<const uint32_t&>(m);
+    }
+};
+
+template <> struct Dtype<__nv_bfloat16> {
+    static constexpr uint32_t NEG_INF = 0xff80ff80;
+    static __device__ float widen(__nv_bfloat16 x) { return __bfloat162float(x); }
+    static __device__ void widen(uint32_t word, float* out) {
+        out[0] = __uint_as_float(word << 16);
+        out[1] = __uint_as_float(word & 0xffff0000);
+    }
+    static __device__ uint32_t max(uint32_t a, uint32_t b) {
+        const __nv_bfloat162 m =
+            __hmax2(reinterpret_cast<__nv_bfloat162&>(a), reinterpret_cast<__nv_bfloat162&>(b));
+        return reinterpret_cast<const uint32_t&>(m);
+    }
+};
+
+// Sixteen bytes of logits.
+template <class T> struct Vector {
+    static constexpr uint32_t SIZE = 16 / sizeof(T);
+    static constexpr uint32_t PER_WORD = 4 / sizeof(T);
+
+    uint32_t words[4];
+
+    __device__ float operator[](uint32_t i) const {
+        float logits[PER_WORD];
+        Dtype<T>::widen(words[i / PER_WORD], logits);
+        return logits[i % PER_WORD];
+    }
+};
+
+// One row of logits.
+template <class T> class LogitRow {
+    const T* logits;
+    uint32_t misaligned; // bytes beyond an address that sixteen divides
+
+  public:
+    const uint32_t size;
+
+    __device__ LogitRow(const Params& p, uint32_t row)
+        : logits(static_cast<const T*>(p.logits) + row * p.row_stride), size(p.vocab_size) {
+        misaligned = reinterpret_cast<uintptr_t>(logits) & 15;
+    }
+
+    __device__ float operator[](uint32_t token) const {
+        return Dtype<T>::widen(logits[token]);
+    }
+
+    // A lane's vectors of a tile: vector `first`, and those at distances of a warp from it.
+    template <uint32_t COUNT>
+    __device__ void load(uint32_t first, bool whole, Vector<T> (&vectors)[COUNT]) const {
+        if (whole && misaligned == 0) {
+#pragma unroll
+            for (uint32_t j = 0; j < COUNT; ++j) {
+                vectors[j] = aligned(0)[first + j * WARP];
+            }
+            return;
+        }
+#pragma unroll
+        for (uint32_t j = 0; j < COUNT; ++j) {
+            vectors[j] = anywhere(first + j * WARP);
+        }
+    }
+
+  private:
+    struct Aligned {
+        const uint4* vectors;
+        __device__ Vector<T> operator[](uint32_t i) const {
+            const uint4 v = __ldg(vectors + i);
+            return {v.x, v.y, v.z, v.w};
+        }
+    };
+
+    __device__ Aligned aligned(uint32_t bytes) const {
+        return {reinterpret_cast<const uint4*>(reinterpret_cast<const char*>(logits) - bytes)};
+    }
+
+    __device__ Vector<T> anywhere(uint32_t i) const {
+        const uint32_t begin = i * Vector<T>::SIZE;
+        const uint32_t end = begin + Vector<T>::SIZE;
+        if (misaligned == 0 && end <= size) {
+            return aligned(0)[i];
+        }
+        if (misaligned != 0 && end + Vector<T>::SIZE <= size) {
+            return straddling(i);
+        }
+        return one_by_one(begin);
+    }
+
+    __device__ Vector<T> straddling(uint32_t i) const {
+        const Vector<T> low = aligned(misaligned)[i];
+        const Vector<T> high = aligned(misaligned)[i + 1];
+        uint32_t words[8];
+#pragma unroll
+        for (uint32_t k = 0; k < 4; ++k) {
+            words[k] = low.words[k];
+            words[k + 4] = high.words[k];
+        }
+        // In steps of constant size, so that `words` stays in registers.
+        if (misaligned & 8) {
+#pragma unroll
+            for (uint32_t k = 0; k < 6; ++k) words[k] = words[k + 2];
+        }
+        if (misaligned & 4) {
+#pragma unroll
+            for (uint32_t k = 0; k < 5; ++k) words[k] = words[k + 1];
+        }
+        Vector<T> vector;
+#pragma unroll
+        for (uint32_t k = 0; k < 4; ++k) {
+            vector.words[k] = __funnelshift_r(words[k], words[k + 1], 8 * (misaligned & 3));
+        }
+        return vector;
+    }
+
+    // -inf beyond the row's end.
+    __device__ Vector<T> one_by_one(uint32_t begin) const {
+        Vector<T> vector;
+#pragma unroll
+        for (uint32_t k = 0; k < 4; ++k) {
+            uint32_t word = Dtype<T>::NEG_INF;
+#pragma unroll
+            for (uint32_t n = 0; n < Vector<T>::PER_WORD; ++n) {
+                const uint32_t token = begin + k * Vector<T>::PER_WORD + n;
+                if (token < size) {
+                    word = put(word, n, logits[token]);
+                }
+            }
+            vector.words[k] = word;
+        }
+        return vector;
+    }
+
+    static __device__ uint32_t put(uint32_t word, uint32_t n, T logit) {
+        if constexpr (sizeof(T) == 4) {
+            return reinterpret_cast<const uint32_t&>(logit);
+        } else {
+            const uint32_t bits = reinterpret_cast<const uint16_t&>(logit);
+            return (word & (n == 0 ? 0xffff0000u : 0x0000ffffu)) | bits << (16 * n);
+        }
+    }
+};

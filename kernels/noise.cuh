@@ -1,0 +1,55 @@
+// Gumbel noise that is counted, not stored: a function of seed, offset, row and concept, so that no
+// state but the offset has to live anywhere, and threads can draw in any order.
+//
+// Philox-4x32-10 is from Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011).
+// src/reduce/cpu/noise.rs draws the same numbers.
+#pragma once
+
+#include "params.cuh"
+
+struct Noise {
+    uint32_t key[2];     // the seed
+    uint32_t counter[2]; // the offset: how many draws there were before
+    uint32_t row;
+
+    __device__ Noise(const uint64_t* noise, uint32_t batch_row) : row(batch_row) {
+        const uint64_t seed = noise[0];
+        const uint64_t offset = noise[1];
+        key[0] = static_cast<uint32_t>(seed);
+        key[1] = static_cast<uint32_t>(seed >> 32);
+        counter[0] = static_cast<uint32_t>(offset);
+        counter[1] = static_cast<uint32_t>(offset >> 32);
+    }
+
+    // Four numbers serve four neighbouring concepts.
+    __device__ uint32_t bits(uint32_t id) const {
+        uint32_t c[4] = {id / 4, row, counter[0], counter[1]};
+        uint32_t k[2] = {key[0], key[1]};
+#pragma unroll
+        for (int round = 0; round < 10; ++round) {
+            const uint32_t high0 = __umulhi(0xD2511F53, c[0]);
+            const uint32_t low0 = 0xD2511F53 * c[0];
+            const uint32_t high1 = __umulhi(0xCD9E8D57, c[2]);
+            const uint32_t low1 = 0xCD9E8D57 * c[2];
+            c[0] = high1 ^ c[1] ^ k[0];
+            c[1] = low1;
+            c[2] = high0 ^ c[3] ^ k[1];
+            c[3] = low0;
+            k[0] += 0x9E3779B9;
+            k[1] += 0xBB67AE85;
+        }
+        const uint32_t low = id & 1 ? c[1] : c[0];
+        const uint32_t high = id & 1 ? c[3] : c[2];
+        return id & 2 ? high : low;
+    }
+
+    // A number with the distribution function e^(-e^-x), from -2.8 to 22.9. The uniform number is
+    // near 0, where f32 is finest, for the large ones: they decide.
+    __device__ float gumbel(uint32_t id) const {
+        const float uniform = (static_cast<float>(bits(id)) + 0.5f) * 2.3283064e-10f;
+        return -logf(-log1pf(-fminf(uniform, 0.99999994f)));
+    }
+};
+
+// No noise is above it.
+constexpr float MOST_NOISE = 23.0f;

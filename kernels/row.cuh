@@ -1,0 +1,140 @@
+// The state of a softmax over part of a row, how two such states become one, and how the blocks of
+// a row find out which of them is the last.
+//
+// A logit's weight is e^(l - max), with the maximum of the logits at hand, so that no weight
+// overflows. The maximum is subtracted first, which is exact for all logits that matter; folding
+// it into one fused multiply-add would be a rounding cheaper, and off by more than any tolerance
+// once logits are in the tens of thousands.
+//
+// A logit more than 110 below the maximum has weight 0, even times its distance, and so has -inf:
+// distances are cut off there, which also keeps 0 · inf away. A NaN, and a +inf (less itself),
+// make a NaN of the sum; nothing else tests for them on the way.
+#pragma once
+
+#include "load.cuh"
+
+constexpr uint32_t WARPS = 4;
+constexpr uint32_t THREADS = WARPS * WARP;
+constexpr uint32_t ALL = 0xffffffff;
+
+constexpr float LOG2_E = 1.44269504f;
+constexpr float LEAST_DISTANCE = -110.0f;
+constexpr float LEAST_NORMAL = 1.17549435e-38f;
+constexpr float MOST_NEGATIVE = -3.40282347e38f;
+
+inline __device__ float infinity() { return __uint_as_float(0x7f800000); }
+inline __device__ float nan() { return __uint_as_float(0x7fc00000); }
+
+// The larger of two, or NaN if one is.
+inline __device__ float max_or_nan(float a, float b) {
+    float result;
+    asm("max.NaN.f32 %0, %1, %2;" : "=f"(result) : "f"(a), "f"(b));
+    return result;
+}
+
+inline __device__ float exp2_flushing(float x) {
+    float result;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x));
+    return result;
+}
+
+// What logits with the maximum `max` are measured against.
+inline __device__ float reference(float max) { return fmaxf(max, MOST_NEGATIVE); }
+
+inline __device__ float distance(float logit, float reference) {
+    return max_or_nan(logit - reference, LEAST_DISTANCE);
+}
+
+inline __device__ float weight_at(float distance) { return exp2_flushing(distance * LOG2_E); }
+
+inline __device__ float weight(float logit, float reference) {
+    return weight_at(distance(logit, reference));
+}
+
+inline __device__ Sums no_sums() { return {-infinity(), 0.0f, 0.0f, 0.0f}; }
+
+// Brings the sums onto the scale of a maximum not below their own.
+inline __device__ Sums rescale(Sums x, float max) {
+    const float d = distance(x.max, reference(max));
+    const float w = weight_at(d);
+    return {max, x.sum * w, (x.dot + d * x.sum) * w, 0.0f};
+}
+
+inline __device__ Sums merge(Sums a, Sums b) {
+    const float max = fmaxf(a.max, b.max);
+    a = rescale(a, max);
+    b = rescale(b, max);
+    return {max, a.sum + b.sum, a.dot + b.dot, 0.0f};
+}
+
+inline __device__ uint32_t lane() { return threadIdx.x % WARP; }
+inline __device__ uint32_t warp() { return threadIdx.x / WARP; }
+
+// f32 as integers in the same order, to be compared by integer instructions. NaN is somewhere.
+inline __device__ uint32_t ordered(float x) {
+    const uint32_t bits = __float_as_uint(x);
+    return bits ^ (static_cast<int32_t>(bits) < 0 ? 0xffffffff : 0x80000000);
+}
+inline __device__ float from_ordered(uint32_t x) {
+    return __uint_as_float(x ^ (static_cast<int32_t>(x) < 0 ? 0x80000000 : 0xffffffff));
+}
+
+inline __device__ float warp_max(float x) {
+    return from_ordered(__reduce_max_sync(ALL, ordered(x)));
+}
+
+// In every lane the same bits: a + b is b + a.
+inline __device__ float warp_sum(float x) {
+#pragma unroll
+    for (uint32_t step = WARP / 2; step > 0; step /= 2) x += __shfl_xor_sync(ALL, x, step);
+    return x;
+}
+
+// The sum over a block, in every thread.
+inline __device__ float block_sum(float x) {
+    __shared__ float of_warp[WARPS];
+    x = warp_sum(x);
+    __syncthreads();
+    if (lane() == 0) of_warp[warp()] = x;
+    __syncthreads();
+    x = of_warp[0];
+#pragma unroll
+    for (uint32_t w = 1; w < WARPS; ++w) x += of_warp[w];
+    return x;
+}
+
+// All threads' sums merged in a fixed order, in every thread.
+inline __device__ Sums block_merge(Sums x) {
+    __shared__ Sums of_warp[WARPS];
+#pragma unroll
+    for (uint32_t step = WARP / 2; step > 0; step /= 2) {
+        Sums other;
+        other.max = __shfl_down_sync(ALL, x.max, step);
+        other.sum = __shfl_down_sync(ALL, x.sum, step);
+        other.dot = __shfl_down_sync(ALL, x.dot, step);
+        x = merge(x, other);
+    }
+    if (lane() == 0) of_warp[warp()] = x;
+    __syncthreads();
+    x = of_warp[0];
+#pragma unroll
+    for (uint32_t w = 1; w < WARPS; ++w) x = merge(x, of_warp[w]);
+    return x;
+}
+
+// Whether this block is the last of `blocks` to come here; it then sees what all of them wrote to
+// global memory before. A ticket counts from 0 to blocks - 1 and wraps round by itself, so that it
+// is 0 again for the next launch, and nobody has to set it.
+inline __device__ bool last_to_come(uint32_t* ticket, uint32_t blocks) {
+    if (blocks == 1) {
+        __syncthreads();
+        return true;
+    }
+    __shared__ bool last;
+    __threadfence();
+    __syncthreads();
+    if (threadIdx.x == 0) last = atomicInc(ticket, blocks - 1) == blocks - 1;
+    __syncthreads();
+    __threadfence();
+    return last;
+}

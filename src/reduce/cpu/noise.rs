@@ -1,0 +1,98 @@
+//! Gumbel noise that is counted, not stored; the same numbers as kernels/noise.cuh draws.
+
+use crate::concept::ConceptMap;
+use crate::reduce::Row;
+
+/// No noise is above it.
+const MOST_NOISE: f32 = 23.0;
+
+/// The noise of one row in one draw.
+#[derive(Clone, Copy)]
+pub(super) struct Noise {
+    pub(super) seed: u64,
+    /// How many draws there were before.
+    pub(super) offset: u64,
+    pub(super) row: u32,
+}
+
+impl Noise {
+    /// A number below [`MOST_NOISE`] with the distribution function `exp(-exp(-x))`, for each concept.
+    pub(super) fn gumbel(self, concept: u32) -> f32 {
+        const UNIT: f32 = 1.0 / (1u64 << 32) as f32;
+        // Near 0, where f32 is finest, for the large ones: they decide.
+        let uniform = (self.bits(concept) as f32 + 0.5) * UNIT;
+        -(-(-uniform.min(1.0f32.next_down())).ln_1p()).ln()
+    }
+
+    /// The token whose concept has the largest `ln(mass) · inverse_temperature + noise`, of a row
+    /// of pooled logits.
+    pub(super) fn draw(self, map: &ConceptMap, pooled: &[f32], inverse_temperature: f32) -> u32 {
+        let max = pooled.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let mut best = (f32::NEG_INFINITY, Row::NONE, Row::NONE);
+        for ((token, &logit), &concept) in (0..).zip(pooled).zip(map.concept_ids()) {
+            let score = (logit - max) * inverse_temperature;
+            // Nothing of no mass, and no noise where it could not help.
+            if score > f32::NEG_INFINITY && score + MOST_NOISE >= best.0 {
+                let score = score + self.gumbel(concept);
+                if score > best.0 || score == best.0 && concept < best.1 {
+                    best = (score, concept, token);
+                }
+            }
+        }
+        best.2
+    }
+
+    /// Four numbers serve four neighbouring concepts.
+    fn bits(self, concept: u32) -> u32 {
+        let counter = [concept / 4, self.row, self.offset as u32, (self.offset >> 32) as u32];
+        philox(counter, [self.seed as u32, (self.seed >> 32) as u32])[concept as usize % 4]
+    }
+}
+
+/// Philox-4x32-10, from Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011).
+fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
+    for _ in 0..10 {
+        let a = 0xD251_1F53 * u64::from(counter[0]);
+        let b = 0xCD9E_8D57 * u64::from(counter[2]);
+        let high = |x: u64| (x >> 32) as u32;
+        counter =
+            [high(b) ^ counter[1] ^ key[0], b as u32, high(a) ^ counter[3] ^ key[1], a as u32];
+        key = [key[0].wrapping_add(0x9E37_79B9), key[1].wrapping_add(0xBB67_AE85)];
+    }
+    counter
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The known answers that come with the paper's own library, Random123.
+    #[test]
+    fn philox_gives_the_known_answers() {
+        let cases = [
+            ([0; 4], [0; 2], [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]),
+            ([u32::MAX; 4], [u32::MAX; 2], [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]),
+            (
+                [0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344],
+                [0xa409_3822, 0x299f_31d0],
+                [0xd16c_fe09, 0x94fd_cceb, 0x5001_e420, 0x2412_6ea1],
+            ),
+        ];
+        for (counter, key, want) in cases {
+            assert_eq!(philox(counter, key), want);
+        }
+    }
+
+    #[test]
+    fn noise_has_the_moments_of_a_gumbel_distribution() {
+        let noise = |i| Noise { seed: 7, offset: i / 1000, row: 0 }.gumbel(i as u32 % 1000);
+        let n = 200_000;
+        let sample: Vec<f64> = (0..n).map(|i| noise(i).into()).collect();
+        let mean = sample.iter().sum::<f64>() / n as f64;
+        let variance = sample.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n as f64;
+        // Euler's constant, and π² / 6; five standard errors.
+        assert!((mean - 0.577_215_7).abs() < 0.0144, "{mean}");
+        assert!((variance - 1.644_934).abs() < 0.04, "{variance}");
+        assert!(sample.iter().all(|x| (-2.9..23.0).contains(x)));
+    }
+}

@@ -1,0 +1,137 @@
+//! What the kernels are told of a map or of probes, uploaded once.
+
+use std::sync::Arc;
+
+use super::gpu::{Buffer, Gpu};
+use super::params::Sets;
+use crate::Result;
+use crate::concept::{ConceptMap, ProbeSet};
+
+/// Sets of more tokens than this are gathered by a warp each, of more than the other by a block.
+/// Below, a thread's loads are few enough to be in flight at once.
+const MOST_BY_THREAD: usize = 32;
+const MOST_BY_WARP: usize = 1024;
+
+/// Marks a token, in `concept_of`, whose concept has others too.
+const POOLED: u32 = 1 << 31;
+
+/// Sets of tokens on the device, in the form of `struct Sets` in kernels/params.cuh.
+pub(super) struct SetTable {
+    pub(super) starts: Buffer<u32>,
+    pub(super) members: Buffer<u32>,
+    pub(super) ids: Buffer<u32>,
+    by_block: u32,
+    by_warp: u32,
+    by_thread: u32,
+    largest: u32,
+}
+
+impl SetTable {
+    /// `sets` must come largest first.
+    fn new(gpu: &Arc<Gpu>, sets: &[(u32, &[u32])]) -> Result<Self> {
+        let mut starts = vec![0u32];
+        let mut members: Vec<u32> = Vec::new();
+        for (_, tokens) in sets {
+            members.extend_from_slice(tokens);
+            starts.push(members.len() as u32);
+        }
+        let ids: Vec<u32> = sets.iter().map(|&(id, _)| id).collect();
+        let larger_than = |n| sets.partition_point(|(_, tokens)| tokens.len() > n) as u32;
+        Ok(Self {
+            starts: gpu.upload(&starts)?,
+            members: gpu.upload(&members)?,
+            ids: gpu.upload(&ids)?,
+            by_block: larger_than(MOST_BY_WARP),
+            by_warp: larger_than(MOST_BY_THREAD),
+            by_thread: sets.len() as u32,
+            largest: sets.first().map_or(1, |(_, tokens)| tokens.len() as u32),
+        })
+    }
+
+    /// Without the addresses.
+    pub(super) fn counts(&self) -> Sets {
+        let Self { by_block, by_warp, by_thread, largest, .. } = *self;
+        Sets { by_block, by_warp, by_thread, largest, ..Sets::default() }
+    }
+
+    /// The blocks that gather all sets of one row.
+    pub(super) fn blocks(&self, warps: u32, threads: u32) -> u32 {
+        let by_warp = (self.by_warp - self.by_block).div_ceil(warps);
+        let by_thread = (self.by_thread - self.by_warp).div_ceil(threads);
+        self.by_block + by_warp + by_thread
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_thread == 0
+    }
+}
+
+/// Puts the largest first; equally large ones stay in the order of their ids.
+fn largest_first<'a>(sets: impl Iterator<Item = &'a [u32]>) -> Vec<(u32, &'a [u32])> {
+    let mut sets: Vec<_> = (0..).zip(sets).collect();
+    sets.sort_by_key(|(_, tokens)| std::cmp::Reverse(tokens.len()));
+    sets
+}
+
+/// A map on a device.
+pub(crate) struct MapTables {
+    pub(super) gpu: Arc<Gpu>,
+    /// The pooled concepts.
+    pub(super) sets: SetTable,
+    pub(super) concept_of: Buffer<u32>,
+    pub(super) rank_of: Buffer<u32>,
+    pub(super) concepts: usize,
+}
+
+impl MapTables {
+    pub(super) fn new(gpu: Arc<Gpu>, map: &ConceptMap) -> Result<Self> {
+        let mut pooled = largest_first(map.iter());
+        pooled.truncate(map.stats().pooled_concepts);
+        let mut concept_of = map.concept_ids().to_vec();
+        let mut rank_of = vec![0; map.vocab_size()];
+        for (rank, (_, tokens)) in (0..).zip(&pooled) {
+            for &token in *tokens {
+                concept_of[token as usize] |= POOLED;
+                rank_of[token as usize] = rank;
+            }
+        }
+        let tables = Self {
+            sets: SetTable::new(&gpu, &pooled)?,
+            concept_of: gpu.upload(&concept_of)?,
+            rank_of: gpu.upload(&rank_of)?,
+            concepts: map.concepts(),
+            gpu,
+        };
+        tables.gpu.wait()?;
+        Ok(tables)
+    }
+}
+
+/// Probes on a device.
+pub(crate) struct ProbeTables {
+    pub(super) gpu: Arc<Gpu>,
+    pub(super) sets: SetTable,
+    pub(super) probes: usize,
+}
+
+impl ProbeTables {
+    pub(super) fn new(gpu: Arc<Gpu>, probes: &ProbeSet) -> Result<Self> {
+        let tokens = |i| probes.tokens(i).expect("the index of a probe");
+        let sets = largest_first((0..probes.len()).map(tokens));
+        let tables = Self { sets: SetTable::new(&gpu, &sets)?, probes: probes.len(), gpu };
+        tables.gpu.wait()?;
+        Ok(tables)
+    }
+}
+
+impl Drop for MapTables {
+    fn drop(&mut self) {
+        self.gpu.wait_for_all();
+    }
+}
+
+impl Drop for ProbeTables {
+    fn drop(&mut self) {
+        self.gpu.wait_for_all();
+    }
+}
