@@ -86,8 +86,8 @@ mod tests {
     #[test]
     fn noise_has_the_moments_of_a_gumbel_distribution() {
         let noise = |i| Noise { seed: 7, offset: i / 1000, row: 0 }.gumbel(i as u32 % 1000);
-        let n = 200_000;
-        let sample: Vec<f64> = (0..n).map(|i| noise(i).into()).collect();
+        let n = 200_000u64;
+        let sample: Vec<f64> = (0..n).map(|i: u64| noise(i).into()).collect();
         let mean = sample.iter().sum::<f64>() / n as f64;
         let variance = sample.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n as f64;
         // Euler's constant, and π² / 6; five standard errors.
