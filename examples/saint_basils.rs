@@ -24,6 +24,9 @@
 //!   "Moscow": ["Moscow"]
 //! }
 //! ```
+//!
+//! Built with `--features cuda`, `--cuda` decodes on the first CUDA device; what is copied to the
+//! host at each step is the token.
 
 use std::{
     io::{ErrorKind, Write, stdout},
@@ -31,7 +34,8 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::{Context, Error, Result};
+use anyhow::{Context, Error, Result, ensure};
+use candle_core::Device;
 use clap::Parser;
 
 use corpus::Corpus;
@@ -55,6 +59,9 @@ struct Args {
     /// The most tokens of an answer.
     #[arg(long, default_value_t = 24)]
     max_tokens: usize,
+    /// Decode on the first CUDA device; needs to be built with --features cuda.
+    #[arg(long)]
+    cuda: bool,
 }
 
 /// A model of the user's own, and what to ask it.
@@ -85,7 +92,7 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<()> {
     let paint = Paint::for_stdout();
     if let Some(own) = &args.own {
-        let mut decoder = Decoder::load(&own.model, args.max_tokens)?;
+        let mut decoder = Decoder::load(&own.model, device(args)?, args.max_tokens)?;
         let concepts = Concepts::load(&own.concepts)?;
         let question = Question::new(&decoder, &own.prompt, &concepts)
             .with_context(|| format!("cannot use {}", own.concepts.display()))?;
@@ -94,7 +101,7 @@ fn run(args: &Args) -> Result<()> {
 
     let tiny = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/tiny");
     let corpus = Corpus::load(&tiny.join("questions.json"))?;
-    let mut decoder = Decoder::load(&tiny, args.max_tokens)?;
+    let mut decoder = Decoder::load(&tiny, device(args)?, args.max_tokens)?;
     if args.all {
         let table = Table::fill(&mut decoder, &corpus)?;
         print(&table.show(paint))?;
@@ -104,6 +111,14 @@ fn run(args: &Args) -> Result<()> {
     let asked = asked.with_context(|| format!("there is no question {HEADLINE}"))?;
     let question = Question::new(&decoder, &corpus.prompt(asked), &Concepts::of(asked))?;
     print(&page(&Vote::hold(&mut decoder, &question)?, Some(asked.right()), paint))
+}
+
+fn device(args: &Args) -> Result<Device> {
+    if !args.cuda {
+        return Ok(Device::Cpu);
+    }
+    ensure!(cfg!(feature = "cuda"), "--cuda needs an example built with --features cuda");
+    Device::new_cuda(0).context("there is no CUDA device that can be used")
 }
 
 /// Prints `text`, and takes no offence at a reader such as `head` that has seen enough.

@@ -40,11 +40,19 @@
 //! - **[`ConceptMap`]**: which tokens begin which meaning; a partition of the vocabulary, built
 //!   from named sets or dense ids, saved as JSON. [`ProbeSet`]: sets to measure, which may overlap.
 //! - **[`DeviceMap`]**: a map beside the logits, with the operations:
-//!   [`reduce`](DeviceMap::reduce), [`masses`](DeviceMap::masses), [`pool`](DeviceMap::pool); and
-//!   [`DeviceProbes::probe`].
+//!   [`reduce`](DeviceMap::reduce), [`decide`](DeviceMap::decide), [`draw`](DeviceMap::draw),
+//!   [`masses`](DeviceMap::masses), [`pool`](DeviceMap::pool); and [`DeviceProbes::probe`].
 //! - **[`Row`]**: what a reduction tells of a row: winner, runner-up, tokens, masses, entropies.
 //! - **[`ConceptSampler`]**: candle's `LogitsProcessor`, counting meanings.
 //! - **[`mod@reference`]**: the same by definition, in `f64`, to test against.
+//!
+//! # On a CUDA device
+//!
+//! With the feature `cuda`, a map put on a CUDA device reduces the tensors of that device where
+//! they are. No operation waits for the device, or copies anything from or to the host; what comes
+//! back is a tensor on the device, and a [`Reduction`] is copied when its rows are asked for. An
+//! operation that a thread has done once can be recorded in a CUDA graph by it. Like all of candle's
+//! work on a device, a graph must be replayed in order with what else its thread does there.
 //!
 //! # What is promised
 //!
@@ -60,7 +68,7 @@
 //! | greedy token; representative of the winner | equal |
 //!
 //! Ties go to the lowest id. The same row gives the same bits on every run on one processor,
-//! whatever its place in the batch, the layout of the tensor and the number of threads. `-inf` is
+//! or GPU, whatever its place in the batch, the layout of the tensor and the number of threads. `-inf` is
 //! probability 0. A NaN, a `+inf` or a row of nothing but `-inf` is told in that row's
 //! [`Status`], and no other row is touched by it. Whatever is wrong with shapes, dtypes, devices
 //! or maps is a typed [`enum@Error`] that names the offender.

@@ -1,11 +1,12 @@
 //! The sampler against candle's own, and against the masses that it should follow.
 
+mod common;
+
 use candle_core::{DType, Device, Tensor};
 use candle_transformers::generation::{self, LogitsProcessor};
+use common::device;
 use concept_mass::{ConceptMap, ConceptSampler, Error, Sampling, Status};
 use rand::{Rng, SeedableRng, rngs::StdRng};
-
-const CPU: Device = Device::Cpu;
 
 fn candles(sampling: &Sampling) -> generation::Sampling {
     match *sampling {
@@ -24,14 +25,19 @@ fn candles(sampling: &Sampling) -> generation::Sampling {
 
 fn random_logits(vocab_size: usize, rng: &mut StdRng) -> Tensor {
     let logits: Vec<f32> = (0..vocab_size).map(|_| rng.random_range(-4.0..4.0)).collect();
-    Tensor::new(logits, &CPU).unwrap()
+    Tensor::new(logits, &device()).unwrap()
+}
+
+/// Where candle's argmax has the lowest of equal tokens; on a CUDA device it has any of them.
+fn on_cpu(logits: &Tensor) -> Tensor {
+    logits.to_device(&Device::Cpu).unwrap()
 }
 
 #[test]
 fn without_pooling_the_tokens_are_candles_own() {
     let mut rng = StdRng::seed_from_u64(1);
     for vocab_size in [1, 7, 100, 3000] {
-        let map = ConceptMap::singletons(vocab_size).unwrap().to_device(&CPU).unwrap();
+        let map = ConceptMap::singletons(vocab_size).unwrap().to_device(&device()).unwrap();
         let mut settings = vec![Sampling::ArgMax, Sampling::GumbelSoftmax { temperature: 0.0 }];
         for temperature in [0.3, 1.0, 1.7] {
             settings.push(Sampling::All { temperature });
@@ -58,7 +64,7 @@ fn without_pooling_the_tokens_are_candles_own() {
                 };
                 assert_eq!(
                     ours.sample(&logits).unwrap(),
-                    theirs.sample(&logits).unwrap(),
+                    theirs.sample(&on_cpu(&logits)).unwrap(),
                     "{vocab_size} {sampling:?} step {step}"
                 );
             }
@@ -69,14 +75,15 @@ fn without_pooling_the_tokens_are_candles_own() {
 #[test]
 fn new_reads_its_options_as_candle_does() {
     let mut rng = StdRng::seed_from_u64(2);
-    let map = ConceptMap::singletons(500).unwrap().to_device(&CPU).unwrap();
+    let map = ConceptMap::singletons(500).unwrap().to_device(&device()).unwrap();
     for temperature in [None, Some(0.0), Some(1e-8), Some(0.7)] {
         for top_p in [None, Some(0.4)] {
             let mut ours = ConceptSampler::new(9, temperature, top_p, map.clone());
             let mut theirs = LogitsProcessor::new(9, temperature, top_p);
             for _ in 0..20 {
                 let logits = random_logits(500, &mut rng);
-                assert_eq!(ours.sample(&logits).unwrap(), theirs.sample(&logits).unwrap());
+                let theirs = theirs.sample(&on_cpu(&logits)).unwrap();
+                assert_eq!(ours.sample(&logits).unwrap(), theirs);
             }
         }
     }
@@ -85,7 +92,7 @@ fn new_reads_its_options_as_candle_does() {
 #[test]
 fn sample_f_gives_its_change_to_the_same_probabilities_as_candle() {
     let mut rng = StdRng::seed_from_u64(3);
-    let map = ConceptMap::singletons(200).unwrap().to_device(&CPU).unwrap();
+    let map = ConceptMap::singletons(200).unwrap().to_device(&device()).unwrap();
     let sampling = Sampling::TopP { p: 0.9, temperature: 0.8 };
     let mut ours = ConceptSampler::from_sampling(4, sampling.clone(), map);
     let mut theirs = LogitsProcessor::from_sampling(4, candles(&sampling));
@@ -100,27 +107,37 @@ fn sample_f_gives_its_change_to_the_same_probabilities_as_candle() {
             })
             .unwrap();
         let candles = theirs
-            .sample_f(&logits, |p| {
+            .sample_f(&on_cpu(&logits), |p| {
                 expected = p.to_vec();
                 halve(p)
             })
             .unwrap();
-        assert_eq!((token, seen), (candles, expected));
+        assert_eq!(token, candles);
+        if device().is_cuda() {
+            assert!(seen.iter().zip(&expected).all(|(a, b)| (a - b).abs() <= 1e-6 * b));
+        } else {
+            assert_eq!(seen, expected);
+        }
     }
 }
 
 /// A vote of .4 against .25 + .2 + .1, and .05.
 fn split_vote() -> (ConceptMap, Tensor) {
     let map = ConceptMap::builder(5).concept("right", [1, 3, 4]).unwrap().build().unwrap();
-    let probabilities = Tensor::new(&[0.4f32, 0.2, 0.05, 0.25, 0.1], &CPU).unwrap();
+    let probabilities = Tensor::new(&[0.4f32, 0.2, 0.05, 0.25, 0.1], &device()).unwrap();
     (map, probabilities.log().unwrap())
 }
 
+/// Each takes an emulated CUDA device milliseconds.
+const DRAWS: usize = if cfg!(feature = "cuda") { 1000 } else { 20_000 };
+
+/// Four standard deviations of so many draws, at most.
+const NOISE: f64 = if cfg!(feature = "cuda") { 0.064 } else { 0.015 };
+
 /// How often each token is drawn.
 fn frequencies(sampling: Sampling) -> [f64; 5] {
-    const DRAWS: usize = 20_000;
     let (map, logits) = split_vote();
-    let map = map.to_device(&CPU).unwrap();
+    let map = map.to_device(&device()).unwrap();
     let mut sampler = ConceptSampler::from_sampling(5, sampling, map);
     let mut counts = [0; 5];
     for _ in 0..DRAWS {
@@ -128,9 +145,6 @@ fn frequencies(sampling: Sampling) -> [f64; 5] {
     }
     counts.map(|n| n as f64 / DRAWS as f64)
 }
-
-/// Four standard deviations of 20,000 draws, at most.
-const NOISE: f64 = 0.015;
 
 fn expect(sampling: Sampling, expected: [f64; 5]) {
     let got = frequencies(sampling.clone());
@@ -171,7 +185,7 @@ fn one_seed_gives_one_sequence() {
     for sampling in
         [Sampling::All { temperature: 1.0 }, Sampling::GumbelSoftmax { temperature: 1.0 }]
     {
-        let map = map.to_device(&CPU).unwrap();
+        let map = map.to_device(&device()).unwrap();
         let sequence = |seed| -> Vec<u32> {
             let mut s = ConceptSampler::from_sampling(seed, sampling.clone(), map.clone());
             (0..40).map(|_| s.sample(&logits).unwrap()).collect()
@@ -185,7 +199,7 @@ fn one_seed_gives_one_sequence() {
 fn a_batch_gives_the_tokens_of_its_rows_in_turn() {
     let mut rng = StdRng::seed_from_u64(6);
     let map = ConceptMap::builder(60).unnamed(0..20).unwrap().build().unwrap();
-    let map = map.to_device(&CPU).unwrap();
+    let map = map.to_device(&device()).unwrap();
     let rows: Vec<Tensor> = (0..5).map(|_| random_logits(60, &mut rng)).collect();
     let batch = Tensor::stack(&rows, 0).unwrap();
     for sampling in [Sampling::ArgMax, Sampling::TopK { k: 9, temperature: 1.0 }] {
@@ -202,7 +216,7 @@ fn a_batch_gives_the_tokens_of_its_rows_in_turn() {
 #[test]
 fn the_trace_holds_every_vote_once() {
     let (map, logits) = split_vote();
-    let map = map.to_device(&CPU).unwrap();
+    let map = map.to_device(&device()).unwrap();
     let vote = map.reduce(&logits).unwrap().rows().unwrap()[0];
     for sampling in [Sampling::ArgMax, Sampling::All { temperature: 1.0 }] {
         let mut sampler = ConceptSampler::from_sampling(8, sampling, map.clone()).with_trace();
@@ -218,8 +232,8 @@ fn the_trace_holds_every_vote_once() {
 
 #[test]
 fn a_row_without_a_winner_is_an_error_that_names_it() {
-    let map = ConceptMap::singletons(2).unwrap().to_device(&CPU).unwrap();
-    let logits = Tensor::new(&[[0f32, 1.], [f32::NAN, 0.]], &CPU).unwrap();
+    let map = ConceptMap::singletons(2).unwrap().to_device(&device()).unwrap();
+    let logits = Tensor::new(&[[0f32, 1.], [f32::NAN, 0.]], &device()).unwrap();
     for sampling in [Sampling::ArgMax, Sampling::All { temperature: 1.0 }] {
         let mut sampler = ConceptSampler::from_sampling(1, sampling, map.clone());
         let error = sampler.sample_batch(&logits).unwrap_err();
@@ -229,10 +243,10 @@ fn a_row_without_a_winner_is_an_error_that_names_it() {
 
 #[test]
 fn several_rows_are_too_many_for_one_token() {
-    let map = ConceptMap::singletons(2).unwrap().to_device(&CPU).unwrap();
+    let map = ConceptMap::singletons(2).unwrap().to_device(&device()).unwrap();
     let mut sampler = ConceptSampler::from_sampling(1, Sampling::ArgMax, map);
     for rows in [0, 2] {
-        let logits = Tensor::zeros((rows, 2), DType::F32, &CPU).unwrap();
+        let logits = Tensor::zeros((rows, 2), DType::F32, &device()).unwrap();
         let error = sampler.sample(&logits).unwrap_err();
         assert!(matches!(error, Error::NotOneRow { rows: r } if r == rows), "{error}");
     }
@@ -241,7 +255,7 @@ fn several_rows_are_too_many_for_one_token() {
 #[test]
 fn unfit_parameters_are_refused_by_name() {
     let (map, logits) = split_vote();
-    let map = map.to_device(&CPU).unwrap();
+    let map = map.to_device(&device()).unwrap();
     let unfit = [
         ("temperature", Sampling::All { temperature: 0.0 }),
         ("temperature", Sampling::All { temperature: f64::NAN }),

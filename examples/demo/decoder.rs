@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use candle_transformers::generation::{LogitsProcessor, Sampling};
 use concept_mass::ConceptSampler;
 
@@ -13,6 +13,7 @@ use super::{config::Config, model::Model, question::Question, text::Text, weight
 const SEED: u64 = 0;
 
 pub struct Decoder {
+    pub device: Device,
     model: Model,
     pub text: Text,
     pub vocab_size: usize,
@@ -22,12 +23,12 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Loads the model that `dir` holds, for answers of at most `max_tokens`.
-    pub fn load(dir: &Path, max_tokens: usize) -> Result<Self> {
+    /// Loads the model that `dir` holds onto `device`, for answers of at most `max_tokens`.
+    pub fn load(dir: &Path, device: Device, max_tokens: usize) -> Result<Self> {
         let path = dir.join("config.json");
         let config = Config::load(&path)?;
         let text = Text::load(&dir.join("tokenizer.json"), config.vocab_size)?;
-        let weights = weights::load(dir)?;
+        let weights = weights::load(dir, &device)?;
         let model = Model::new(&config.architecture, weights).with_context(|| {
             format!(
                 "the weights are not those that {} describes; take all files from one model",
@@ -35,7 +36,7 @@ impl Decoder {
             )
         })?;
         let Config { vocab_size, positions, ends, .. } = config;
-        Ok(Self { model, text, vocab_size, positions, ends, max_tokens })
+        Ok(Self { device, model, text, vocab_size, positions, ends, max_tokens })
     }
 
     /// The answer by counting tokens: candle's own sampler.
@@ -65,7 +66,7 @@ impl Decoder {
         let mut answer = Vec::new();
         while answer.len() < self.max_tokens && !self.ends.contains(&token) {
             let position = question.tokens.len() + answer.len();
-            let logits = self.model.forward(&[token], position)?;
+            let logits = self.model.forward(&Tensor::new(&[token], &self.device)?, position)?;
             answer.push(token);
             token = greedy.sample(&logits)?;
         }
@@ -83,6 +84,7 @@ impl Decoder {
             self.positions
         );
         self.model.reset();
-        Ok(self.model.forward(&question.tokens, 0)?)
+        let tokens = Tensor::new(question.tokens.as_slice(), &self.device)?;
+        Ok(self.model.forward(&tokens, 0)?)
     }
 }

@@ -1,6 +1,6 @@
 //! The transformers of candle-transformers, each with its KV cache, behind one `forward`.
 
-use candle_core::{DType, Device, Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 use candle_nn::VarBuilder;
 use candle_transformers::models::{
     llama::{self, Cache, Llama},
@@ -21,12 +21,14 @@ pub enum Model {
 }
 
 impl Model {
+    /// On the device of the weights.
     pub fn new(architecture: &Architecture, weights: VarBuilder) -> Result<Self> {
         match architecture {
             Architecture::Llama(config) => {
+                let device = weights.device().clone();
                 check_blocks(&weights, config)?;
                 let model = Llama::load(weights, config)?;
-                let blank = Cache::new(true, DType::F32, config, &Device::Cpu)?;
+                let blank = Cache::new(true, DType::F32, config, &device)?;
                 Ok(Self::Llama { model, cache: blank.clone(), blank })
             }
             Architecture::Qwen2(config) => {
@@ -47,10 +49,10 @@ impl Model {
         }
     }
 
-    /// Reads `tokens`, which follow the `offset` tokens read before, and returns the logits `[V]`
+    /// Reads `tokens` `[T]`, which follow the `offset` tokens read before, and returns the logits `[V]`
     /// of the next one.
-    pub fn forward(&mut self, tokens: &[u32], offset: usize) -> Result<Tensor> {
-        let tokens = Tensor::new(tokens, &Device::Cpu)?.unsqueeze(0)?;
+    pub fn forward(&mut self, tokens: &Tensor, offset: usize) -> Result<Tensor> {
+        let tokens = tokens.unsqueeze(0)?;
         let logits = match self {
             Self::Llama { model, cache, .. } => model.forward(&tokens, offset, cache)?,
             Self::Qwen2(model) => model.forward(&tokens, offset)?,

@@ -3,7 +3,6 @@
 use std::{collections::BTreeMap, path::Path};
 
 use anyhow::{Context, Error, Result, ensure};
-use candle_core::Device;
 use concept_mass::{ConceptMap, DeviceMap};
 
 use super::{Decoder, read_json, text::Text};
@@ -68,7 +67,7 @@ impl Question {
         Ok(Self {
             prompt: prompt.to_owned(),
             tokens: decoder.text.encode(prompt)?,
-            map: map.to_device(&Device::Cpu)?,
+            map: map.to_device(&decoder.device)?,
         })
     }
 }

@@ -20,15 +20,15 @@ struct Index {
 }
 
 /// Reads the weights that `dir` holds, as `f32`, the type that CPUs compute in best.
-pub fn load(dir: &Path) -> Result<VarBuilder<'static>> {
+pub fn load(dir: &Path, device: &Device) -> Result<VarBuilder<'static>> {
     let mut tensors = HashMap::new();
     for path in files(dir)? {
-        let file = read(&path).with_context(|| {
+        let file = read(&path, device).with_context(|| {
             format!("cannot use {}, which must be a whole safetensors file", path.display())
         })?;
         tensors.extend(file);
     }
-    Ok(VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu))
+    Ok(VarBuilder::from_tensors(tensors, DType::F32, device))
 }
 
 fn files(dir: &Path) -> Result<Vec<PathBuf>> {
@@ -41,7 +41,7 @@ fn files(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(names.iter().map(|name| dir.join(name)).collect())
 }
 
-fn read(path: &Path) -> candle_core::Result<HashMap<String, Tensor>> {
-    let tensors = safetensors::load(path, &Device::Cpu)?.into_iter();
+fn read(path: &Path, device: &Device) -> candle_core::Result<HashMap<String, Tensor>> {
+    let tensors = safetensors::load(path, device)?.into_iter();
     tensors.map(|(name, tensor)| Ok((name, tensor.to_dtype(DType::F32)?))).collect()
 }

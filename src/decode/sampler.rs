@@ -1,9 +1,9 @@
 use candle_core::{D, Tensor};
+use rand::SeedableRng;
 use rand::distr::{Distribution, weighted::WeightedIndex};
 use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
 
-use crate::reduce::{DeviceMap, Row};
+use crate::reduce::{DeviceMap, Noise, Row};
 use crate::{Error, Result};
 
 /// How a [`ConceptSampler`] chooses among concepts; the variants of candle's own `Sampling`.
@@ -49,8 +49,9 @@ pub enum Sampling {
         /// Above 0.
         temperature: f64,
     },
-    /// Any concept, by weight, by way of the Gumbel-max trick; [`ArgMax`](Self::ArgMax) if the
-    /// temperature is 0 or less. Unlike candle's, it draws on the sampler's seed.
+    /// Any concept, by weight, by way of the Gumbel-max trick, which
+    /// [draws](crate::DeviceMap::draw) on the device; [`ArgMax`](Self::ArgMax) if the temperature
+    /// is 0 or less. Unlike candle's, it has the sampler's seed.
     GumbelSoftmax {
         /// Any number.
         temperature: f64,
@@ -63,6 +64,10 @@ pub enum Sampling {
 /// Names and signatures are those of candle-transformers' `LogitsProcessor`, and with a map that
 /// pools nothing so are the tokens, seed by seed (but for
 /// [`GumbelSoftmax`](Sampling::GumbelSoftmax), which candle does not seed).
+///
+/// On a CUDA device, `ArgMax` and `GumbelSoftmax` copy the token to the host and nothing else; the
+/// others copy the row's probabilities, as candle does. The tokens are those of the CPU there, but
+/// for the rounding of probabilities.
 ///
 /// ```
 /// use candle_core::{Device, Tensor};
@@ -83,12 +88,16 @@ pub struct ConceptSampler {
     sampling: Sampling,
     map: DeviceMap,
     trace: Option<Vec<Row>>,
+    seed: u64,
+    /// From the first draw on.
+    noise: Option<Noise>,
 }
 
 impl ConceptSampler {
     /// A sampler with a seed and a way to choose.
     pub fn from_sampling(seed: u64, sampling: Sampling, map: DeviceMap) -> Self {
-        Self { rng: StdRng::seed_from_u64(seed), sampling, map, trace: None }
+        let rng = StdRng::seed_from_u64(seed);
+        Self { rng, sampling, map, trace: None, seed, noise: None }
     }
 
     /// A sampler with candle's usual options: [`Sampling::ArgMax`] without a temperature (or one
@@ -169,11 +178,13 @@ impl ConceptSampler {
     /// # Ok::<(), concept_mass::Error>(())
     /// ```
     pub fn sample_f(&mut self, logits: &Tensor, f: impl FnOnce(&mut [f32])) -> Result<u32> {
-        let rows = self.vote(logits)?;
-        match *rows {
-            [row] => self.choose(logits, row, 0, f),
-            _ => Err(Error::NotOneRow { rows: rows.len() }),
+        if let [rows, _] = *logits.dims()
+            && rows != 1
+        {
+            return Err(Error::NotOneRow { rows });
         }
+        let token = self.vote(logits)?[0];
+        self.choose(logits, token, 0, f)
     }
 
     /// A token for every row of logits `[B, V]` (or one, for `[V]`), drawn row by row from the
@@ -193,29 +204,52 @@ impl ConceptSampler {
     /// # Ok::<(), concept_mass::Error>(())
     /// ```
     pub fn sample_batch(&mut self, logits: &Tensor) -> Result<Vec<u32>> {
-        let rows = self.vote(logits)?;
-        let choose = |(i, row)| self.choose(logits, row, i, |_| {});
-        rows.into_iter().enumerate().map(choose).collect()
+        let tokens = self.vote(logits)?;
+        let choose = |(i, token)| self.choose(logits, token, i, |_| {});
+        tokens.into_iter().enumerate().map(choose).collect()
     }
 
-    /// Reduces the logits, and keeps the trace.
-    fn vote(&mut self, logits: &Tensor) -> Result<Vec<Row>> {
-        let rows = self.map.reduce(logits)?.rows()?;
+    /// A token for every row, all of which have a winner: a drawn one for `GumbelSoftmax`, else
+    /// the winner's. Keeps the trace.
+    fn vote(&mut self, logits: &Tensor) -> Result<Vec<u32>> {
+        let mut rows = None;
         if let Some(trace) = &mut self.trace {
-            trace.extend(&rows);
+            let traced = self.map.reduce(logits)?.rows()?;
+            trace.extend(&traced);
+            rows = Some(traced);
         }
-        Ok(rows)
+        let tokens = match (&self.sampling, &rows) {
+            (&Sampling::GumbelSoftmax { temperature }, _) if !is_argmax(temperature) => {
+                self.draw(logits, temperature)?
+            }
+            (_, Some(rows)) => rows.iter().map(|row| row.representative).collect(),
+            // Of all that the device found, the tokens alone are copied.
+            (_, None) => self.map.decide(logits)?.tokens()?.to_vec1::<u32>()?,
+        };
+        if tokens.contains(&Row::NONE) {
+            for (i, row) in self.map.decide(logits)?.rows()?.iter().enumerate() {
+                row.token(i)?;
+            }
+        }
+        Ok(tokens)
     }
 
-    /// The token for row `index` of the logits, which was reduced to `row`.
+    fn draw(&mut self, logits: &Tensor, temperature: f64) -> Result<Vec<u32>> {
+        let noise = match &mut self.noise {
+            Some(noise) => noise,
+            none => none.insert(Noise::new(self.seed, self.map.device())?),
+        };
+        Ok(self.map.draw(logits, temperature, noise)?.to_vec1()?)
+    }
+
+    /// The token for row `index` of the logits, for which [`vote`](Self::vote) gave `token`.
     fn choose(
         &mut self,
         logits: &Tensor,
-        row: Row,
+        token: u32,
         index: usize,
         f: impl FnOnce(&mut [f32]),
     ) -> Result<u32> {
-        let winner = row.token(index)?;
         let Self { rng, sampling, map, .. } = self;
         let pooled = || match logits.rank() {
             1 => map.pool(logits),
@@ -226,8 +260,8 @@ impl ConceptSampler {
             f(&mut probabilities);
             Ok(probabilities)
         };
-        let token = match *sampling {
-            Sampling::ArgMax => Ok(winner as usize),
+        let place = match *sampling {
+            Sampling::ArgMax | Sampling::GumbelSoftmax { .. } => return Ok(token),
             Sampling::All { temperature } => multinomial(&probabilities(temperature)?, rng),
             Sampling::TopK { k, temperature } => {
                 let (tokens, weights) = top_k(probabilities(temperature)?, k)?;
@@ -244,13 +278,14 @@ impl ConceptSampler {
                 top_p(&mut weights, p, all)?;
                 multinomial(&weights, rng).map(|i| tokens[i])
             }
-            Sampling::GumbelSoftmax { temperature } if temperature <= 0.0 => Ok(winner as usize),
-            Sampling::GumbelSoftmax { temperature } => {
-                Ok(gumbel_max(&pooled()?.to_vec1()?, positive(temperature)?, rng))
-            }
         };
-        token.map(|t| t as u32).map_err(|problem| Error::Weights { row: index, problem })
+        place.map(|t| t as u32).map_err(|problem| Error::Weights { row: index, problem })
     }
+}
+
+/// Whether candle takes a `GumbelSoftmax` of this temperature for `ArgMax`.
+fn is_argmax(temperature: f64) -> bool {
+    temperature <= 0.0
 }
 
 fn positive(temperature: f64) -> Result<f64> {
@@ -316,20 +351,4 @@ fn top_p(weights: &mut [f32], p: f64, all: f32) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// The place of the largest `logit + temperature · noise`, with Gumbel noise: a draw from the
-/// softmax at that temperature.
-fn gumbel_max(logits: &[f32], temperature: f64, rng: &mut StdRng) -> usize {
-    let mut best = (f64::NEG_INFINITY, 0);
-    for (place, &logit) in logits.iter().enumerate() {
-        // From (0, 1], so that both logarithms are finite or the noise is +inf at worst.
-        let uniform = 1.0 - rng.random::<f64>();
-        let noise = -(-uniform.ln()).ln();
-        let score = f64::from(logit) + temperature * noise;
-        if score > best.0 {
-            best = (score, place);
-        }
-    }
-    best.1
 }

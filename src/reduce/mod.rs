@@ -343,7 +343,7 @@ impl Reduction {
                 Ok(Tensor::from_vec(tokens, rows.len(), &Device::Cpu)?)
             }
             #[cfg(feature = "cuda")]
-            Found::Cuda(rows) => rows.tokens(),
+            Found::Cuda(rows) => Ok(rows.tokens()),
         }
     }
 

@@ -19,6 +19,19 @@ fn tokens_say_moscow_and_meanings_say_saint_basils() {
 }
 
 #[test]
+#[cfg(feature = "cuda")]
+fn a_cuda_device_says_the_same() {
+    assert_eq!(succeed(["--cuda"]), succeed(NO_ARGS));
+}
+
+#[test]
+#[cfg(not(feature = "cuda"))]
+fn without_the_feature_cuda_is_refused() {
+    let stderr = run(["--cuda"]).stderr;
+    assert_eq!(stderr, "error: --cuda needs an example built with --features cuda\n");
+}
+
+#[test]
 fn the_vote_is_split_as_in_the_paper() {
     let page = succeed(NO_ARGS);
     for (token, concept, published) in [

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 
-use candle_core::cuda_backend::cudarc::driver::{
-    CudaFunction, CudaSlice, CudaStream, DevicePtr, DeviceRepr, DriverError, ValidAsZeroBits,
-};
 use candle_core::cuda_backend::{CudaDType, CudaDevice, DeviceId, WrapErr};
 use candle_core::{CudaStorage, DType, Device, Storage, Tensor};
+use cudarc::driver::{
+    CudaFunction, CudaSlice, CudaStream, DevicePtr, DeviceRepr, DriverError, ValidAsZeroBits,
+};
 
 use super::params::Address;
 use crate::{Error, Result};
@@ -152,7 +152,7 @@ impl Gpu {
 
     /// Whether a CUDA graph is being recorded from the stream.
     pub(super) fn is_capturing(&self) -> bool {
-        use candle_core::cuda_backend::cudarc::driver::sys::CUstreamCaptureStatus as Status;
+        use cudarc::driver::sys::CUstreamCaptureStatus as Status;
         self.stream.capture_status().is_ok_and(|s| s != Status::CU_STREAM_CAPTURE_STATUS_NONE)
     }
 

@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use candle_core::cuda_backend::cudarc::driver::{
-    DevicePtr, DevicePtrMut, LaunchConfig, PushKernelArg, SyncOnDrop,
-};
 use candle_core::{CudaStorage, DType, Storage};
+use cudarc::driver::{DevicePtr, DevicePtrMut, LaunchConfig, PushKernelArg, SyncOnDrop};
 use half::{bf16, f16};
 
 use super::gpu::{Gpu, Kernel, THREADS};

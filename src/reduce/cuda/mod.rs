@@ -38,9 +38,9 @@ use crate::Result;
 use crate::concept::{ConceptMap, ProbeSet};
 use crate::reduce::Row;
 
-/// `TILE` of kernels/decide.cu: the logits that one element of `partials` is of.
+/// `TILE` of kernels/tile.cuh: the logits that one element of `partials` is of.
 const TILE: usize = 1024;
-/// `PER_BLOCK` of kernels/gather.cu.
+/// `PER_BLOCK` of kernels/gather.cu: the tokens that a block streams.
 const TOKENS_PER_BLOCK: usize = 4096;
 /// A row in units of `u32`.
 const ROW_WORDS: usize = size_of::<Row>() / size_of::<u32>();
@@ -53,25 +53,26 @@ pub(crate) fn upload_probes(probes: &ProbeSet, device: &CudaDevice) -> Result<Ar
     Ok(Arc::new(ProbeTables::new(Gpu::of(device)?, probes)?))
 }
 
-/// The rows and then the tokens of a batch, as they lie in one tensor of `u32`.
+/// The rows of a batch, and their tokens, which are what most callers want.
 #[derive(Debug, Clone)]
 pub(crate) struct DeviceRows {
-    words: Tensor,
-    len: usize,
+    /// `u32` `[12 B]`.
+    rows: Tensor,
+    /// `u32` `[B]`.
+    tokens: Tensor,
 }
 
 impl DeviceRows {
     pub(crate) fn len(&self) -> usize {
-        self.len
+        self.tokens.elem_count()
     }
 
-    /// `u32` `[B]`, on the device.
-    pub(crate) fn tokens(&self) -> Result<Tensor> {
-        Ok(self.words.narrow(0, ROW_WORDS * self.len, self.len)?)
+    pub(crate) fn tokens(&self) -> Tensor {
+        self.tokens.clone()
     }
 
     pub(crate) fn rows(&self) -> Result<Vec<Row>> {
-        let words = self.words.narrow(0, 0, ROW_WORDS * self.len)?.to_vec1::<u32>()?;
+        let words = self.rows.to_vec1::<u32>()?;
         Ok(bytemuck::cast_slice(&words).to_vec())
     }
 }
@@ -81,21 +82,22 @@ pub(crate) fn reduce(tables: &MapTables, logits: &Logits, entropy: bool) -> Resu
     let MapTables { gpu, sets, .. } = tables;
     let len = logits.rows();
     let blocks = gather_blocks(sets, 0);
-    let mut words = gpu.alloc::<u32>(len * (ROW_WORDS + 1))?;
+    let mut rows = gpu.alloc::<u32>(len * ROW_WORDS)?;
+    let mut tokens = gpu.alloc::<u32>(len)?;
     let storage = logits.storage();
     let mut launch = Launch::new(gpu, logits, &storage, partials(logits, blocks))?;
-    launch.params.rows = launch.write(&mut words);
-    launch.params.tokens = launch.params.rows + (len * size_of::<Row>()) as u64;
+    launch.params.rows = launch.write(&mut rows);
+    launch.params.tokens = launch.write(&mut tokens);
     use_map(&mut launch, tables);
-    // SAFETY: `words` has place for a `Row` and a token for each row, and `tables` are of a map for
-    // the logits' vocabulary.
+    // SAFETY: `rows` and `tokens` have a place for each row, and `tables` are of a map for the
+    // logits' vocabulary.
     unsafe { launch.run(Kernel::Decide, decide_blocks(logits))? };
     if entropy && !sets.is_empty() {
         // SAFETY: the same, and the rows are written by now.
         unsafe { launch.run(Kernel::Entropy, blocks)? };
     }
     drop(launch);
-    Ok(DeviceRows { words: gpu.tensor(words, len * (ROW_WORDS + 1)), len })
+    Ok(DeviceRows { rows: gpu.tensor(rows, len * ROW_WORDS), tokens: gpu.tensor(tokens, len) })
 }
 
 /// The mass of every concept, `f32`.

@@ -2,7 +2,7 @@
 
 use std::mem::offset_of;
 
-use candle_core::cuda_backend::cudarc::driver::DeviceRepr;
+use cudarc::driver::DeviceRepr;
 
 /// An address on the device; 0 for what a kernel does not use.
 pub(super) type Address = u64;

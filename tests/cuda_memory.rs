@@ -1,0 +1,30 @@
+//! By itself, since the other tests take memory at the same time.
+#![cfg(feature = "cuda")]
+
+mod common;
+
+use candle_core::{DType, Tensor};
+use common::*;
+use concept_mass::{Noise, ProbeSet};
+
+#[test]
+fn a_thousand_calls_leave_the_memory_as_it_was() {
+    let stream = device().as_cuda_device().unwrap().cuda_stream();
+    let map = Partition::EverySize.map(700, &mut rng(9)).to_device(&device()).unwrap();
+    let probes = ProbeSet::builder(700).probe("p", 5..60).unwrap().build().unwrap();
+    let probes = probes.to_device(&device()).unwrap();
+    let logits = Tensor::zeros((2, 700), DType::F16, &device()).unwrap();
+    let mut noise = Noise::new(1, &device()).unwrap();
+    let mut call = || {
+        map.reduce(&logits).unwrap();
+        map.masses(&logits).unwrap();
+        map.pool(&logits).unwrap();
+        map.draw(&logits, 1.0, &mut noise).unwrap();
+        probes.probe(&logits).unwrap();
+        stream.synchronize().unwrap();
+    };
+    call();
+    let before = stream.context().mem_get_info().unwrap();
+    (0..200).for_each(|_| call());
+    assert_eq!(stream.context().mem_get_info().unwrap(), before);
+}
