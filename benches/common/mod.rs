@@ -1,5 +1,5 @@
 //! What both CPU benches measure: the cases, the rivals, and the check that each rival's answer
-//! is right before it is timed.
+//! is right before it is timed. The maps and the logits are those of the CUDA counters, too.
 
 // Each bench uses its own part of this module.
 #![allow(dead_code)]

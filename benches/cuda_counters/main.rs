@@ -1,0 +1,304 @@
+//! What the kernels do, counted by the CUDA emulator, beside candle's chain; and whether it is what
+//! was promised. Counters tell of work, not of time.
+//!
+//! ```sh
+//! ../shared/cuda-emulator/with-emulator cargo bench --features cuda --bench cuda_counters
+//! ```
+//!
+//! It prints the two tables of docs/PERFORMANCE.md, and fails if a promise is not kept. On a GPU
+//! there are no counters, and it says so.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod operations;
+mod report;
+mod seeds;
+
+use std::process::{Command, ExitCode};
+use std::{env, fs, process};
+
+use anyhow::{Result, ensure};
+use candle_core::{DType, Device, Tensor};
+use common::{Pooling, model_like_logits};
+use concept_mass::{Noise, reference};
+use rand::{Rng, SeedableRng, rngs::StdRng};
+
+use operations::{Map, OURS, Operation, Output, stream_operations};
+use report::{Counters, Report};
+
+const VOCAB_SIZE: usize = 131_072;
+const BATCH: usize = 64;
+/// Flat logits with a dense map keep the emulator busy.
+const FLAT_BATCH: usize = 4;
+/// The logits of a block of kernels/decide.cu: four tiles.
+const PER_BLOCK: usize = 4096;
+/// Of a warp's load, if each lane loads sixteen.
+const BYTES_PER_FULL_LOAD: f64 = 512.0;
+/// An H200: bytes a second of its memory, and warp-instructions a second of its 132
+/// multiprocessors, four each at 1.98 GHz.
+const H200_BYTES: f64 = 4.8e12;
+const H200_WARP_INSTRUCTIONS: f64 = 132.0 * 4.0 * 1.98e9;
+
+fn main() -> Result<ExitCode> {
+    if env::args().any(|argument| argument == seeds::DIGEST) {
+        println!("{:x}", seeds::digest()?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    match env::var_os("CUDA_EMU_REPORT") {
+        Some(path) => count(&Report(path.into())),
+        None => again_with_a_report(),
+    }
+}
+
+/// The emulator wants to know from the start where to write.
+fn again_with_a_report() -> Result<ExitCode> {
+    let path = env::temp_dir().join(format!("concept-mass-counters-{}", process::id()));
+    let status = Command::new(env::current_exe()?).env("CUDA_EMU_REPORT", &path).status();
+    let _ = fs::remove_file(path);
+    Ok(if status?.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn count(report: &Report) -> Result<ExitCode> {
+    let device = Device::new_cuda(0)?;
+    let sparse = Map::new(Pooling::Sparse.map(VOCAB_SIZE), &device)?;
+    let dense = Map::new(Pooling::Dense.map(VOCAB_SIZE), &device)?;
+    let peaked = model_like_logits(BATCH, VOCAB_SIZE, DType::BF16)?.to_device(&device)?;
+
+    if !counts(report, || sparse.tables.decide(&peaked)?.tokens())? {
+        println!("No counters: they need the emulator, and this is a GPU. Nothing is claimed.");
+        return Ok(ExitCode::SUCCESS);
+    }
+    print_head();
+    let decided = Line::of(report, Operation::Decide, ("sparse", &sparse), ("peaked", &peaked))?;
+    for operation in &OURS[1..] {
+        Line::of(report, *operation, ("sparse", &sparse), ("peaked", &peaked))?;
+    }
+    let chain = Line::of(report, Operation::Chain, ("sparse", &sparse), ("peaked", &peaked))?;
+    let decided_dense =
+        Line::of(report, Operation::Decide, ("dense", &dense), ("peaked", &peaked))?;
+    for operation in &OURS[1..] {
+        Line::of(report, *operation, ("dense", &dense), ("peaked", &peaked))?;
+    }
+    let chain_dense = Line::of(report, Operation::Chain, ("dense", &dense), ("peaked", &peaked))?;
+
+    for (shape, logits) in few_rows(&peaked)? {
+        for map in [("sparse", &sparse), ("dense", &dense)] {
+            Line::of(report, Operation::Decide, map, (shape, &logits))?;
+        }
+    }
+
+    let mut promises = Promises::default();
+    promises.of_a_decision(&decided, &sparse);
+    promises.of_any_map(&decided, &decided_dense);
+    promises.beside_candle("sparse", &decided, &chain);
+    promises.beside_candle("dense", &decided_dense, &chain_dense);
+    let digests = seeds::distinct_digests()? as f64;
+    promises.add(
+        &format!("different results of all operations under {} seeds", seeds::SEEDS),
+        digests,
+        Bound::AtMost(1.0),
+    );
+    Ok(promises.print())
+}
+
+/// Whether launches are counted at all.
+fn counts<T>(report: &Report, launch: impl FnOnce() -> concept_mass::Result<T>) -> Result<bool> {
+    let (_, counters) = report.of(|| Ok(launch()?))?;
+    Ok(counters.get("launches") > 0.0)
+}
+
+/// A few rows of each shape: some of the `peaked` ones, and flat ones.
+fn few_rows(peaked: &Tensor) -> Result<[(&'static str, Tensor); 3]> {
+    let few = peaked.narrow(0, 0, FLAT_BATCH)?;
+    let mut rng = StdRng::seed_from_u64(1);
+    let noise = (0..few.elem_count()).map(|_| rng.random_range(-0.05f32..0.05)).collect();
+    let noise = Tensor::from_vec(noise, few.shape(), &Device::Cpu)?.to_dtype(few.dtype())?;
+    let equal = few.zeros_like()?;
+    Ok([("peaked", few), ("noise", noise.to_device(peaked.device())?), ("equal", equal)])
+}
+
+/// A line of the first table.
+struct Line {
+    rows: f64,
+    stream_operations: f64,
+    counters: Counters,
+}
+
+impl Line {
+    /// Counts the operation, checks its answer if it is a decision, and prints the line.
+    fn of(
+        report: &Report,
+        operation: Operation,
+        (map_name, map): (&str, &Map),
+        (shape, logits): (&str, &Tensor),
+    ) -> Result<Self> {
+        let device = logits.device();
+        let mut noise = Noise::new(1, device)?;
+        let (output, counters) = report.of(|| map.run(operation, logits, &mut noise))?;
+        if let Output::Rows(reduction) = output {
+            check(map, logits, &reduction.rows()?)?;
+        }
+        let stream_operations =
+            stream_operations(device, || map.run(operation, logits, &mut noise))?;
+        let line = Self { rows: logits.dims()[0] as f64, stream_operations, counters };
+        line.print(&format!("{operation:?}, {map_name}, {shape}, {}", line.rows).to_lowercase());
+        Ok(line)
+    }
+
+    fn get(&self, name: &str) -> f64 {
+        self.counters.get(name)
+    }
+
+    /// Read and written, as asked for by the kernels.
+    fn requested(&self) -> f64 {
+        self.get("global_load_bytes") + self.get("global_store_bytes")
+    }
+
+    /// Read and written, as memory must move it for each launch if the cache forgets nothing.
+    fn distinct(&self) -> f64 {
+        self.get("distinct_read_bytes") + self.get("distinct_written_bytes")
+    }
+
+    /// Of the instructions that an H200 could issue while its memory moves the distinct bytes.
+    fn share_of_issue(&self) -> f64 {
+        let seconds = self.distinct() / H200_BYTES;
+        self.get("warp_instructions") / (seconds * H200_WARP_INSTRUCTIONS)
+    }
+
+    /// What 32 lanes could have executed, for each logit.
+    fn instructions_per_logit(&self) -> f64 {
+        self.get("warp_instructions") * 32.0 / (self.rows * VOCAB_SIZE as f64)
+    }
+
+    fn print(&self, name: &str) {
+        let millions = |counter| format!("{:.3}", self.get(counter) / 1e6);
+        let cells = [
+            name.to_owned(),
+            format!("{} / {}", self.get("launches"), self.stream_operations),
+            millions("global_load_bytes"),
+            millions("distinct_read_bytes"),
+            millions("global_load_sectors"),
+            millions("global_store_bytes"),
+            millions("distinct_written_bytes"),
+            millions("global_store_sectors"),
+            millions("warp_instructions"),
+            format!("{:.1}", self.instructions_per_logit()),
+            format!("{:.2}", self.share_of_issue()),
+            format!("{}", self.get("global_atomics")),
+            format!("{} / {}", self.get("shared_bank_conflicts"), self.get("shared_wavefronts")),
+        ];
+        println!("| {} |", cells.join(" | "));
+    }
+}
+
+fn print_head() {
+    println!(
+        "| operation, map, logits, rows | kernels / all in the stream | MB read | distinct \
+         | M sectors | MB written | distinct | M sectors | M warp-instructions | × 32 ÷ logits \
+         | ÷ H200 | atomics | bank conflicts / wavefronts |\n| --- |{}",
+        " ---: |".repeat(12)
+    );
+}
+
+/// The first rows against the oracle.
+fn check(map: &Map, logits: &Tensor, rows: &[concept_mass::Row]) -> Result<()> {
+    const CHECKED: usize = 2;
+    let logits = logits.narrow(0, 0, CHECKED)?.to_dtype(DType::F64)?.to_vec2::<f64>()?;
+    for (row, logits) in rows.iter().zip(&logits) {
+        let map = map.tables.map();
+        let oracle = reference::reduce(map, logits);
+        let mass_of_winner = reference::masses(map, logits)[row.winner as usize];
+        ensure!(oracle.mass - mass_of_winner < 1e-6, "{row:?} should be {oracle:?}");
+        let close = |got: f32, want: f64| (f64::from(got) - want).abs() < 1e-5 + 1e-4 * want;
+        ensure!(Some(row.greedy) == oracle.greedy, "{row:?} should be {oracle:?}");
+        ensure!(close(row.mass, oracle.mass), "{row:?} should be {oracle:?}");
+        ensure!(close(row.runner_up_mass, oracle.runner_up_mass), "{row:?} should be {oracle:?}");
+        ensure!((f64::from(row.log_z) - oracle.log_z).abs() < 1e-4, "{row:?} is not {oracle:?}");
+    }
+    Ok(())
+}
+
+enum Bound {
+    AtMost(f64),
+    AtLeast(f64),
+}
+
+/// The second table.
+#[derive(Default)]
+struct Promises {
+    lines: Vec<String>,
+    broken: bool,
+}
+
+impl Promises {
+    fn add(&mut self, what: &str, is: f64, bound: Bound) {
+        let (kept, bound) = match bound {
+            Bound::AtMost(most) => (is <= most, format!("at most {most}")),
+            Bound::AtLeast(least) => (is >= least, format!("at least {least}")),
+        };
+        self.broken |= !kept;
+        let verdict = if kept { "" } else { ": **not met**" };
+        let is = format!("{is:.4}");
+        let is = is.trim_end_matches('0').trim_end_matches('.');
+        self.lines.push(format!("| {what} | {bound} | {is}{verdict} |"));
+    }
+
+    fn of_a_decision(&mut self, decided: &Line, map: &Map) {
+        let logits = decided.rows * (VOCAB_SIZE * DType::BF16.size_in_bytes()) as f64;
+        let read = decided.get("distinct_read_bytes");
+        let blocks = decided.rows * VOCAB_SIZE.div_ceil(PER_BLOCK) as f64;
+        self.add("launches of a decision", decided.stream_operations, Bound::AtMost(1.0));
+        self.add(
+            "distinct bytes read ÷ (logits + map)",
+            read / (logits + map.bytes()),
+            Bound::AtMost(1.05),
+        );
+        self.add("distinct bytes read ÷ logits", read / logits, Bound::AtMost(1.05));
+        self.add(
+            "distinct bytes written ÷ read",
+            decided.get("distinct_written_bytes") / read,
+            Bound::AtMost(0.01),
+        );
+        // In loads of eight bytes, the logits alone would take twice as many. (Parameters that
+        // are read through a pointer are counted as loads, too: two for each warp.)
+        self.add(
+            "loads ÷ sixteen-byte loads of the logits",
+            decided.get("global_load_instructions") / (logits / BYTES_PER_FULL_LOAD),
+            Bound::AtMost(1.99),
+        );
+        self.add(
+            "atomics ÷ blocks (the tickets)",
+            decided.get("global_atomics") / blocks,
+            Bound::AtMost(1.0),
+        );
+        self.add(
+            "bank conflicts ÷ warp-instructions",
+            decided.get("shared_bank_conflicts") / decided.get("warp_instructions"),
+            Bound::AtMost(0.001),
+        );
+    }
+
+    fn of_any_map(&mut self, sparse: &Line, dense: &Line) {
+        self.add(
+            "warp-instructions of a decision, dense ÷ sparse",
+            dense.get("warp_instructions") / sparse.get("warp_instructions"),
+            Bound::AtMost(1.3),
+        );
+    }
+
+    fn beside_candle(&mut self, map: &str, ours: &Line, chain: &Line) {
+        let mut ratio = |what: &str, of: &dyn Fn(&Line) -> f64, least: f64| {
+            let what = format!("candle's chain ÷ decision, {map}: {what}");
+            self.add(&what, of(chain) / of(ours), Bound::AtLeast(least));
+        };
+        ratio("kernels, copies and memsets", &|line| line.stream_operations, 4.0);
+        ratio("bytes asked for", &Line::requested, 4.0);
+        ratio("distinct bytes", &Line::distinct, 4.0);
+        ratio("warp-instructions", &|line| line.get("warp_instructions"), 1.0);
+    }
+
+    fn print(&self) -> ExitCode {
+        println!("\n| what | must be | is |\n| --- | --- | --- |\n{}", self.lines.join("\n"));
+        if self.broken { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    }
+}

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Compiles the kernels to machine code (SASS) and prints what docs/PERFORMANCE.md says of it, as
+# Markdown. Fails if a kernel spills registers, or if a decision over bf16 takes more than ten
+# instructions a logit.
+#
+#     bash scripts/sass.sh
+#
+# nvcc is NVCC, or that of CUDA_HOME, or that on the PATH; nvdisasm is NVDISASM, or that on the
+# PATH, or the one beside nvcc, or is installed from PyPI into a folder that is removed again.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+nvcc=${NVCC:-${CUDA_HOME:+$CUDA_HOME/bin/nvcc}}
+nvcc=$(command -v "${nvcc:-nvcc}") || { echo "there is no nvcc" >&2; exit 1; }
+toolkit=$(dirname "$nvcc")
+ptxas=$toolkit/ptxas
+
+find_nvdisasm() {
+    local candidate
+    for candidate in "${NVDISASM:-}" nvdisasm "$toolkit/nvdisasm"; do
+        if [ -n "$candidate" ] && command -v "$candidate"; then return; fi
+    done
+    python3 -m venv "$work/venv"
+    "$work/venv/bin/pip" install --quiet --disable-pip-version-check nvidia-cuda-nvdisasm >&2
+    find "$work/venv" -name nvdisasm -type f
+}
+nvdisasm=$(find_nvdisasm)
+
+# Three ways to machine code: for each capability at once, and as a driver does it, from the PTX
+# that build.rs makes. What ptxas says is kept beside the code.
+for source in kernels/*.cu; do
+    name=$work/$(basename "$source" .cu)
+    for arch in sm_80 sm_90; do
+        "$nvcc" -cubin -arch=$arch -std=c++17 -O3 -Xptxas -v -o "$name.$arch.cubin" "$source" \
+            2> "$name.$arch.log" || { cat "$name.$arch.log" >&2; exit 1; }
+    done
+    "$nvcc" --ptx -arch=compute_80 -std=c++17 -O3 -o "$name.ptx" "$source"
+    "$ptxas" -v -arch=sm_90 -o "$name.ptx_90.cubin" "$name.ptx" 2> "$name.ptx_90.log"
+done
+for cubin in "$work"/*.cubin; do
+    "$nvdisasm" -c "$cubin" > "${cubin%.cubin}.sass"
+done
+
+python3 scripts/sass.py "$work"
