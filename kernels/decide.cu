@@ -62,18 +62,18 @@ template <class T> __device__ Row good_row(const Search<T>& found) {
 }
 
 template <class T> __device__ void decide(const Params& p) {
-    const uint32_t batch_row = blockIdx.x / p.blocks_per_row;
-    const uint32_t chunk = blockIdx.x % p.blocks_per_row;
+    const uint32_t batch_row = ::batch_row();
+    if (batch_row >= p.batch) return;
     const LogitRow<T> row(p, batch_row);
     const uint32_t tile_count = tiles_in(row.size);
     Sums* const tiles = p.partials + static_cast<uint64_t>(batch_row) * tile_count;
 
-    const uint32_t tile = chunk * WARPS + warp();
+    const uint32_t tile = blockIdx.x * WARPS + warp();
     if (tile < tile_count) {
         const Sums sums = Tile<T>(row, tile).sums();
         if (lane() == 0) tiles[tile] = sums;
     }
-    if (!last_to_come(&p.tickets[batch_row], p.blocks_per_row)) return;
+    if (!last_to_come(&p.tickets[batch_row], gridDim.x)) return;
 
     Sums total = no_sums();
     for (uint32_t i = threadIdx.x; i < tile_count; i += THREADS) {

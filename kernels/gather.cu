@@ -12,8 +12,9 @@
 // What is to be done with a set or a token is an operation: a struct with
 //
 //     set<WIDTH>(members, rank)  called by WIDTH threads, for a set
-//     token(token, id, logit)    called by one, for a token that is a concept of its own; optional
+//     token(token, id, logit)    called by one, for a token that is a concept of its own
 //     finish(block)              called by the whole block in the end
+//     TOKENS                     how many neighbouring tokens a thread takes at a time; 0 if none
 //
 // A row without a winner has a NaN for its sum, which makes NaN of all that is divided by it.
 
@@ -53,7 +54,7 @@ template <class T> struct Operation {
 // The mass of every concept, [B, C].
 template <class T> struct Masses : Operation<T> {
     using Operation<T>::Operation;
-    static constexpr bool TOKENS = true;
+    static constexpr uint32_t TOKENS = 1;
 
     template <uint32_t WIDTH> __device__ void set(const Members& members, uint32_t rank) {
         const float weight = this->template gather<WIDTH>(members).weight;
@@ -72,7 +73,7 @@ template <class T> struct Masses : Operation<T> {
 // Mass and concentration of every probe, [B, P].
 template <class T> struct Probe : Operation<T> {
     using Operation<T>::Operation;
-    static constexpr bool TOKENS = false;
+    static constexpr uint32_t TOKENS = 0;
 
     template <uint32_t WIDTH> __device__ void set(const Members& members, uint32_t rank) {
         const Gathered got = this->template gather<WIDTH>(members);
@@ -91,7 +92,7 @@ template <class T> struct Probe : Operation<T> {
 // The pooled logits, [B, V]: a representative holds all of its concept's mass, its allies nothing.
 template <class T> struct Pool : Operation<T> {
     using Operation<T>::Operation;
-    static constexpr bool TOKENS = true;
+    static constexpr uint32_t TOKENS = 1;
 
     template <uint32_t WIDTH> __device__ void set(const Members& members, uint32_t) {
         const Gathered first = this->template gather<WIDTH>(members);
@@ -116,7 +117,7 @@ template <class T> struct Pool : Operation<T> {
 // tokens of weight w = e^d takes W ln W - Σ w d from the entropy, over the sum of all weights.
 template <class T> struct Entropy : Operation<T> {
     using Operation<T>::Operation;
-    static constexpr bool TOKENS = false;
+    static constexpr uint32_t TOKENS = 0;
 
     float lost = 0.0f;
 
@@ -129,12 +130,12 @@ template <class T> struct Entropy : Operation<T> {
 
     __device__ void finish(uint32_t block) {
         const Params& p = this->p;
-        Sums* const of_block = p.partials + static_cast<uint64_t>(this->batch_row) * p.blocks_per_row;
+        Sums* const of_block = p.partials + static_cast<uint64_t>(this->batch_row) * gridDim.x;
         lost = block_sum(lost);
         if (threadIdx.x == 0) of_block[block].sum = lost;
-        if (!last_to_come(&p.tickets[this->batch_row], p.blocks_per_row)) return;
+        if (!last_to_come(&p.tickets[this->batch_row], gridDim.x)) return;
         lost = 0.0f;
-        for (uint32_t i = threadIdx.x; i < p.blocks_per_row; i += THREADS) {
+        for (uint32_t i = threadIdx.x; i < gridDim.x; i += THREADS) {
             lost += __ldcg(&of_block[i].sum);
         }
         lost = block_sum(lost);
@@ -165,9 +166,9 @@ struct Drawn {
 static_assert(sizeof(Drawn) == sizeof(Sums), "both lie in `partials`");
 
 template <class T> struct Draw : Operation<T> {
-    static constexpr bool TOKENS = true;
+    static constexpr uint32_t TOKENS = 4; // which share their noise
 
-    const Noise noise;
+    Noise noise;
     Drawn best = {-infinity(), NONE, NONE, 0};
 
     __device__ Draw(const Params& p, uint32_t batch_row)
@@ -189,9 +190,10 @@ template <class T> struct Draw : Operation<T> {
     __device__ void consider(float log_mass, uint32_t id, uint32_t token) {
         const float score = log_mass * this->p.inverse_temperature;
         // Nothing of no mass, and no noise where it could not help.
-        if (score > -infinity() && score + MOST_NOISE >= best.score) {
-            best.offer(score + noise.gumbel(id), id, token);
-        }
+        if (!(score > -infinity() && score + MOST_NOISE >= best.score)) return;
+        const float uniform = noise.uniform(id);
+        if (score + Noise::above_gumbel(uniform) < best.score) return;
+        best.offer(score + Noise::gumbel(uniform), id, token);
     }
 
     // Makes every thread know the best of all.
@@ -216,11 +218,11 @@ template <class T> struct Draw : Operation<T> {
     __device__ void finish(uint32_t block) {
         const Params& p = this->p;
         Drawn* const of_block = reinterpret_cast<Drawn*>(p.partials) +
-                                static_cast<uint64_t>(this->batch_row) * p.blocks_per_row;
+                                static_cast<uint64_t>(this->batch_row) * gridDim.x;
         join_block();
         if (threadIdx.x == 0) of_block[block] = best;
-        if (!last_to_come(&p.tickets[this->batch_row], p.blocks_per_row)) return;
-        for (uint32_t i = threadIdx.x; i < p.blocks_per_row; i += THREADS) {
+        if (!last_to_come(&p.tickets[this->batch_row], gridDim.x)) return;
+        for (uint32_t i = threadIdx.x; i < gridDim.x; i += THREADS) {
             const uint4 of = __ldcg(reinterpret_cast<const uint4*>(&of_block[i]));
             best.offer(__uint_as_float(of.x), of.y, of.z);
         }
@@ -254,22 +256,27 @@ template <class Op> __device__ void share(Op& op, const Params& p, uint32_t bloc
         if (rank < sets.by_thread) op.template set<1>(Members(sets, rank), rank);
         return;
     }
-    if constexpr (Op::TOKENS) {
+    if constexpr (Op::TOKENS > 0) {
         const uint32_t begin = (block - thread_blocks) * PER_BLOCK;
         const uint32_t end = min(begin + PER_BLOCK, p.vocab_size);
 #pragma unroll 4
-        for (uint32_t token = begin + threadIdx.x; token < end; token += THREADS) {
-            const uint32_t id = p.concept_of[token];
-            if (!(id & POOLED)) op.token(token, id, op.row[token]);
+        for (uint32_t i = threadIdx.x; i < PER_BLOCK / Op::TOKENS; i += THREADS) {
+#pragma unroll
+            for (uint32_t k = 0; k < Op::TOKENS; ++k) {
+                const uint32_t token = begin + i * Op::TOKENS + k;
+                const uint32_t id = token < end ? p.concept_of[token] : POOLED;
+                if (!(id & POOLED)) op.token(token, id, op.row[token]);
+            }
         }
     }
 }
 
 template <class Op> __device__ void run(const Params& p) {
-    const uint32_t block = blockIdx.x % p.blocks_per_row;
-    Op op(p, blockIdx.x / p.blocks_per_row);
-    share(op, p, block);
-    op.finish(block);
+    const uint32_t batch_row = ::batch_row();
+    if (batch_row >= p.batch) return;
+    Op op(p, batch_row);
+    share(op, p, blockIdx.x);
+    op.finish(blockIdx.x);
 }
 
 #define GATHER(NAME, OP) \

@@ -11,6 +11,9 @@ struct Noise {
     uint32_t key[2];     // the seed
     uint32_t counter[2]; // the offset: how many draws there were before
     uint32_t row;
+    // Four numbers serve four neighbouring concepts: those of the last four that were asked for.
+    uint32_t four = NONE;
+    uint32_t numbers[4];
 
     __device__ Noise(const uint64_t* noise, uint32_t batch_row) : row(batch_row) {
         const uint64_t seed = noise[0];
@@ -21,9 +24,30 @@ struct Noise {
         counter[1] = static_cast<uint32_t>(offset >> 32);
     }
 
-    // Four numbers serve four neighbouring concepts.
-    __device__ uint32_t bits(uint32_t id) const {
-        uint32_t c[4] = {id / 4, row, counter[0], counter[1]};
+    // A number above 0 and below 1 for each concept.
+    __device__ float uniform(uint32_t id) {
+        if (id / 4 != four) {
+            four = id / 4;
+            philox();
+        }
+        const uint32_t low = id & 1 ? numbers[1] : numbers[0];
+        const uint32_t high = id & 1 ? numbers[3] : numbers[2];
+        const uint32_t bits = id & 2 ? high : low;
+        return fminf((static_cast<float>(bits) + 0.5f) * 2.3283064e-10f, 0.99999994f);
+    }
+
+    // From a uniform number one with the distribution function e^(-e^-x), from -2.8 to 22.9. Large
+    // ones come from numbers near 0, where f32 is finest: they decide.
+    static __device__ float gumbel(float uniform) { return -logf(-log1pf(-uniform)); }
+
+    // What `gumbel` is below, for a fraction of the work.
+    static __device__ float above_gumbel(float uniform) {
+        return -0.69314718f * __log2f(uniform) + 1e-3f;
+    }
+
+  private:
+    __device__ void philox() {
+        uint32_t c[4] = {four, row, counter[0], counter[1]};
         uint32_t k[2] = {key[0], key[1]};
 #pragma unroll
         for (int round = 0; round < 10; ++round) {
@@ -38,16 +62,8 @@ struct Noise {
             k[0] += 0x9E3779B9;
             k[1] += 0xBB67AE85;
         }
-        const uint32_t low = id & 1 ? c[1] : c[0];
-        const uint32_t high = id & 1 ? c[3] : c[2];
-        return id & 2 ? high : low;
-    }
-
-    // A number with the distribution function e^(-e^-x), from -2.8 to 22.9. The uniform number is
-    // near 0, where f32 is finest, for the large ones: they decide.
-    __device__ float gumbel(uint32_t id) const {
-        const float uniform = (static_cast<float>(bits(id)) + 0.5f) * 2.3283064e-10f;
-        return -logf(-log1pf(-fminf(uniform, 0.99999994f)));
+#pragma unroll
+        for (int i = 0; i < 4; ++i) numbers[i] = c[i];
     }
 };
 

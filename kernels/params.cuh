@@ -70,11 +70,9 @@ struct Params {
     uint64_t* noise;            // [2]: seed, offset
     uint32_t batch;             // B
     uint32_t vocab_size;        // V
-    uint32_t blocks_per_row;
     uint32_t width;             // of a row of `out`
     float inverse_temperature;
-    uint32_t unused;
 };
 static_assert(sizeof(Sets) == 40 && offsetof(Params, concept_of) == 56, "see params.rs");
 static_assert(offsetof(Params, noise) == 128 && offsetof(Params, batch) == 136, "see params.rs");
-static_assert(sizeof(Params) == 160, "see params.rs");
+static_assert(sizeof(Params) == 152, "see params.rs");

@@ -67,6 +67,10 @@ inline __device__ Sums merge(Sums a, Sums b) {
     return {max, a.sum + b.sum, a.dot + b.dot, 0.0f};
 }
 
+// The row that a block works on; rows beyond the grid's second dimension are in its third, and
+// what remains of that is no row.
+inline __device__ uint32_t batch_row() { return blockIdx.z * gridDim.y + blockIdx.y; }
+
 inline __device__ uint32_t lane() { return threadIdx.x % WARP; }
 inline __device__ uint32_t warp() { return threadIdx.x / WARP; }
 

@@ -181,13 +181,6 @@ pub enum Error {
         got: DeviceLocation,
     },
 
-    /// More rows than one launch can take.
-    #[error("{rows} rows are too many for one launch; reduce them in parts")]
-    BatchTooLarge {
-        /// The number of rows.
-        rows: usize,
-    },
-
     /// A row of logits that has no winner.
     #[error("row {row} of the logits has no winner: it {status}")]
     BadRow {

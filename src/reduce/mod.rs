@@ -117,8 +117,8 @@ impl DeviceMap {
     /// # Errors
     ///
     /// [`Error::LogitsRank`], [`Error::LogitsWidth`], [`Error::LogitsDType`],
-    /// [`Error::LogitsDevice`]; on a CUDA device also [`Error::DeviceFailed`],
-    /// [`Error::BatchTooLarge`] and [`Error::CaptureBeforeUse`]. A NaN, a `+inf`, or a row of nothing but `-inf` is no error here:
+    /// [`Error::LogitsDevice`]; on a CUDA device also [`Error::DeviceFailed`] and
+    /// [`Error::CaptureBeforeUse`]. A NaN, a `+inf`, or a row of nothing but `-inf` is no error here:
     /// it is told in [`Row::status`], and other rows are right.
     ///
     /// ```

@@ -12,6 +12,10 @@ use super::workspace;
 use crate::reduce::logits::Logits;
 use crate::{Error, Result};
 
+/// What the second dimension of a grid can count; `batch_row` in kernels/row.cuh goes on in the
+/// third.
+const MOST_ROWS: u32 = 65_535;
+
 /// One or more launches over the same logits, and the memory that their parameters point to, which
 /// is borrowed until they are on their way. (Where cudarc keeps account of several streams, that
 /// borrowing also waits for writers, and tells readers.)
@@ -91,15 +95,12 @@ impl<'a> Launch<'a> {
     /// below `vocab_size`, and `concept_of` and `rank_of` belong to them; and
     /// `blocks_per_row` must be what `kernel` expects, and not above the number of partial results.
     pub(super) unsafe fn run(&mut self, kernel: Kernel, blocks_per_row: u32) -> Result<()> {
-        self.params.blocks_per_row = blocks_per_row;
-        let blocks = u64::from(self.params.batch) * u64::from(blocks_per_row);
-        if blocks == 0 {
+        if self.params.batch == 0 || blocks_per_row == 0 {
             return Ok(());
         }
-        let blocks = i32::try_from(blocks)
-            .map_err(|_| Error::BatchTooLarge { rows: self.params.batch as usize })?;
+        let rows = self.params.batch.min(MOST_ROWS);
         let config = LaunchConfig {
-            grid_dim: (blocks as u32, 1, 1),
+            grid_dim: (blocks_per_row, rows, self.params.batch.div_ceil(rows)),
             block_dim: (THREADS, 1, 1),
             shared_mem_bytes: 0,
         };

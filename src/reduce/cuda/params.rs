@@ -39,10 +39,8 @@ pub(super) struct Params {
     pub(super) noise: Address,
     pub(super) batch: u32,
     pub(super) vocab_size: u32,
-    pub(super) blocks_per_row: u32,
     pub(super) width: u32,
     pub(super) inverse_temperature: f32,
-    pub(super) unused: u32,
 }
 
 // kernels/params.cuh asserts the same.
@@ -51,7 +49,7 @@ const _: () = {
     assert!(offset_of!(Params, concept_of) == 56);
     assert!(offset_of!(Params, noise) == 128);
     assert!(offset_of!(Params, batch) == 136);
-    assert!(size_of::<Params>() == 160);
+    assert!(size_of::<Params>() == 152);
 };
 
 // SAFETY: it is `repr(C)`, without padding, and holds numbers only; the kernels take it by value.
