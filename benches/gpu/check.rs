@@ -1,0 +1,147 @@
+//! Every rival against the oracle, before it is timed.
+
+use anyhow::{Context, ensure};
+use candle_core::{DType, Tensor};
+use concept_mass::{Row, reference};
+use rayon::prelude::*;
+
+use super::case::{DISTINCT_ROWS, Inputs};
+
+/// What the oracle says of one distinct row.
+struct Expected {
+    row: reference::ReferenceRow,
+    masses: Vec<f64>,
+    pooled: Vec<f64>,
+}
+
+impl Inputs {
+    /// The first set and the last: every rival, every row of decisions, and of what has a number
+    /// for each concept or token, as many rows as differ, from the end.
+    pub fn check(&self) -> anyhow::Result<()> {
+        let expected = self.expected()?;
+        for set in [0, self.sets.len() - 1] {
+            let of_row = |row: usize| &expected[(set * self.case.batch + row) % DISTINCT_ROWS];
+            self.check_decisions(set, of_row)
+                .and_then(|()| self.check_vectors(set, of_row))
+                .and_then(|()| self.check_floor(set))
+                .with_context(|| format!("{}, set {set}", self.case.name()))?;
+        }
+        Ok(())
+    }
+
+    fn expected(&self) -> anyhow::Result<Vec<Expected>> {
+        let used = DISTINCT_ROWS.min(self.sets.len() * self.case.batch);
+        let rows = self.rows.narrow(0, 0, used)?.to_dtype(DType::F64)?.to_vec2::<f64>()?;
+        let map = self.map.map();
+        let expected = rows.par_iter().map(|logits| Expected {
+            row: reference::reduce(map, logits),
+            masses: reference::masses(map, logits),
+            pooled: reference::pool(map, logits),
+        });
+        Ok(expected.collect())
+    }
+
+    fn check_decisions<'a>(
+        &self,
+        set: usize,
+        expected: impl Fn(usize) -> &'a Expected,
+    ) -> anyhow::Result<()> {
+        let logits = &self.sets[set];
+        let decided = self.map.decide(logits)?;
+        let tokens = decided.tokens()?.to_vec1::<u32>()?;
+        let decided = decided.rows()?;
+        let reduced = self.map.reduce(logits)?.rows()?;
+        let on_host = self.on_host(logits)?.rows()?;
+        let argmax = self.gpu.kernels.read(&self.gpu.kernels.argmax(logits)?)?;
+        let chain = self.candle_chain(logits)?.to_vec1::<u32>()?;
+        for i in 0..self.case.batch {
+            let want = &expected(i).row;
+            is_right(&decided[i], want).context("decide")?;
+            is_right(&reduced[i], want).context("reduce")?;
+            is_right(&on_host[i], want).context("the CPU")?;
+            ensure!(Some(tokens[i]) == want.representative, "token {i}: {}", tokens[i]);
+            let error = f64::from(reduced[i].concept_entropy) - want.concept_entropy;
+            ensure!(error.abs() < 1e-3, "concept entropy {i} is off by {error}");
+            ensure!(Some(argmax[i]) == want.greedy, "argmax {i}: {}", argmax[i]);
+            // candle rounds probabilities and their sums to the logits' dtype, so that in bf16
+            // its chain may well decide otherwise.
+            if logits.dtype() == DType::F32 {
+                ensure!(Some(chain[i]) == want.winner, "candle's chain {i}: {}", chain[i]);
+            }
+        }
+        Ok(())
+    }
+
+    fn check_vectors<'a>(
+        &self,
+        set: usize,
+        expected: impl Fn(usize) -> &'a Expected,
+    ) -> anyhow::Result<()> {
+        let logits = &self.sets[set];
+        let batch = self.case.batch;
+        let count = batch.min(DISTINCT_ROWS);
+        let last = |all: Tensor| all.narrow(0, batch - count, count)?.to_vec2::<f32>();
+        let masses = last(self.map.masses(logits)?)?;
+        let pooled = last(self.map.pool(logits)?)?;
+        for i in 0..count {
+            let want = expected(batch - count + i);
+            for (concept, (&got, &want)) in masses[i].iter().zip(&want.masses).enumerate() {
+                ensure!(probability_is(got, want), "mass of {concept} is {got}, not {want}");
+            }
+            for (token, (&got, &want)) in pooled[i].iter().zip(&want.pooled).enumerate() {
+                let same = f64::from(got) == want || (f64::from(got) - want).abs() < 1e-4;
+                ensure!(same, "pooled logit of {token} is {got}, not {want}");
+            }
+        }
+        Ok(())
+    }
+
+    /// The kernel that only reads must have read everything.
+    fn check_floor(&self, set: usize) -> anyhow::Result<()> {
+        let logits = &self.sets[set];
+        let sums = self.gpu.kernels.read(&self.gpu.kernels.read_all(logits)?)?;
+        let got = sums.into_iter().fold(0, u32::wrapping_add);
+        let of_rows = words(&self.rows)?;
+        let want = (0..self.case.batch)
+            .map(|row| of_rows[(set * self.case.batch + row) % DISTINCT_ROWS])
+            .fold(0, u32::wrapping_add);
+        ensure!(got == want, "the floor adds up to {got}, not {want}");
+        Ok(())
+    }
+}
+
+fn is_right(got: &Row, want: &reference::ReferenceRow) -> anyhow::Result<()> {
+    let log_z_error = f64::from(got.log_z) - want.log_z;
+    let right = got.status.is_ok()
+        && Some(got.winner) == want.winner
+        && Some(got.representative) == want.representative
+        && Some(got.greedy) == want.greedy
+        && probability_is(got.mass, want.mass)
+        && probability_is(got.runner_up_mass, want.runner_up_mass)
+        && log_z_error.abs() < 1e-4;
+    ensure!(right, "{got:?} instead of {want:?}");
+    Ok(())
+}
+
+/// The tolerance of the contract.
+fn probability_is(got: f32, want: f64) -> bool {
+    (f64::from(got) - want).abs() <= 1e-5 + 1e-4 * want
+}
+
+/// The sum of the 32-bit words of each row.
+fn words(rows: &Tensor) -> anyhow::Result<Vec<u32>> {
+    let add = |words: &mut dyn Iterator<Item = u32>| words.fold(0, u32::wrapping_add);
+    Ok(match rows.dtype() {
+        DType::F32 => {
+            let rows = rows.to_vec2::<f32>()?;
+            rows.iter().map(|row| add(&mut row.iter().map(|x| x.to_bits()))).collect()
+        }
+        _ => {
+            let rows = rows.to_vec2::<half::bf16>()?;
+            let word = |pair: &[half::bf16]| {
+                u32::from(pair[0].to_bits()) | u32::from(pair[1].to_bits()) << 16
+            };
+            rows.iter().map(|row| add(&mut row.chunks_exact(2).map(word))).collect()
+        }
+    })
+}

@@ -1,0 +1,151 @@
+//! The results, as tables for readers and as JSON for programs.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use super::case::{Case, Gpu, RIVALS, Rival};
+use super::timer::Timed;
+
+/// One point, measured.
+struct Line {
+    case: Case,
+    timed: Vec<Timed>,
+}
+
+impl Line {
+    fn microseconds(&self, rival: Rival) -> Option<f64> {
+        self.timed.iter().find(|timed| timed.rival == rival)?.microseconds
+    }
+
+    /// Bytes of logits a nanosecond, which is GB/s.
+    fn bandwidth(&self, rival: Rival) -> Option<f64> {
+        Some(self.case.bytes() as f64 / self.microseconds(rival)? / 1e3)
+    }
+
+    /// `over`'s time in units of `under`'s.
+    fn ratio(&self, over: Rival, under: Rival) -> Option<f64> {
+        Some(self.microseconds(over)? / self.microseconds(under)?)
+    }
+}
+
+/// All that has been measured.
+pub struct Report {
+    device: String,
+    emulated: bool,
+    l2_bytes: usize,
+    json: Option<PathBuf>,
+    lines: Vec<Line>,
+}
+
+impl Report {
+    pub fn begin(gpu: &Gpu, json: Option<PathBuf>) -> anyhow::Result<Self> {
+        let report = Self {
+            device: gpu.kernels.device_name()?,
+            emulated: gpu.kernels.is_emulated()?,
+            l2_bytes: gpu.kernels.l2_bytes()?,
+            json,
+            lines: Vec::new(),
+        };
+        let emulated = if report.emulated { "; emulated: no times" } else { "" };
+        let threads = rayon::current_num_threads();
+        println!(
+            "{}{emulated}; {threads} threads on the host; medians of microseconds a call\n",
+            report.device
+        );
+        print!("| V/batch/dtype/map |");
+        RIVALS.iter().for_each(|rival| print!(" {} |", rival.name()));
+        println!(" decide ÷ argmax | chain ÷ decide |");
+        println!("| --- |{}", " ---: |".repeat(RIVALS.len() + 2));
+        Ok(report)
+    }
+
+    /// Prints a line, and writes the JSON anew: a run that is cut short leaves what it has.
+    pub fn add(&mut self, case: Case, timed: Vec<Timed>) -> anyhow::Result<()> {
+        let line = Line { case, timed };
+        print!("| {} |", line.case.name());
+        for timed in &line.timed {
+            let star = if made_the_host_wait(timed) { "*" } else { "" };
+            print!(" {}{star} |", cell(timed.microseconds, 1));
+        }
+        let [argmax, chain] = [
+            line.ratio(Rival::Decide, Rival::Argmax),
+            line.ratio(Rival::CandleChain, Rival::Decide),
+        ];
+        println!(" {} | {} |", cell(argmax, 2), cell(chain, 1));
+        self.lines.push(line);
+        if let Some(path) = &self.json {
+            std::fs::write(path, serde_json::to_string_pretty(&self.json())?)?;
+        }
+        Ok(())
+    }
+
+    /// The second table, if there are times.
+    pub fn end(&self) {
+        if self.emulated {
+            println!("\nall answers right");
+            return;
+        }
+        if self.lines.iter().any(|line| line.timed.iter().any(made_the_host_wait)) {
+            println!("\n\\* makes the host wait: the time is that of host and device together");
+        }
+        println!("\nGB/s of logits read once, and the share of the floor's\n");
+        let rivals = || RIVALS.into_iter().filter(|&rival| rival != Rival::Host);
+        print!("| V/batch/dtype/map |");
+        rivals().for_each(|rival| print!(" {} |", rival.name()));
+        println!("\n| --- |{}", " ---: |".repeat(rivals().count()));
+        for line in &self.lines {
+            print!("| {} |", line.case.name());
+            for rival in rivals() {
+                let share = line.ratio(Rival::Floor, rival).map(|share| 100.0 * share);
+                print!(" {} ({} %) |", cell(line.bandwidth(rival), 0), cell(share, 0));
+            }
+            println!();
+        }
+    }
+
+    fn json(&self) -> Value {
+        let Self { device, emulated, l2_bytes, .. } = self;
+        let points: Vec<Value> = self.lines.iter().map(point).collect();
+        json!({
+            "device": device,
+            "emulated": emulated,
+            "l2_bytes": l2_bytes,
+            "host_threads": rayon::current_num_threads(),
+            "points": points,
+        })
+    }
+}
+
+/// Where nobody expects it; see [`Timed::queued`].
+fn made_the_host_wait(timed: &Timed) -> bool {
+    timed.microseconds.is_some() && !timed.queued && timed.rival != Rival::Host
+}
+
+fn point(line: &Line) -> Value {
+    let Case { vocab_size, batch, dtype, pooling } = line.case;
+    let rival = |timed: &Timed| {
+        let measured = json!({
+            "microseconds": timed.microseconds,
+            "gigabytes_per_second": line.bandwidth(timed.rival),
+            "share_of_floor": line.ratio(Rival::Floor, timed.rival),
+            "queued": timed.queued,
+            "bursts": timed.bursts,
+        });
+        (timed.rival.name().to_owned(), measured)
+    };
+    json!({
+        "point": line.case.name(),
+        "vocab_size": vocab_size,
+        "batch": batch,
+        "dtype": dtype.as_str(),
+        "map": format!("{pooling:?}").to_lowercase(),
+        "bytes": line.case.bytes(),
+        "answers": "right",
+        "rivals": line.timed.iter().map(rival).collect::<serde_json::Map<_, _>>(),
+    })
+}
+
+fn cell(value: Option<f64>, digits: usize) -> String {
+    value.map_or("n/a".to_owned(), |value| format!("{value:.digits$}"))
+}
