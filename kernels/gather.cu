@@ -166,7 +166,7 @@ struct Drawn {
 static_assert(sizeof(Drawn) == sizeof(Sums), "both lie in `partials`");
 
 template <class T> struct Draw : Operation<T> {
-    static constexpr uint32_t TOKENS = 4; // which share their noise
+    static constexpr uint32_t TOKENS = 4; // which share noise
 
     Noise noise;
     Drawn best = {-infinity(), NONE, NONE, 0};
@@ -179,21 +179,24 @@ template <class T> struct Draw : Operation<T> {
         const Gathered own = ::gather<WIDTH>(this->row, members, reference(first.max));
         if (threadIdx.x % WIDTH == 0) {
             const float log_mass = first.max - this->total.max + this->log_weight(own);
-            consider(log_mass, this->p.sets.ids[rank], first.token);
+            const uint32_t id = this->p.sets.ids[rank];
+            consider(log_mass, id, first.token, noise.uniform(id));
         }
     }
 
     __device__ void token(uint32_t token, uint32_t id, float logit) {
-        consider(logit - this->total.max, id, token);
+        consider(logit - this->total.max, id, token, noise.uniform_in_turn(id));
     }
 
-    __device__ void consider(float log_mass, uint32_t id, uint32_t token) {
+    __device__ void consider(float log_mass, uint32_t id, uint32_t token, float uniform) {
         const float score = log_mass * this->p.inverse_temperature;
-        // Nothing of no mass, and no noise where it could not help.
-        if (!(score > -infinity() && score + MOST_NOISE >= best.score)) return;
-        const float uniform = noise.uniform(id);
-        if (score + Noise::above_gumbel(uniform) < best.score) return;
-        best.offer(score + Noise::gumbel(uniform), id, token);
+        // The likeliest concept has at least the mass of the likeliest token, so its score is not
+        // below 0, and no score that wins is below the least noise.
+        const float bar = fmaxf(best.score, LEAST_NOISE);
+        // Nothing of no mass, and no logarithms where they could not help.
+        if (score > -infinity() && score + Noise::above_gumbel(uniform) >= bar) {
+            best.offer(score + Noise::gumbel(uniform), id, token);
+        }
     }
 
     // Makes every thread know the best of all.
@@ -230,7 +233,7 @@ template <class T> struct Draw : Operation<T> {
         if (threadIdx.x == 0) {
             p.tokens[this->batch_row] = this->is_good() ? best.token : NONE;
             // The last row moves the noise on: by now, every block has read the offset.
-            if (atomicInc(&p.tickets[p.batch], p.batch - 1) == p.batch - 1) p.noise[1] += 1;
+            if (take_last_ticket(&p.tickets[p.batch], p.batch)) p.noise[1] += 1;
         }
     }
 };
@@ -279,16 +282,19 @@ template <class Op> __device__ void run(const Params& p) {
     op.finish(blockIdx.x);
 }
 
-#define GATHER(NAME, OP) \
-    extern "C" __global__ void __launch_bounds__(THREADS) NAME(const __grid_constant__ Params p) { \
+// BLOCKS is how many shall fit on a multiprocessor: all the threads that it holds, since gathering
+// is waiting; but for draws, which need the registers of twice as many.
+#define GATHER(NAME, OP, BLOCKS) \
+    extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) \
+        NAME(const __grid_constant__ Params p) { \
         run<OP>(p); \
     }
-#define GATHER_DTYPES(NAME, OP) \
-    GATHER(NAME##_f32, OP<float>) \
-    GATHER(NAME##_f16, OP<__half>) \
-    GATHER(NAME##_bf16, OP<__nv_bfloat16>)
-GATHER_DTYPES(masses, Masses)
-GATHER_DTYPES(pool, Pool)
-GATHER_DTYPES(probe, Probe)
-GATHER_DTYPES(entropy, Entropy)
-GATHER_DTYPES(draw, Draw)
+#define GATHER_DTYPES(NAME, OP, BLOCKS) \
+    GATHER(NAME##_f32, OP<float>, BLOCKS) \
+    GATHER(NAME##_f16, OP<__half>, BLOCKS) \
+    GATHER(NAME##_bf16, OP<__nv_bfloat16>, BLOCKS)
+GATHER_DTYPES(masses, Masses, 16)
+GATHER_DTYPES(pool, Pool, 16)
+GATHER_DTYPES(probe, Probe, 16)
+GATHER_DTYPES(entropy, Entropy, 16)
+GATHER_DTYPES(draw, Draw, 8)

@@ -11,9 +11,10 @@ struct Noise {
     uint32_t key[2];     // the seed
     uint32_t counter[2]; // the offset: how many draws there were before
     uint32_t row;
-    // Four numbers serve four neighbouring concepts: those of the last four that were asked for.
-    uint32_t four = NONE;
-    uint32_t numbers[4];
+    // Four numbers serve four neighbouring concepts. Kept are those of eight, from 4 · `first` on,
+    // which serve any four neighbours: so all lanes of a warp need new ones at the same time.
+    uint32_t first = NONE / 2; // neighbour of none
+    uint32_t kept[8];
 
     __device__ Noise(const uint64_t* noise, uint32_t batch_row) : row(batch_row) {
         const uint64_t seed = noise[0];
@@ -25,15 +26,20 @@ struct Noise {
     }
 
     // A number above 0 and below 1 for each concept.
-    __device__ float uniform(uint32_t id) {
-        if (id / 4 != four) {
-            four = id / 4;
-            philox();
+    __device__ float uniform(uint32_t id) const {
+        uint32_t numbers[4];
+        philox(id / 4, numbers);
+        return uniform_of(pick(numbers, id));
+    }
+
+    // The same, for concepts that are mostly asked for in fours.
+    __device__ float uniform_in_turn(uint32_t id) {
+        if (id / 4 - first > 1) {
+            first = id / 4;
+            philox(first, kept);
+            philox(first + 1, kept + 4);
         }
-        const uint32_t low = id & 1 ? numbers[1] : numbers[0];
-        const uint32_t high = id & 1 ? numbers[3] : numbers[2];
-        const uint32_t bits = id & 2 ? high : low;
-        return fminf((static_cast<float>(bits) + 0.5f) * 2.3283064e-10f, 0.99999994f);
+        return uniform_of(id / 4 == first ? pick(kept, id) : pick(kept + 4, id));
     }
 
     // From a uniform number one with the distribution function e^(-e^-x), from -2.8 to 22.9. Large
@@ -46,7 +52,17 @@ struct Noise {
     }
 
   private:
-    __device__ void philox() {
+    static __device__ uint32_t pick(const uint32_t* numbers, uint32_t id) {
+        const uint32_t low = id & 1 ? numbers[1] : numbers[0];
+        const uint32_t high = id & 1 ? numbers[3] : numbers[2];
+        return id & 2 ? high : low;
+    }
+
+    static __device__ float uniform_of(uint32_t bits) {
+        return fminf((static_cast<float>(bits) + 0.5f) * 2.3283064e-10f, 0.99999994f);
+    }
+
+    __device__ void philox(uint32_t four, uint32_t* numbers) const {
         uint32_t c[4] = {four, row, counter[0], counter[1]};
         uint32_t k[2] = {key[0], key[1]};
 #pragma unroll
@@ -67,5 +83,5 @@ struct Noise {
     }
 };
 
-// No noise is above it.
-constexpr float MOST_NOISE = 23.0f;
+// `Noise::gumbel` is above it.
+constexpr float LEAST_NOISE = -2.82f;

@@ -126,19 +126,29 @@ inline __device__ Sums block_merge(Sums x) {
     return x;
 }
 
+// Whether this is the last of `count` threads to take a ticket, each of them for its block: it
+// releases what the block has written and a barrier has ordered before, and acquires what the
+// others have. A ticket counts from 0 to count - 1 and wraps round by itself, so that it is 0 again
+// for the next launch, and nobody has to set it.
+inline __device__ bool take_last_ticket(uint32_t* ticket, uint32_t count) {
+    uint32_t before;
+    asm volatile("atom.acq_rel.gpu.global.inc.u32 %0, [%1], %2;"
+                 : "=r"(before)
+                 : "l"(__cvta_generic_to_global(ticket)), "r"(count - 1)
+                 : "memory");
+    return before == count - 1;
+}
+
 // Whether this block is the last of `blocks` to come here; it then sees what all of them wrote to
-// global memory before. A ticket counts from 0 to blocks - 1 and wraps round by itself, so that it
-// is 0 again for the next launch, and nobody has to set it.
+// global memory before. One thread answers for the block, since a fence in each would cost more.
 inline __device__ bool last_to_come(uint32_t* ticket, uint32_t blocks) {
     if (blocks == 1) {
         __syncthreads();
         return true;
     }
     __shared__ bool last;
-    __threadfence();
     __syncthreads();
-    if (threadIdx.x == 0) last = atomicInc(ticket, blocks - 1) == blocks - 1;
+    if (threadIdx.x == 0) last = take_last_ticket(ticket, blocks);
     __syncthreads();
-    __threadfence();
     return last;
 }

@@ -35,10 +35,7 @@ pack() {
     done
 }
 
-tests=(--lib --test oracle --test rules --test sampler)
-if [ -e tests/cuda.rs ]; then
-    tests+=(--test cuda)
-fi
+tests=(--lib --test oracle --test rules --test sampler --test cuda --test cuda_memory)
 rm -rf "$out/tests" "$out/benches"
 executables test --release "${tests[@]}" | pack tests
 executables bench --bench gpu_reduction | pack benches

@@ -62,7 +62,7 @@ fn seventy_thousand_rows() {
     let rows: Vec<f32> = (0..70_000).flat_map(|i| [0.0, 1.0, (i % 5) as f32]).collect();
     let logits = Tensor::from_vec(rows, (70_000, 3), &device()).unwrap();
     let tokens = map.decide(&logits).unwrap().tokens().unwrap().to_vec1::<u32>().unwrap();
-    let want = |i: usize| if i % 5 == 0 { 1 } else { 2 };
+    let want = |i: usize| if i.is_multiple_of(5) { 1 } else { 2 };
     assert!(tokens.iter().enumerate().all(|(i, &token)| token == want(i)));
 }
 

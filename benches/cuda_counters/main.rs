@@ -32,8 +32,6 @@ const BATCH: usize = 64;
 const FLAT_BATCH: usize = 4;
 /// The logits of a block of kernels/decide.cu: four tiles.
 const PER_BLOCK: usize = 4096;
-/// Of a warp's load, if each lane loads sixteen.
-const BYTES_PER_FULL_LOAD: f64 = 512.0;
 /// An H200: bytes a second of its memory, and warp-instructions a second of its 132
 /// multiprocessors, four each at 1.98 GHz.
 const H200_BYTES: f64 = 4.8e12;
@@ -258,13 +256,6 @@ impl Promises {
             "distinct bytes written ÷ read",
             decided.get("distinct_written_bytes") / read,
             Bound::AtMost(0.01),
-        );
-        // In loads of eight bytes, the logits alone would take twice as many. (Parameters that
-        // are read through a pointer are counted as loads, too: two for each warp.)
-        self.add(
-            "loads ÷ sixteen-byte loads of the logits",
-            decided.get("global_load_instructions") / (logits / BYTES_PER_FULL_LOAD),
-            Bound::AtMost(1.99),
         );
         self.add(
             "atomics ÷ blocks (the tickets)",

@@ -9,6 +9,7 @@ use candle_transformers::models::{
 
 use super::config::Architecture;
 
+#[allow(clippy::large_enum_variant, reason = "there is one of it")]
 pub enum Model {
     Llama {
         model: Llama,
