@@ -67,11 +67,12 @@
 //! | winner and runner-up | equal, unless the oracle's margin is under 1e-6 |
 //! | greedy token; representative of the winner | equal |
 //!
-//! Ties go to the lowest id. The same row gives the same bits on every run on one processor,
-//! or GPU, whatever its place in the batch, the layout of the tensor and the number of threads. `-inf` is
-//! probability 0. A NaN, a `+inf` or a row of nothing but `-inf` is told in that row's
-//! [`Status`], and no other row is touched by it. Whatever is wrong with shapes, dtypes, devices
-//! or maps is a typed [`enum@Error`] that names the offender.
+//! Ties go to the lowest id. The same row gives the same bits on every run on one processor or
+//! GPU, whatever its place in the batch, the layout of the tensor and the number of threads; but a
+//! draw has noise of its own at every place in the batch, on purpose. `-inf` is probability 0. A
+//! NaN, a `+inf` or a row of nothing but `-inf` is told in that row's [`Status`], and no other row
+//! is touched by it. Whatever is wrong with shapes, dtypes, devices or maps is a typed
+//! [`enum@Error`] that names the offender.
 
 mod concept;
 mod decode;

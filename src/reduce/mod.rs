@@ -6,9 +6,9 @@
 //! | operation | result | shape |
 //! | --- | --- | --- |
 //! | [`reduce`](DeviceMap::reduce) | winner, runner-up, tokens, masses, entropies | `B` rows |
-//! | [`masses`](DeviceMap::masses) | the mass of every concept | `[B, C]` |
 //! | [`decide`](DeviceMap::decide) | the same, but for the concept entropy | `B` rows |
 //! | [`draw`](DeviceMap::draw) | a token, of a concept drawn at random by its mass | `[B]` |
+//! | [`masses`](DeviceMap::masses) | the mass of every concept | `[B, C]` |
 //! | [`pool`](DeviceMap::pool) | logits in which concepts stand for their tokens | `[B, V]` |
 //! | [`DeviceProbes::probe`] | mass and concentration of named sets | `[B, P]` |
 //!
@@ -109,17 +109,17 @@ impl DeviceMap {
     /// `logits` is `[V]` or `[B, V]`, `B` ≥ 0, in `f32`, `f16` or `bf16`; an untransposed view of
     /// any offset and row stride is read where it is. `-inf` is probability 0.
     ///
-    /// Takes `O(B · V)` time. On a CUDA device, one launch, and another if the map pools anything;
-    /// nothing waits for it until [`Reduction::rows`] is asked for. On the CPU, half a million logits or more are shared among rayon's
-    /// threads: the rows, and the parts of a row that is as long by itself if there are fewer
-    /// rows than threads.
+    /// Takes `O(B · V)` time. On a CUDA device, that is one launch, and another if the map pools
+    /// anything; nothing waits for it until [`Reduction::rows`] is asked for. On the CPU, half a
+    /// million logits or more are shared among rayon's threads: the rows, and the parts of a row
+    /// that is as long by itself if there are fewer rows than threads.
     ///
     /// # Errors
     ///
     /// [`Error::LogitsRank`], [`Error::LogitsWidth`], [`Error::LogitsDType`],
     /// [`Error::LogitsDevice`]; on a CUDA device also [`Error::DeviceFailed`] and
-    /// [`Error::CaptureBeforeUse`]. A NaN, a `+inf`, or a row of nothing but `-inf` is no error here:
-    /// it is told in [`Row::status`], and other rows are right.
+    /// [`Error::CaptureBeforeUse`]. A NaN, a `+inf`, or a row of nothing but `-inf` is no error
+    /// here: it is told in [`Row::status`], and other rows are right.
     ///
     /// ```
     /// # use candle_core::{Device, Tensor};
@@ -181,6 +181,7 @@ impl DeviceMap {
     /// It is the Gumbel-max trick: the largest of `ln(mass) / temperature + noise`. The noise is a
     /// function of `noise`'s seed, the number of its draws before, the row and the concept, and
     /// the same on all devices; so a draw from a CUDA graph differs at each replay, as it should.
+    /// Unlike all other results, a draw depends on the row's place in the batch.
     ///
     /// Takes `O(B · V)` time; two launches on a CUDA device.
     ///
