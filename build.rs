@@ -41,7 +41,7 @@ fn compile(folder: &str, kernel: &str) -> Result<(), String> {
     let nvcc = nvcc();
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo says where"));
     let result = Command::new(&nvcc)
-        .args(["--ptx", "-arch=compute_80", "-std=c++17", "-O3", "-Werror", "all-warnings", "-o"])
+        .args(["--ptx", "-arch=compute_80", "-std=c++17", "-O3", "-o"])
         .arg(out.join(kernel).with_extension("ptx"))
         .arg(Path::new(folder).join(kernel).with_extension("cu"))
         .output();

@@ -36,8 +36,6 @@ template <class T> __device__ uint32_t reason(const LogitRow<T>& row) {
     return __syncthreads_and(all_neg_inf) ? STATUS_ALL_NEG_INF : status;
 }
 
-inline __device__ float at_most_1(float x) { return x > 1.0f ? 1.0f : x; }
-
 template <class T> __device__ Row good_row(const Search<T>& found) {
     const Sums& total = found.total;
     const Top2 top = found.best();

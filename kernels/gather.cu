@@ -23,8 +23,6 @@
 
 constexpr uint32_t PER_BLOCK = 4096;
 
-inline __device__ float at_most_1(float x) { return x > 1.0f ? 1.0f : x; }
-
 template <class T> struct Operation {
     const Params& p;
     const uint32_t batch_row;

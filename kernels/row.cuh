@@ -51,6 +51,9 @@ inline __device__ float weight(float logit, float reference) {
     return weight_at(distance(logit, reference));
 }
 
+// Two sums are rounded differently, so that all of the mass may seem a little more. Keeps NaN.
+inline __device__ float at_most_1(float x) { return x > 1.0f ? 1.0f : x; }
+
 inline __device__ Sums no_sums() { return {-infinity(), 0.0f, 0.0f, 0.0f}; }
 
 // Brings the sums onto the scale of a maximum not below their own.

@@ -17,12 +17,14 @@
 //         second = the second best weight of all offered
 //         if second >= n · e^threshold: nothing unseen can matter: stop
 //         ceiling = threshold
-//         threshold = ln(second / n), or below the next lower logit if there is no second yet
+//         threshold = ln(second / n), or some way below the next lower logit if there is no second
 //
 // Two turns at most if the first one finds a second place, and on a peaked row both see a handful
-// of tokens in a handful of tiles, whether the map pools ten tokens or the whole vocabulary. If
-// more concepts are noted than there is room for (flat rows of dense maps), all pooled concepts are
-// gathered, once, and n is 1 from then on. It is exact in every case: the threshold is a bound.
+// of tokens in a handful of tiles, whether the map pools ten tokens or the whole vocabulary. As
+// long as there is no second place, each turn goes twice as far down as the one before: if one
+// concept has all that can be told from 0, seven turns see it. If more concepts are noted than
+// there is room for (flat rows of dense maps), all pooled concepts are gathered, once, and n is 1
+// from then on. It is exact in every case: the threshold is a bound.
 #pragma once
 
 #include "sets.cuh"
@@ -111,7 +113,8 @@ template <class T> struct Search {
     __device__ void run() {
         float n = p.sets.largest;
         float ceiling = infinity();
-        float threshold = -logf(n) - LOOKAHEAD;
+        float step = LOOKAHEAD;
+        float threshold = -logf(n) - step;
         for (;;) {
             next = -infinity();
             noted = 0;
@@ -128,8 +131,12 @@ template <class T> struct Search {
             const float second = this->second();
             if (next < LEAST_DISTANCE || second >= n * expf(threshold + SLACK)) return;
             ceiling = threshold;
-            const float enough = second > 0.0f ? logf(second) : fminf(next, threshold);
-            threshold = fminf(enough - logf(n) - 2.0f * SLACK, threshold - SLACK);
+            if (second > 0.0f) {
+                threshold = fminf(logf(second) - logf(n) - 2.0f * SLACK, threshold - SLACK);
+            } else {
+                threshold = next - logf(n) - step;
+                step *= 2.0f;
+            }
         }
     }
 

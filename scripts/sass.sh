@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Compiles the kernels to machine code (SASS) and prints what docs/PERFORMANCE.md says of it, as
-# Markdown. Fails if a kernel spills registers, or if a decision over bf16 takes more than ten
-# instructions a logit.
+# Markdown. Fails if the compiler warns, if a kernel spills registers, or if a decision over bf16
+# takes more than ten instructions a logit.
 #
 #     bash scripts/sass.sh
 #
@@ -34,7 +34,7 @@ nvdisasm=$(find_nvdisasm)
 for source in kernels/*.cu; do
     name=$work/$(basename "$source" .cu)
     for arch in sm_80 sm_90; do
-        "$nvcc" -cubin -arch=$arch -std=c++17 -O3 -Xptxas -v -o "$name.$arch.cubin" "$source" \
+        "$nvcc" -cubin -arch=$arch -std=c++17 -O3 -Werror all-warnings -Xptxas -v -o "$name.$arch.cubin" "$source" \
             2> "$name.$arch.log" || { cat "$name.$arch.log" >&2; exit 1; }
     done
     "$nvcc" --ptx -arch=compute_80 -std=c++17 -O3 -o "$name.ptx" "$source"

@@ -51,8 +51,10 @@
 //! With the feature `cuda`, a map put on a CUDA device reduces the tensors of that device where
 //! they are. No operation waits for the device, or copies anything from or to the host; what comes
 //! back is a tensor on the device, and a [`Reduction`] is copied when its rows are asked for. An
-//! operation that a thread has done once can be recorded in a CUDA graph by it. Like all of candle's
-//! work on a device, a graph must be replayed in order with what else its thread does there.
+//! operation that a thread has done once can be recorded in a CUDA graph by it. The results lie in
+//! memory of the graph, so instantiate it with `CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH`.
+//! Like all of candle's work on a device, a graph must be replayed in order with what else its
+//! thread does there.
 //!
 //! # What is promised
 //!
