@@ -4,8 +4,9 @@
 // GPT-2's 50,257 logits never all are). Which logits share a vector, and so the order in which
 // they are added up, must not depend on that: a row has the same bits wherever it lies. So a
 // vector is always logits [n·i, n·i + n) of the row, and where they straddle two aligned vectors
-// both are loaded (the second comes from L1) and shifted together. The last few logits of a row
-// are loaded one by one: nothing is read beyond the row's end.
+// both are loaded (the second comes from L1) and shifted together. That reads a few bytes before the
+// row, which are of the same allocation, as allocations begin at aligned addresses. The last few
+// logits of a row are loaded one by one: nothing is read beyond its end.
 #pragma once
 
 #include <cuda_bf16.h>
