@@ -33,7 +33,10 @@ template <class T> struct Operation {
         : p(params), batch_row(batch_row), row(params, batch_row), total(params.totals[batch_row]) {
     }
 
-    __device__ float* out() const { return p.out + static_cast<uint64_t>(batch_row) * p.width; }
+    // The row's part of what is [B, width].
+    __device__ float* of_row(float* all) const {
+        return all + static_cast<uint64_t>(batch_row) * p.width;
+    }
 
     __device__ bool is_good() const { return total.sum == total.sum; }
 
@@ -41,9 +44,10 @@ template <class T> struct Operation {
         return ::gather<WIDTH>(row, members, total.max);
     }
 
-    // Of all logits of a set, ln Σ e^l - max, exact however faint the set is.
-    __device__ static float log_weight(const Gathered& on_own_scale) {
-        return logf(on_own_scale.weight);
+    // Measured against the set's own maximum: exact however faint the set is.
+    template <uint32_t WIDTH> __device__ Gathered gather_on_own_scale(const Members& members) const {
+        const float max = this->template gather<WIDTH>(members).max;
+        return ::gather<WIDTH>(row, members, reference(max));
     }
 
     __device__ void finish(uint32_t) {}
@@ -64,7 +68,7 @@ template <class T> struct Masses : Operation<T> {
     }
 
     __device__ void put(uint32_t id, float weight) {
-        this->out()[id] = at_most_1(weight / this->total.sum);
+        this->of_row(this->p.out)[id] = at_most_1(weight / this->total.sum);
     }
 };
 
@@ -77,11 +81,10 @@ template <class T> struct Probe : Operation<T> {
         const Gathered got = this->template gather<WIDTH>(members);
         if (threadIdx.x % WIDTH == 0) {
             const Sums& total = this->total;
-            const uint64_t at =
-                static_cast<uint64_t>(this->batch_row) * this->p.width + this->p.sets.ids[rank];
+            const uint32_t id = this->p.sets.ids[rank];
             const float mass = at_most_1(got.weight / total.sum);
-            this->p.out[at] = mass;
-            this->p.concentrations[at] =
+            this->of_row(this->p.out)[id] = mass;
+            this->of_row(this->p.concentrations)[id] =
                 at_most_1(at_most_1(weight(got.max, total.max) / total.sum) / mass);
         }
     }
@@ -93,21 +96,19 @@ template <class T> struct Pool : Operation<T> {
     static constexpr uint32_t TOKENS = 1;
 
     template <uint32_t WIDTH> __device__ void set(const Members& members, uint32_t) {
-        const Gathered first = this->template gather<WIDTH>(members);
-        // The probability may be as good as 0, but a temperature may raise it: so on a scale of
-        // its own.
-        const Gathered own = ::gather<WIDTH>(this->row, members, reference(first.max));
-        const float pooled = first.max == -infinity() ? first.max : first.max + this->log_weight(own);
+        // The probability may be as good as 0, but a temperature may raise it.
+        const Gathered own = this->template gather_on_own_scale<WIDTH>(members);
+        const float pooled = own.max == -infinity() ? own.max : own.max + logf(own.weight);
         for (uint32_t i = threadIdx.x % WIDTH; i < members.size; i += WIDTH) {
             const uint32_t token = members.tokens[i];
-            put(token, token == first.token ? pooled : -infinity());
+            put(token, token == own.token ? pooled : -infinity());
         }
     }
 
     __device__ void token(uint32_t token, uint32_t, float logit) { put(token, logit); }
 
     __device__ void put(uint32_t token, float logit) {
-        this->out()[token] = this->is_good() ? logit : nan();
+        this->of_row(this->p.out)[token] = this->is_good() ? logit : nan();
     }
 };
 
@@ -160,6 +161,8 @@ struct Drawn {
             token = other_token;
         }
     }
+
+    __device__ void join(const Drawn& other) { offer(other.score, other.id, other.token); }
 };
 static_assert(sizeof(Drawn) == sizeof(Sums), "both lie in `partials`");
 
@@ -173,12 +176,11 @@ template <class T> struct Draw : Operation<T> {
         : Operation<T>(p, batch_row), noise(p.noise, batch_row) {}
 
     template <uint32_t WIDTH> __device__ void set(const Members& members, uint32_t rank) {
-        const Gathered first = this->template gather<WIDTH>(members);
-        const Gathered own = ::gather<WIDTH>(this->row, members, reference(first.max));
+        const Gathered own = this->template gather_on_own_scale<WIDTH>(members);
         if (threadIdx.x % WIDTH == 0) {
-            const float log_mass = first.max - this->total.max + this->log_weight(own);
+            const float log_mass = own.max - this->total.max + logf(own.weight);
             const uint32_t id = this->p.sets.ids[rank];
-            consider(log_mass, id, first.token, noise.uniform(id));
+            consider(log_mass, id, own.token, noise.uniform(id));
         }
     }
 
@@ -200,20 +202,12 @@ template <class T> struct Draw : Operation<T> {
     // Makes every thread know the best of all.
     __device__ void join_block() {
         __shared__ Drawn of_warp[WARPS];
-#pragma unroll
-        for (uint32_t step = WARP / 2; step > 0; step /= 2) {
-            const float score = __shfl_xor_sync(ALL, best.score, step);
-            const uint32_t id = __shfl_xor_sync(ALL, best.id, step);
-            const uint32_t token = __shfl_xor_sync(ALL, best.token, step);
-            best.offer(score, id, token);
-        }
+        warp_join(best);
         __syncthreads();
         if (lane() == 0) of_warp[warp()] = best;
         __syncthreads();
 #pragma unroll
-        for (uint32_t w = 0; w < WARPS; ++w) {
-            best.offer(of_warp[w].score, of_warp[w].id, of_warp[w].token);
-        }
+        for (uint32_t w = 0; w < WARPS; ++w) best.join(of_warp[w]);
     }
 
     __device__ void finish(uint32_t block) {

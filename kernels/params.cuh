@@ -43,7 +43,7 @@ struct alignas(16) Sums {
 };
 
 // Sets of tokens, concepts or probes, in CSR form, the largest set first. The number of a set in
-// that order is its rank; ranks below `pooled` have two tokens or more.
+// that order is its rank. Of concepts, only those of two tokens or more are here.
 struct Sets {
     const uint32_t* starts;  // [sets + 1]: rank r has members[starts[r]..starts[r + 1]]
     const uint32_t* members; // tokens, ascending within a set

@@ -90,6 +90,25 @@ inline __device__ float warp_max(float x) {
     return from_ordered(__reduce_max_sync(ALL, ordered(x)));
 }
 
+// What the lane has whose number differs by `step`.
+template <class T> __device__ T from_partner(const T& x, uint32_t step) {
+    constexpr uint32_t WORDS = sizeof(T) / sizeof(uint32_t);
+    uint32_t words[WORDS];
+    memcpy(words, &x, sizeof(T));
+#pragma unroll
+    for (uint32_t i = 0; i < WORDS; ++i) words[i] = __shfl_xor_sync(ALL, words[i], step);
+    T other;
+    memcpy(&other, words, sizeof(T));
+    return other;
+}
+
+// What all lanes have, joined in pairs, in every lane. In each the same, if it does not matter
+// which of two joins the other.
+template <class T> __device__ void warp_join(T& x) {
+#pragma unroll
+    for (uint32_t step = WARP / 2; step > 0; step /= 2) x.join(from_partner(x, step));
+}
+
 // In every lane the same bits: a + b is b + a.
 inline __device__ float warp_sum(float x) {
 #pragma unroll

@@ -71,20 +71,6 @@ struct Top2 {
     }
 };
 
-inline __device__ Top2 warp_join(Top2 top) {
-#pragma unroll
-    for (uint32_t step = WARP / 2; step > 0; step /= 2) {
-        Top2 other;
-        other.first = __shfl_xor_sync(ALL, top.first, step);
-        other.second = __shfl_xor_sync(ALL, top.second, step);
-        other.first_id = __shfl_xor_sync(ALL, top.first_id, step);
-        other.second_id = __shfl_xor_sync(ALL, top.second_id, step);
-        other.first_token = __shfl_xor_sync(ALL, top.first_token, step);
-        top.join(other);
-    }
-    return top;
-}
-
 // What a warp keeps for later.
 struct Lists {
     uint32_t tokens[ROOM]; // to be looked at
@@ -174,17 +160,20 @@ template <class T> struct Search {
                 look_at_found(found);
                 found = 0;
             }
-            const uint32_t place = place_of(hits != 0, found);
-            if (hits != 0) lists.tokens[place] = logits.token(__ffs(hits) - 1);
-            found += __popc(__ballot_sync(ALL, hits != 0));
+            const uint32_t token = hits != 0 ? logits.token(__ffs(hits) - 1) : NONE;
+            found = append(lists.tokens, found, token);
             hits &= hits - 1;
         }
         return found;
     }
 
-    // Where a lane puts what it has if those that have something follow each other.
-    __device__ static uint32_t place_of(bool something, uint32_t begin) {
-        return begin + __popc(__ballot_sync(ALL, something) & ((1u << lane()) - 1));
+    // Puts what the lanes of a warp have, if it is not NONE, to the `count` things in a list. Gives
+    // the new count, which goes on where there is no room.
+    __device__ static uint32_t append(uint32_t (&list)[ROOM], uint32_t count, uint32_t thing) {
+        const uint32_t things = __ballot_sync(ALL, thing != NONE);
+        const uint32_t place = count + __popc(things & ((1u << lane()) - 1));
+        if (thing != NONE && place < ROOM) list[place] = thing;
+        return count + __popc(things);
     }
 
     __device__ void look_at_found(uint32_t found) {
@@ -196,20 +185,20 @@ template <class T> struct Search {
         __syncwarp();
     }
 
-    // Called by a whole warp, with NONE in lanes that have nothing to look at. What there is no
-    // room to note is counted nevertheless.
+    // Called by a whole warp, with NONE in lanes that have nothing to look at.
     __device__ void look_at(uint32_t token) {
-        bool note = false;
+        uint32_t rank = NONE;
         if (token != NONE) {
             const uint32_t id = p.concept_of[token];
             const float logit = row[token];
             if (logit == total.max) greedy = min(greedy, token);
-            note = id & POOLED;
-            if (!note) alone.offer(logit, id, token);
+            if (id & POOLED) {
+                rank = p.rank_of[token];
+            } else {
+                alone.offer(logit, id, token);
+            }
         }
-        const uint32_t place = place_of(note, noted);
-        if (note && place < ROOM) lists.ranks[place] = p.rank_of[token];
-        noted += __popc(__ballot_sync(ALL, note));
+        noted = append(lists.ranks, noted, rank);
     }
 
     __device__ void gather_noted() {
@@ -256,8 +245,8 @@ template <class T> struct Search {
         __shared__ Top2 alone_of[WARPS], pooled_of[WARPS];
         __shared__ uint32_t greedy_of[WARPS];
         __shared__ float next_of[WARPS];
-        alone = warp_join(alone);
-        pooled = warp_join(pooled);
+        warp_join(alone);
+        warp_join(pooled);
         greedy = __reduce_min_sync(ALL, greedy);
         next = warp_max(next);
         __syncthreads();

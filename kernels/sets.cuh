@@ -71,17 +71,7 @@ __device__ Gathered gather(const LogitRow<T>& row, const Members& members, float
             if (token[k] != NONE) got.add(logit[k], token[k], reference);
         }
     }
-    if constexpr (WIDTH > 1) {
-#pragma unroll
-        for (uint32_t step = WARP / 2; step > 0; step /= 2) {
-            Gathered other;
-            other.weight = __shfl_xor_sync(ALL, got.weight, step);
-            other.dot = __shfl_xor_sync(ALL, got.dot, step);
-            other.max = __shfl_xor_sync(ALL, got.max, step);
-            other.token = __shfl_xor_sync(ALL, got.token, step);
-            got.join(other);
-        }
-    }
+    if constexpr (WIDTH > 1) warp_join(got);
     if constexpr (WIDTH == THREADS) {
         __shared__ Gathered of_warp[WARPS];
         __syncthreads();

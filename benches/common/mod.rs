@@ -87,6 +87,19 @@ pub fn model_like_logits(batch: usize, vocab_size: usize, dtype: DType) -> Resul
     Tensor::from_vec(logits, (batch, vocab_size), &Device::Cpu)?.to_dtype(dtype)
 }
 
+/// candle: softmax → index_add into `concepts` concepts → argmax, on the logits' device.
+pub fn candle_chain(logits: &Tensor, concept_ids: &Tensor, concepts: usize) -> Result<Tensor> {
+    let probabilities = candle_nn::ops::softmax_last_dim(logits)?;
+    Tensor::zeros((logits.dims()[0], concepts), logits.dtype(), logits.device())?
+        .index_add(concept_ids, &probabilities, 1)?
+        .argmax(D::Minus1)
+}
+
+/// The contract's tolerance on probabilities.
+pub fn probability_is(got: f32, want: f64) -> bool {
+    (f64::from(got) - want).abs() < 1e-5 + 1e-4 * want
+}
+
 /// One point of the benchmark.
 pub struct Case {
     pub vocab_size: usize,
@@ -160,11 +173,7 @@ impl Inputs {
     }
 
     fn candle_chain(&self) -> Result<Tensor> {
-        let probabilities = candle_nn::ops::softmax_last_dim(&self.logits)?;
-        let shape = (self.logits.dims()[0], self.map.map().concepts());
-        Tensor::zeros(shape, self.logits.dtype(), &Device::Cpu)?
-            .index_add(&self.concept_ids, &probabilities, 1)?
-            .argmax(D::Minus1)
+        candle_chain(&self.logits, &self.concept_ids, self.map.map().concepts())
     }
 
     /// Every rival against the oracle.

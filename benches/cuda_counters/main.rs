@@ -19,7 +19,7 @@ use std::{env, fs, process};
 
 use anyhow::{Result, ensure};
 use candle_core::{DType, Device, Tensor};
-use common::{Pooling, model_like_logits};
+use common::{Pooling, model_like_logits, probability_is};
 use concept_mass::{Noise, reference};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
@@ -207,10 +207,10 @@ fn check(map: &Map, logits: &Tensor, rows: &[concept_mass::Row]) -> Result<()> {
         let oracle = reference::reduce(map, logits);
         let mass_of_winner = reference::masses(map, logits)[row.winner as usize];
         ensure!(oracle.mass - mass_of_winner < 1e-6, "{row:?} should be {oracle:?}");
-        let close = |got: f32, want: f64| (f64::from(got) - want).abs() < 1e-5 + 1e-4 * want;
         ensure!(Some(row.greedy) == oracle.greedy, "{row:?} should be {oracle:?}");
-        ensure!(close(row.mass, oracle.mass), "{row:?} should be {oracle:?}");
-        ensure!(close(row.runner_up_mass, oracle.runner_up_mass), "{row:?} should be {oracle:?}");
+        ensure!(probability_is(row.mass, oracle.mass), "{row:?} should be {oracle:?}");
+        let runner_up_is_right = probability_is(row.runner_up_mass, oracle.runner_up_mass);
+        ensure!(runner_up_is_right, "{row:?} should be {oracle:?}");
         ensure!((f64::from(row.log_z) - oracle.log_z).abs() < 1e-4, "{row:?} is not {oracle:?}");
     }
     Ok(())

@@ -2,8 +2,10 @@
 
 use anyhow::{Context, Result};
 use candle_core::cuda_backend::cudarc::driver::sys;
-use candle_core::{D, Device, Tensor};
+use candle_core::{Device, Tensor};
 use concept_mass::{ConceptMap, DeviceMap, DeviceProbes, Noise, ProbeSet, Reduction};
+
+use crate::common::candle_chain;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Operation {
@@ -62,19 +64,8 @@ impl Map {
                 vec![probed.masses, probed.concentrations]
             }
             Draw => vec![tables.draw(logits, 0.7, noise)?],
-            Chain => vec![self.chain(logits)?],
+            Chain => vec![candle_chain(logits, &self.concept_ids, tables.map().concepts())?],
         }))
-    }
-
-    fn chain(&self, logits: &Tensor) -> Result<Tensor> {
-        let probabilities = candle_nn::ops::softmax_last_dim(logits)?;
-        let shape = (logits.dims()[0], self.tables.map().concepts());
-        let masses = Tensor::zeros(shape, logits.dtype(), logits.device())?.index_add(
-            &self.concept_ids,
-            &probabilities,
-            1,
-        )?;
-        Ok(masses.argmax(D::Minus1)?)
     }
 
     /// The bytes of `concept_of`, `rank_of`, `starts`, `members` and `ids` in kernels/params.cuh.

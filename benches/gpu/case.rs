@@ -3,11 +3,11 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use candle_core::{D, DType, Device, Result, Tensor};
+use candle_core::{DType, Device, Result, Tensor};
 use concept_mass::{DeviceMap, Reduction};
 
 use super::kernels::{self, Kernels};
-use crate::common::{Pooling, model_like_logits};
+use crate::common::{Pooling, candle_chain, model_like_logits};
 
 pub const BATCHES: [usize; 4] = [1, 8, 64, 256];
 
@@ -165,11 +165,7 @@ impl Inputs {
     }
 
     pub(super) fn candle_chain(&self, logits: &Tensor) -> Result<Tensor> {
-        let probabilities = candle_nn::ops::softmax_last_dim(logits)?;
-        let shape = (self.case.batch, self.map.map().concepts());
-        Tensor::zeros(shape, logits.dtype(), &self.gpu.device)?
-            .index_add(&self.concept_ids, &probabilities, 1)?
-            .argmax(D::Minus1)
+        candle_chain(logits, &self.concept_ids, self.map.map().concepts())
     }
 
     pub(super) fn on_host(&self, logits: &Tensor) -> anyhow::Result<Reduction> {

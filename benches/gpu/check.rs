@@ -6,6 +6,7 @@ use concept_mass::{Row, reference};
 use rayon::prelude::*;
 
 use super::case::{DISTINCT_ROWS, Inputs};
+use crate::common::probability_is;
 
 /// What the oracle says of one distinct row.
 struct Expected {
@@ -121,11 +122,6 @@ fn is_right(got: &Row, want: &reference::ReferenceRow) -> anyhow::Result<()> {
         && log_z_error.abs() < 1e-4;
     ensure!(right, "{got:?} instead of {want:?}");
     Ok(())
-}
-
-/// The tolerance of the contract.
-fn probability_is(got: f32, want: f64) -> bool {
-    (f64::from(got) - want).abs() <= 1e-5 + 1e-4 * want
 }
 
 /// The sum of the 32-bit words of each row.

@@ -3,7 +3,7 @@ use rand::SeedableRng;
 use rand::distr::{Distribution, weighted::WeightedIndex};
 use rand::rngs::StdRng;
 
-use crate::reduce::{DeviceMap, Noise, Row};
+use crate::reduce::{DeviceMap, Noise, Row, positive};
 use crate::{Error, Result};
 
 /// How a [`ConceptSampler`] chooses among concepts; the variants of candle's own `Sampling`.
@@ -286,17 +286,6 @@ impl ConceptSampler {
 /// Whether candle takes a `GumbelSoftmax` of this temperature for `ArgMax`.
 fn is_argmax(temperature: f64) -> bool {
     temperature <= 0.0
-}
-
-fn positive(temperature: f64) -> Result<f64> {
-    if temperature > 0.0 && temperature.is_finite() {
-        return Ok(temperature);
-    }
-    Err(Error::SamplingParameter {
-        parameter: "temperature",
-        value: temperature,
-        requirement: "it must be above 0 and finite; for the likeliest concept, use ArgMax",
-    })
 }
 
 /// Probabilities at a temperature, by the very operations of candle's sampler, so that the same

@@ -203,15 +203,8 @@ impl DeviceMap {
     /// ```
     pub fn draw(&self, logits: &Tensor, temperature: f64, noise: &mut Noise) -> Result<Tensor> {
         let logits = self.check(logits)?;
-        if !(temperature > 0.0 && temperature.is_finite()) {
-            return Err(Error::SamplingParameter {
-                parameter: "temperature",
-                value: temperature,
-                requirement: "it must be above 0 and finite; for the likeliest concept, use decide",
-            });
-        }
         // Beyond f32, it is as good as none.
-        let inverse = (1.0 / temperature).min(f32::MAX.into()) as f32;
+        let inverse = (1.0 / positive(temperature)?).min(f32::MAX.into()) as f32;
         match (&self.tables, noise.state()) {
             (Tables::Cpu(tables), noise::State::Cpu { seed, offset }) => {
                 let drawn = on_cpu::draw(&self.map, tables, &logits, inverse, (*seed, *offset))?;
@@ -290,6 +283,19 @@ impl DeviceMap {
     fn check(&self, logits: &Tensor) -> Result<Logits> {
         Logits::check(logits, self.map.vocab_size(), &self.device)
     }
+}
+
+/// `temperature`, if masses can be raised to the power `1 / temperature`.
+pub(crate) fn positive(temperature: f64) -> Result<f64> {
+    if temperature > 0.0 && temperature.is_finite() {
+        return Ok(temperature);
+    }
+    Err(Error::SamplingParameter {
+        parameter: "temperature",
+        value: temperature,
+        requirement: "it must be above 0 and finite; for the likeliest concept, use ArgMax, or \
+                      decide",
+    })
 }
 
 /// What [`DeviceMap::reduce`] found: one [`Row`] for each row of logits, still on the device.

@@ -203,6 +203,6 @@ fn use_sets<'a>(launch: &mut Launch<'a>, sets: &'a SetTable) {
         starts: launch.read(&sets.starts),
         members: launch.read(&sets.members),
         ids: launch.read(&sets.ids),
-        ..sets.counts()
+        ..sets.counts
     };
 }

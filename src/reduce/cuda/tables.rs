@@ -20,10 +20,8 @@ pub(super) struct SetTable {
     pub(super) starts: Buffer<u32>,
     pub(super) members: Buffer<u32>,
     pub(super) ids: Buffer<u32>,
-    by_block: u32,
-    by_warp: u32,
-    by_thread: u32,
-    largest: u32,
+    /// Without the addresses.
+    pub(super) counts: Sets,
 }
 
 impl SetTable {
@@ -41,28 +39,24 @@ impl SetTable {
             starts: gpu.upload(&starts)?,
             members: gpu.upload(&members)?,
             ids: gpu.upload(&ids)?,
-            by_block: larger_than(MOST_BY_WARP),
-            by_warp: larger_than(MOST_BY_THREAD),
-            by_thread: sets.len() as u32,
-            largest: sets.first().map_or(1, |(_, tokens)| tokens.len() as u32),
+            counts: Sets {
+                by_block: larger_than(MOST_BY_WARP),
+                by_warp: larger_than(MOST_BY_THREAD),
+                by_thread: sets.len() as u32,
+                largest: sets.first().map_or(1, |(_, tokens)| tokens.len() as u32),
+                ..Sets::default()
+            },
         })
-    }
-
-    /// Without the addresses.
-    pub(super) fn counts(&self) -> Sets {
-        let Self { by_block, by_warp, by_thread, largest, .. } = *self;
-        Sets { by_block, by_warp, by_thread, largest, ..Sets::default() }
     }
 
     /// The blocks that gather all sets of one row.
     pub(super) fn blocks(&self, warps: u32, threads: u32) -> u32 {
-        let by_warp = (self.by_warp - self.by_block).div_ceil(warps);
-        let by_thread = (self.by_thread - self.by_warp).div_ceil(threads);
-        self.by_block + by_warp + by_thread
+        let Sets { by_block, by_warp, by_thread, .. } = self.counts;
+        by_block + (by_warp - by_block).div_ceil(warps) + (by_thread - by_warp).div_ceil(threads)
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.by_thread == 0
+        self.counts.by_thread == 0
     }
 }
 
