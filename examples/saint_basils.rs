@@ -3,20 +3,31 @@
 //!
 //! ```sh
 //! cargo run --release --example saint_basils             # one question, its vote in full
-//! cargo run --release --example saint_basils -- --all    # all 66 questions, in a table
+//! cargo run --release --example saint_basils -- --all    # all 72 questions, in a table
 //! ```
 //!
 //! The tiny Llama of `assets/tiny` and candle-transformers' own code decode the answers, once with
-//! candle's `LogitsProcessor` and once with a `ConceptSampler`. A model of your own, a Llama, Qwen2
-//! or Qwen3 as Hugging Face hosts them, takes the same way:
+//! candle's `LogitsProcessor` and once with a `ConceptSampler`.
+//!
+//! Which tokens mean the same, `--map` says: `aliases`, the forms of the answers that may be given
+//! (each question's own, or those in a file); `spelling`, by the vocabulary alone; or
+//! `embedding:K,T`, by the rows of the model's embedding, of the K likeliest tokens, within a cosine
+//! of T.
 //!
 //! ```sh
-//! cargo run --release --example saint_basils -- --model path/to/Qwen3-0.6B --concepts moscow.json \
+//! cargo run --release --example saint_basils -- --all --map spelling
+//! cargo run --release --example saint_basils -- --all --map embedding:20,0.5
+//! cargo run --release --example saint_basils -- --svg vote.svg
+//! ```
+//!
+//! A model of your own, a Llama, Qwen2 or Qwen3 as Hugging Face hosts them, takes the same way:
+//!
+//! ```sh
+//! cargo run --release --example saint_basils -- --model path/to/Qwen3-0.6B --map aliases moscow.json \
 //!     --prompt $'Q: Which cathedral did Ivan the Terrible build on Red Square?\nA:'
 //! ```
 //!
-//! where `moscow.json` lists what may be meant, and how each of it may be spelt, as it would follow
-//! the prompt: after a space, or after the white space that the prompt ends in.
+//! where `moscow.json` lists what may be meant, and how each of it may be spelt.
 //!
 //! ```json
 //! {
@@ -29,6 +40,7 @@
 //! host at each step is the token.
 
 use std::{
+    fs,
     io::{ErrorKind, Write, stdout},
     path::{Path, PathBuf},
     process::ExitCode,
@@ -36,10 +48,11 @@ use std::{
 
 use anyhow::{Context, Error, Result, ensure};
 use candle_core::Device;
-use clap::Parser;
+use clap::{Parser, ValueEnum};
+use concept_mass::{Aliases, OnConflict};
 
 use corpus::Corpus;
-use demo::{Concepts, Decoder, Paint, Question, Table, Vote, page};
+use demo::{Concepts, Decoder, Paint, Question, Source, Table, Vote, aliases, page, picture};
 
 #[path = "tiny/corpus.rs"]
 mod corpus;
@@ -56,6 +69,15 @@ struct Args {
     all: bool,
     #[command(flatten)]
     own: Option<Own>,
+    /// Which tokens mean the same: aliases FILE (or each question's own), spelling, embedding:K,T.
+    #[arg(long, num_args = 1..=2, value_names = ["SOURCE", "FILE"], default_value = "aliases")]
+    map: Vec<String>,
+    /// What to do about a token that begins forms of two concepts of the file.
+    #[arg(long, default_value = "refuse")]
+    conflicts: Conflicts,
+    /// Draw the vote, too, in a file.
+    #[arg(long, value_name = "FILE", conflicts_with = "all")]
+    svg: Option<PathBuf>,
     /// The most tokens of an answer.
     #[arg(long, default_value_t = 24)]
     max_tokens: usize,
@@ -66,7 +88,7 @@ struct Args {
 
 /// A model of the user's own, and what to ask it.
 #[derive(clap::Args)]
-#[group(requires_all = ["model", "prompt", "concepts"])]
+#[group(requires_all = ["model", "prompt"])]
 struct Own {
     /// A folder with config.json, tokenizer.json and safetensors; llama, qwen2 or qwen3.
     #[arg(long, value_name = "DIR", required = false)]
@@ -74,9 +96,27 @@ struct Own {
     /// The text that the answer is to follow.
     #[arg(long, value_name = "TEXT", required = false)]
     prompt: String,
-    /// What may be meant and how it may be spelt: {"Concept": ["form", "another form"], ...}.
-    #[arg(long, value_name = "FILE", required = false)]
-    concepts: PathBuf,
+}
+
+/// [`OnConflict`], for the command line.
+#[derive(Clone, Copy, ValueEnum)]
+enum Conflicts {
+    /// It is an error.
+    Refuse,
+    /// Leave the token out of both.
+    LeaveOut,
+    /// It belongs to the one that the file names first.
+    First,
+}
+
+impl From<Conflicts> for OnConflict {
+    fn from(conflicts: Conflicts) -> Self {
+        match conflicts {
+            Conflicts::Refuse => Self::Refuse,
+            Conflicts::LeaveOut => Self::LeaveOut,
+            Conflicts::First => Self::First,
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -90,27 +130,40 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<()> {
-    let paint = Paint::for_stdout();
+    let source = Source::parse(&args.map)?;
+    let tiny = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/tiny");
+    let model = args.own.as_ref().map_or(&tiny, |own| &own.model);
+    let mut decoder = Decoder::load(model, device(args)?, args.max_tokens)?;
+    let concepts = Concepts::new(&source, args.conflicts.into(), &decoder)?;
     if let Some(own) = &args.own {
-        let mut decoder = Decoder::load(&own.model, device(args)?, args.max_tokens)?;
-        let concepts = Concepts::load(&own.concepts)?;
-        let question = Question::new(&decoder, &own.prompt, &concepts)
-            .with_context(|| format!("cannot use {}", own.concepts.display()))?;
-        return print(&page(&Vote::hold(&mut decoder, &question)?, None, paint));
+        return show(&mut decoder, &concepts, &own.prompt, None, args);
     }
 
-    let tiny = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/tiny");
     let corpus = Corpus::load(&tiny.join("questions.json"))?;
-    let mut decoder = Decoder::load(&tiny, device(args)?, args.max_tokens)?;
     if args.all {
-        let table = Table::fill(&mut decoder, &corpus)?;
-        print(&table.show(paint))?;
-        return table.check();
+        let table = Table::fill(&mut decoder, &concepts, &corpus)?;
+        print(&table.show(Paint::for_stdout()))?;
+        return if matches!(concepts, Concepts::Own) { table.check() } else { Ok(()) };
     }
     let asked = corpus.questions.iter().find(|question| question.id == HEADLINE);
     let asked = asked.with_context(|| format!("there is no question {HEADLINE}"))?;
-    let question = Question::new(&decoder, &corpus.prompt(asked), &Concepts::of(asked))?;
-    print(&page(&Vote::hold(&mut decoder, &question)?, Some(asked.right()), paint))
+    show(&mut decoder, &concepts, &corpus.prompt(asked), Some(asked), args)
+}
+
+/// Prints the vote on what follows `prompt`, which is a question of the corpus or not, and draws it.
+fn show(
+    decoder: &mut Decoder,
+    concepts: &Concepts,
+    prompt: &str,
+    asked: Option<&corpus::Question>,
+    args: &Args,
+) -> Result<()> {
+    let own: Option<Aliases> = asked.map(aliases).transpose()?;
+    let question = Question::new(decoder, concepts, prompt, own.as_ref())?;
+    let vote = Vote::hold(decoder, &question)?;
+    print(&page(&vote, asked.map(|asked| asked.right()), Paint::for_stdout()))?;
+    let Some(file) = &args.svg else { return Ok(()) };
+    fs::write(file, picture(&vote)).with_context(|| format!("cannot write {}", file.display()))
 }
 
 fn device(args: &Args) -> Result<Device> {

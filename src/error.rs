@@ -3,6 +3,8 @@ use std::path::PathBuf;
 use candle_core::{DType, DeviceLocation, Shape};
 
 use crate::reduce::Status;
+#[cfg(feature = "tokenizers")]
+use crate::{Beginning, SharedToken};
 
 /// `Result` with this crate's [`enum@Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -96,7 +98,176 @@ pub enum Error {
         /// The file, if the map came from one.
         path: Option<PathBuf>,
         /// What is wrong, and with which field.
-        problem: MapFileProblem,
+        problem: FileProblem,
+    },
+
+    /// A list of aliases is not one.
+    #[error(
+        "{}: {problem}; aliases are an object like {{\"Concept\": [\"form\", \"another form\"]}}",
+        path.as_deref().map_or("aliases".into(), |p| p.display().to_string())
+    )]
+    AliasFile {
+        /// The file, if the aliases came from one.
+        path: Option<PathBuf>,
+        /// What is wrong, and with which field.
+        problem: FileProblem,
+    },
+
+    /// A concept without a form.
+    #[error("concept {concept:?} has no forms: give at least one in which it may be spelt")]
+    NoForms {
+        /// The concept's name.
+        concept: String,
+    },
+
+    /// A form of nothing but white space.
+    #[error("form {index} of concept {concept:?} is empty: a form is a word or more; remove it")]
+    EmptyForm {
+        /// The concept's name.
+        concept: String,
+        /// Its place among the concept's forms, from 0.
+        index: usize,
+    },
+
+    /// A concept none of whose forms has a first token that the model could emit.
+    #[cfg(feature = "tokenizers")]
+    #[error(
+        "no form of concept {concept:?} can begin an answer: {}; give other forms, or end the \
+         prompt elsewhere", listed(forms, |(form, why)| format!("{form:?} is {why}"))
+    )]
+    NoBeginning {
+        /// The concept's name.
+        concept: String,
+        /// Its forms, as put behind the prompt, and what is wrong with each.
+        forms: Vec<(String, Beginning)>,
+    },
+
+    /// Tokens that begin forms of two concepts or more, under
+    /// [`OnConflict::Refuse`](crate::OnConflict::Refuse).
+    #[cfg(feature = "tokenizers")]
+    #[error(
+        "{}; drop forms, choose OnConflict::LeaveOut or First, or use probes, which may overlap",
+        listed(shared, SharedToken::to_string)
+    )]
+    SharedTokens {
+        /// The tokens, and who claims them.
+        shared: Vec<SharedToken>,
+    },
+
+    /// A concept of the lower map that would join two of the upper one, under
+    /// [`OnConflict::Refuse`](crate::OnConflict::Refuse).
+    #[error(
+        "tokens {} are one concept of the lower map, but belong to {first} and to {second}; choose \
+         OnConflict::LeaveOut or First",
+        listed(tokens, u32::to_string)
+    )]
+    ConceptsMeet {
+        /// The concept of the lower map.
+        tokens: Vec<u32>,
+        /// A concept of the upper map that it shares a token or the name with.
+        first: String,
+        /// Another one.
+        second: String,
+    },
+
+    /// Two maps that are to become one are for vocabularies of different sizes.
+    #[error(
+        "a map for {upper} tokens cannot be laid over one for {lower}; build both for the width of \
+         the model's output, padding included"
+    )]
+    MapWidth {
+        /// The upper map's vocabulary size.
+        upper: usize,
+        /// The lower map's.
+        lower: usize,
+    },
+
+    /// A tokenizer that cannot be used.
+    #[cfg(feature = "tokenizers")]
+    #[error(
+        "cannot use {}, which must be a Hugging Face tokenizer: {source}",
+        path.as_deref().map_or("the tokenizer".into(), |p| p.display().to_string())
+    )]
+    Tokenizer {
+        /// The file, if the tokenizer came from one.
+        path: Option<PathBuf>,
+        /// What the tokenizers library says.
+        source: tokenizers::Error,
+    },
+
+    /// A tokenizer with tokens beyond the width of the logits.
+    #[cfg(feature = "tokenizers")]
+    #[error(
+        "cannot use {}: it knows {known} tokens, one of them with id {id}, and the logits have \
+         {vocab_size} columns; take both from one model",
+        path.as_deref().map_or("the tokenizer".into(), |p| p.display().to_string())
+    )]
+    TokenizerTooLarge {
+        /// The file, if the tokenizer came from one.
+        path: Option<PathBuf>,
+        /// The number of its tokens.
+        known: usize,
+        /// The id of one that has no column.
+        id: u32,
+        /// The columns of the logits.
+        vocab_size: usize,
+    },
+
+    /// A text that the tokenizer fails over.
+    #[cfg(feature = "tokenizers")]
+    #[error("the tokenizer cannot encode {text:?}: {source}")]
+    Encode {
+        /// The text.
+        text: String,
+        /// What the tokenizers library says.
+        source: tokenizers::Error,
+    },
+
+    /// A [`Judge`](crate::Judge) that failed, or whose groups are none.
+    #[cfg(feature = "tokenizers")]
+    #[error("the judge failed: {source}")]
+    Judge {
+        /// What it says, or what is wrong with its groups.
+        source: crate::JudgeError,
+    },
+
+    /// An embedding that is no matrix.
+    #[error("an embedding must have shape [V, D], a row for each token, got {shape:?}")]
+    EmbeddingShape {
+        /// The shape of the tensor given.
+        shape: Shape,
+    },
+
+    /// An embedding of whole numbers.
+    #[error("an embedding must be of a floating-point dtype, got {got:?}; dequantise it first")]
+    EmbeddingDType {
+        /// The dtype of the tensor given.
+        got: DType,
+    },
+
+    /// An embedding of fewer tokens than the map has.
+    #[error(
+        "an embedding of {rows} rows cannot tell of {vocab_size} tokens; take the embedding, or \
+         the output layer, of the model that the logits are from"
+    )]
+    EmbeddingRows {
+        /// The rows of the matrix.
+        rows: usize,
+        /// The tokens of the map.
+        vocab_size: usize,
+    },
+
+    /// So many tokens lie so close to each other that they cannot be told apart with sensible
+    /// effort.
+    #[error(
+        "of the candidates, {tokens} are too close to each other to be grouped at a threshold of \
+         {threshold}; raise it, or choose fewer candidates"
+    )]
+    TooManyNeighbours {
+        /// The number of tokens that hang together.
+        tokens: usize,
+        /// The threshold.
+        threshold: f32,
     },
 
     /// Logits of a rank other than 1 or 2.
@@ -223,10 +394,10 @@ pub enum Error {
     Candle(#[from] candle_core::Error),
 }
 
-/// What is wrong with a map file; part of [`Error::MapFile`].
+/// What is wrong with a file; part of [`Error::MapFile`] and [`Error::AliasFile`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum MapFileProblem {
+pub enum FileProblem {
     /// The file could not be read or written.
     #[error("{0}")]
     Io(#[from] std::io::Error),
@@ -265,6 +436,16 @@ pub enum MapFileProblem {
         /// The reason.
         source: Box<Error>,
     },
+}
+
+/// The first few of `things`, described.
+fn listed<T>(things: &[T], describe: impl Fn(&T) -> String) -> String {
+    const FEW: usize = 4;
+    let few: Vec<_> = things.iter().take(FEW).map(describe).collect();
+    match things.len().saturating_sub(FEW) {
+        0 => few.join(", "),
+        more => format!("{}, and {more} more", few.join(", ")),
+    }
 }
 
 impl From<Error> for candle_core::Error {

@@ -81,7 +81,16 @@ mod decode;
 mod error;
 mod reduce;
 
-pub use concept::{Builder, ConceptMap, MAX_VOCAB_SIZE, MapStats, ProbeSet, ProbeSetBuilder};
-pub use decode::{ConceptSampler, Sampling};
-pub use error::{Error, MapFileProblem, Result};
+#[cfg(feature = "tokenizers")]
+pub use concept::{
+    Aliases, Beginning, FirstTokens, Form, Judge, JudgeError, Piece, SharedToken, Spelling,
+    Vocabulary,
+};
+pub use concept::{
+    Builder, ConceptMap, Embedding, MAX_VOCAB_SIZE, MapStats, OnConflict, ProbeSet, ProbeSetBuilder,
+};
+pub use decode::{ConceptSampler, Sampling, TopKPooling};
+pub use error::{Error, FileProblem, Result};
 pub use reduce::{DeviceMap, DeviceProbes, Noise, Probed, Reduction, Row, Status, reference};
+#[cfg(feature = "tokenizers")]
+pub use tokenizers;

@@ -5,7 +5,7 @@ mod common;
 use std::fs;
 
 use common::{PARTITIONS, rng};
-use concept_mass::{ConceptMap, Error, MapFileProblem};
+use concept_mass::{ConceptMap, Error, FileProblem};
 use proptest::prelude::*;
 
 proptest! {
@@ -42,7 +42,7 @@ proptest! {
     fn truncated_files_are_errors(cut in 0usize..200) {
         let text = sample();
         if cut < text.len() {
-            let malformed = matches!(problem(&text[..cut]), MapFileProblem::Field { .. });
+            let malformed = matches!(problem(&text[..cut]), FileProblem::Field { .. });
             prop_assert!(malformed);
         }
     }
@@ -52,7 +52,7 @@ fn sample() -> String {
     ConceptMap::builder(9).concept("a", [1, 2]).unwrap().build().unwrap().to_json()
 }
 
-fn problem(text: &str) -> MapFileProblem {
+fn problem(text: &str) -> FileProblem {
     match ConceptMap::from_json(text).unwrap_err() {
         Error::MapFile { path: None, problem } => problem,
         error => panic!("{error}"),
@@ -122,7 +122,7 @@ fn a_vocabulary_too_large_is_refused_before_memory_is_taken() {
 fn what_is_no_json_at_all() {
     let deep = "[".repeat(100_000);
     for text in ["", "null", "[]", "\u{0}", "{\"format\":\"", deep.as_str()] {
-        assert!(matches!(problem(text), MapFileProblem::Field { .. }), "{:.20}", text);
+        assert!(matches!(problem(text), FileProblem::Field { .. }), "{:.20}", text);
     }
 }
 
@@ -131,7 +131,7 @@ fn files_are_named_in_errors() {
     let path = std::env::temp_dir().join(format!("concept-mass-{}.json", std::process::id()));
     let error = ConceptMap::load(&path).unwrap_err();
     assert!(
-        matches!(&error, Error::MapFile { path: Some(p), problem: MapFileProblem::Io(_) } if *p == path)
+        matches!(&error, Error::MapFile { path: Some(p), problem: FileProblem::Io(_) } if *p == path)
     );
     fs::write(&path, b"\xff\xfe").unwrap();
     let error = ConceptMap::load(&path).unwrap_err();

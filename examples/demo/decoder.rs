@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use candle_core::{Device, Tensor};
 use candle_transformers::generation::{LogitsProcessor, Sampling};
-use concept_mass::ConceptSampler;
+use concept_mass::{ConceptSampler, Embedding};
 
 use super::{config::Config, model::Model, question::Question, text::Text, weights};
 
@@ -16,7 +16,8 @@ pub struct Decoder {
     pub device: Device,
     model: Model,
     pub text: Text,
-    pub vocab_size: usize,
+    /// The model's own, for concepts that are made of it.
+    pub embedding: Embedding,
     positions: usize,
     ends: Vec<u32>,
     max_tokens: usize,
@@ -29,14 +30,16 @@ impl Decoder {
         let config = Config::load(&path)?;
         let text = Text::load(&dir.join("tokenizer.json"), config.vocab_size)?;
         let weights = weights::load(dir, &device)?;
+        let embedding = weights::embedding(&weights, config.vocab_size);
         let model = Model::new(&config.architecture, weights).with_context(|| {
             format!(
                 "the weights are not those that {} describes; take all files from one model",
                 path.display()
             )
         })?;
-        let Config { vocab_size, positions, ends, .. } = config;
-        Ok(Self { device, model, text, vocab_size, positions, ends, max_tokens })
+        let embedding = Embedding::new(&embedding?)?;
+        let Config { positions, ends, .. } = config;
+        Ok(Self { device, model, text, embedding, positions, ends, max_tokens })
     }
 
     /// The answer by counting tokens: candle's own sampler.
@@ -49,6 +52,9 @@ impl Decoder {
     pub fn by_meanings(&mut self, question: &Question) -> Result<String> {
         let map = question.map.clone();
         let mut sampler = ConceptSampler::from_sampling(SEED, concept_mass::Sampling::ArgMax, map);
+        if let Some(pooling) = question.step {
+            sampler = sampler.with_top_k_pooling(pooling, self.embedding.clone())?;
+        }
         self.answer(question, |logits| Ok(sampler.sample(logits)?))
     }
 

@@ -4,14 +4,15 @@
 //! | --- | --- |
 //! | `config`, `weights`, `model` | a folder of files → a transformer of candle's own, with its KV cache |
 //! | `text` | text ↔ tokens |
-//! | `question` | a prompt, and which tokens begin which answer → a concept map |
+//! | `question` | a prompt, and where its concepts come from → a concept map |
 //! | `decoder` | the decode loop, with either sampler |
 //! | `vote` | the first step in full: every token's probability, every concept's mass |
-//! | `screen`, `table` | what is printed of it |
+//! | `screen`, `picture`, `table` | what is shown of it |
 
 mod config;
 mod decoder;
 mod model;
+mod picture;
 mod question;
 mod screen;
 mod table;
@@ -25,7 +26,8 @@ use anyhow::{Context, Result};
 use serde::de::DeserializeOwned;
 
 pub use decoder::Decoder;
-pub use question::{Concepts, Question};
+pub use picture::picture;
+pub use question::{Concepts, Question, Source, aliases};
 pub use screen::{Paint, page};
 pub use table::Table;
 pub use vote::Vote;

@@ -1,57 +1,104 @@
 //! A prompt, and what its answers may mean.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::PathBuf};
 
-use anyhow::{Context, Error, Result, ensure};
-use concept_mass::{ConceptMap, DeviceMap};
+use anyhow::{Context, Result, bail};
+use concept_mass::{Aliases, ConceptMap, DeviceMap, OnConflict, Spelling, TopKPooling};
 
-use super::{Decoder, read_json, text::Text};
+use super::Decoder;
 use crate::corpus;
 
-/// Concepts by name, each with the forms in which it may be spelt.
-pub struct Concepts(BTreeMap<String, Vec<String>>);
+/// Where concepts come from, as the command line says it.
+#[derive(Clone)]
+pub enum Source {
+    /// From a list of what may be meant: this file's, or the question's own.
+    Aliases(Option<PathBuf>),
+    /// From the spelling of the vocabulary.
+    Spelling,
+    /// From the model's own embedding, among the likeliest tokens.
+    Embedding(TopKPooling),
+}
 
-impl Concepts {
-    /// Reads `{"Concept": ["form", "another form"], ...}`.
-    pub fn load(path: &Path) -> Result<Self> {
-        let ought = r#"a JSON object like {"Concept": ["form", "another form"], ...}"#;
-        Ok(Self(read_json(path, ought)?))
-    }
-
-    /// The concepts of a question of the corpus.
-    pub fn of(question: &corpus::Question) -> Self {
-        let mut concepts = BTreeMap::<_, Vec<_>>::new();
-        for (concept, form, _) in question.forms() {
-            concepts.entry(concept.to_owned()).or_default().push(form.to_owned());
-        }
-        Self(concepts)
-    }
-
-    /// Which tokens begin which concept, when an answer follows `prompt`.
-    fn map(&self, prompt: &str, text: &Text, vocab_size: usize) -> Result<ConceptMap> {
-        ensure!(!self.0.is_empty(), "it names no concepts; name at least one");
-        let mut builder = ConceptMap::builder(vocab_size);
-        for (name, forms) in &self.0 {
-            let mut tokens = Vec::new();
-            for form in forms {
-                let token = text.first_token(prompt, form);
-                tokens.push(token.with_context(|| format!("form {form:?} of concept {name:?}"))?);
+impl Source {
+    /// Reads `aliases`, `aliases FILE`, `spelling` or `embedding:K,T`.
+    pub fn parse(words: &[String]) -> Result<Self> {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        match words[..] {
+            ["aliases"] => return Ok(Self::Aliases(None)),
+            ["aliases", file] => return Ok(Self::Aliases(Some(file.into()))),
+            ["spelling"] => return Ok(Self::Spelling),
+            [word] => {
+                let numbers = word.strip_prefix("embedding:").and_then(|rest| rest.split_once(','));
+                if let Some((k, threshold)) = numbers
+                    && let (Ok(k), Ok(threshold)) = (k.parse(), threshold.parse())
+                {
+                    return Ok(Self::Embedding(TopKPooling { k, threshold }));
+                }
             }
-            builder = builder.concept(name, tokens).map_err(|error| explain(error, text))?;
+            _ => {}
         }
-        Ok(builder.build()?)
+        bail!(
+            "--map {} is unknown; choose `aliases FILE`, `spelling`, or `embedding:K,T` with a \
+             number of tokens K and a cosine T, as in embedding:20,0.5",
+            words.join(" ")
+        )
     }
 }
 
-/// Adds what the crate cannot know: how a token is spelt.
-fn explain(error: concept_mass::Error, text: &Text) -> Error {
-    match error {
-        concept_mass::Error::TokenInTwoConcepts { token, .. } => {
-            let spelling = text.token(token).unwrap_or_default();
-            Error::new(error).context(format!("{spelling:?} begins forms of two concepts"))
-        }
-        error => error.into(),
+/// What makes the maps of questions.
+pub enum Concepts {
+    /// A file's list for all questions, and what to do where its forms begin alike.
+    Listed { file: PathBuf, aliases: Aliases, conflicts: OnConflict },
+    /// Each question's own list.
+    Own,
+    /// The same map for all.
+    Fixed(ConceptMap),
+    /// Made at each step.
+    Step(TopKPooling),
+}
+
+impl Concepts {
+    pub fn new(source: &Source, conflicts: OnConflict, decoder: &Decoder) -> Result<Self> {
+        Ok(match source {
+            Source::Aliases(Some(file)) => {
+                Self::Listed { file: file.clone(), aliases: Aliases::load(file)?, conflicts }
+            }
+            Source::Aliases(None) => Self::Own,
+            Source::Spelling => Self::Fixed(Spelling::default().map(&decoder.text.vocabulary)?),
+            Source::Embedding(pooling) => Self::Step(*pooling),
+        })
     }
+
+    /// `own` is the question's own list, if it has one.
+    fn map(&self, decoder: &Decoder, prompt: &str, own: Option<&Aliases>) -> Result<ConceptMap> {
+        let vocabulary = &decoder.text.vocabulary;
+        Ok(match (self, own) {
+            (Self::Listed { file, aliases, conflicts }, _) => {
+                let map = aliases.after(vocabulary, prompt)?.map(*conflicts);
+                map.with_context(|| format!("cannot use {}", file.display()))?
+            }
+            (Self::Own, Some(aliases)) => {
+                aliases.after(vocabulary, prompt)?.map(OnConflict::Refuse)?
+            }
+            (Self::Own, None) => bail!(
+                "a model of your own has no list of aliases; choose --map `aliases FILE`, \
+                 `spelling` or `embedding:K,T`"
+            ),
+            (Self::Fixed(map), _) => map.clone(),
+            (Self::Step(_), _) => ConceptMap::singletons(vocabulary.vocab_size())?,
+        })
+    }
+}
+
+/// The forms of a question of the corpus.
+pub fn aliases(question: &corpus::Question) -> Result<Aliases> {
+    let mut concepts = BTreeMap::<_, Vec<_>>::new();
+    for (concept, form, _) in question.forms() {
+        concepts.entry(concept).or_default().push(form);
+    }
+    concepts
+        .into_iter()
+        .try_fold(Aliases::new(), |aliases, (concept, forms)| Ok(aliases.concept(concept, forms)?))
 }
 
 /// A prompt and its map, ready to be decoded.
@@ -59,15 +106,25 @@ pub struct Question {
     pub prompt: String,
     pub tokens: Vec<u32>,
     pub map: DeviceMap,
+    /// What is pooled beyond the map at the first step.
+    pub step: Option<TopKPooling>,
 }
 
 impl Question {
-    pub fn new(decoder: &Decoder, prompt: &str, concepts: &Concepts) -> Result<Self> {
-        let map = concepts.map(prompt, &decoder.text, decoder.vocab_size)?;
+    pub fn new(
+        decoder: &Decoder,
+        concepts: &Concepts,
+        prompt: &str,
+        own: Option<&Aliases>,
+    ) -> Result<Self> {
         Ok(Self {
             prompt: prompt.to_owned(),
             tokens: decoder.text.encode(prompt)?,
-            map: map.to_device(&decoder.device)?,
+            map: concepts.map(decoder, prompt, own)?.to_device(&decoder.device)?,
+            step: match concepts {
+                Concepts::Step(pooling) => Some(*pooling),
+                _ => None,
+            },
         })
     }
 }

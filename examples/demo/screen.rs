@@ -9,6 +9,8 @@ use crate::corpus::Forms;
 const BAR: usize = 30;
 /// The tokens of a concept take turns, so that the seams show.
 const SHADES: [&str; 3] = ["█", "▓", "▒"];
+/// A token is named that has this much of its concept.
+const SHOWN: f32 = 0.01;
 /// No label is longer, in characters.
 const LABEL: usize = 26;
 
@@ -67,7 +69,7 @@ struct Page<'a> {
     right: Option<&'a Forms>,
     paint: Paint,
     /// The concepts that win by tokens and by meanings.
-    winners: [Option<&'a str>; 2],
+    winners: [Option<u32>; 2],
     /// The widths of the columns of tokens and of concepts.
     widths: [usize; 2],
     /// The probability that the longest bar stands for.
@@ -84,7 +86,7 @@ impl<'a> Page<'a> {
         Self {
             right,
             paint,
-            winners: counts.map(|count| count.candidates.first()?.concept.as_deref()),
+            winners: counts.map(|count| Some(count.candidates.first()?.concept)),
             widths: [width(spellings), width(meaning)],
             full: candidates().map(|candidate| candidate.mass).fold(0.0, f32::max),
         }
@@ -115,11 +117,10 @@ impl<'a> Page<'a> {
         let columns = self.columns(&spellings(candidate), &meaning(candidate), candidate.mass);
         let line = format!("{columns} {}", self.bar(candidate));
         let [said, meant] = self.winners;
-        match candidate.concept.as_deref() {
-            None => line,
+        match Some(candidate.concept) {
             concept if concept == meant => self.paint.green(&line),
             concept if concept == said => self.paint.red(&line),
-            Some(_) => line,
+            _ => line,
         }
     }
 
@@ -144,14 +145,16 @@ impl<'a> Page<'a> {
     }
 }
 
-/// The tokens of a candidate, as `Saint + St + C`.
+/// The tokens of a candidate that matter, as `Saint + St + C`.
 fn spellings(candidate: &Candidate) -> String {
-    let tokens: Vec<_> = candidate.tokens.iter().map(|(token, _)| token.as_str()).collect();
+    let least = SHOWN * candidate.mass;
+    let tokens = candidate.tokens.iter().filter(|(_, probability)| *probability >= least);
+    let tokens: Vec<_> = tokens.map(|(token, _)| token.as_str()).collect();
     clip(&tokens.join(" + "), LABEL)
 }
 
-fn meaning(candidate: &Candidate) -> String {
-    clip(candidate.concept.as_deref().unwrap_or("–"), LABEL)
+pub fn meaning(candidate: &Candidate) -> String {
+    clip(candidate.name.as_deref().unwrap_or("–"), LABEL)
 }
 
 /// The text in at most `width` characters.

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 
-use super::{Concepts, Decoder, Paint, Question, screen::clip};
+use super::{Concepts, Decoder, Paint, Question, aliases, screen::clip};
 use crate::corpus::{self, Corpus, Kind};
 
 /// How many questions must be recovered, and how many right both ways, for the example to show
@@ -32,9 +32,9 @@ enum Verdict {
 
 impl Table {
     /// Asks all questions but those that are decided only after the first token.
-    pub fn fill(decoder: &mut Decoder, corpus: &Corpus) -> Result<Self> {
+    pub fn fill(decoder: &mut Decoder, concepts: &Concepts, corpus: &Corpus) -> Result<Self> {
         let questions = corpus.questions.iter().filter(|question| question.kind != Kind::Phrase);
-        let rows = questions.map(|question| Row::ask(decoder, corpus, question));
+        let rows = questions.map(|question| Row::ask(decoder, concepts, corpus, question));
         Ok(Self { rows: rows.collect::<Result<_>>()? })
     }
 
@@ -79,8 +79,14 @@ impl Table {
 }
 
 impl Row {
-    fn ask(decoder: &mut Decoder, corpus: &Corpus, asked: &corpus::Question) -> Result<Self> {
-        let question = Question::new(decoder, &corpus.prompt(asked), &Concepts::of(asked))?;
+    fn ask(
+        decoder: &mut Decoder,
+        concepts: &Concepts,
+        corpus: &Corpus,
+        asked: &corpus::Question,
+    ) -> Result<Self> {
+        let own = aliases(asked)?;
+        let question = Question::new(decoder, concepts, &corpus.prompt(asked), Some(&own))?;
         let by_tokens = decoder.by_tokens(&question)?;
         let by_meanings = decoder.by_meanings(&question)?;
         let is_right = |answer: &str| asked.right().contains_key(answer);

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use candle_core::Tensor;
 use candle_nn::ops::softmax_last_dim;
-use concept_mass::ConceptMap;
+use concept_mass::{ConceptMap, TopKPooling};
 
 use super::{Decoder, Question, text::Text};
 
@@ -27,8 +27,10 @@ pub struct Count {
 
 /// A token, or a concept.
 pub struct Candidate {
-    /// The name of the concept, if it has one.
-    pub concept: Option<String>,
+    /// The concept, or that of the token.
+    pub concept: u32,
+    /// Its name, if it has one.
+    pub name: Option<String>,
     /// The tokens, likeliest first, and their probabilities.
     pub tokens: Vec<(String, f32)>,
     /// The probability of all of them.
@@ -39,13 +41,18 @@ impl Vote {
     /// Lets the model vote on `question`, and answer it both ways.
     pub fn hold(decoder: &mut Decoder, question: &Question) -> Result<Self> {
         let logits = decoder.first_logits(question)?;
-        let ballots = Ballots {
-            probabilities: softmax_last_dim(&logits)?.to_vec1()?,
-            map: question.map.map(),
-            text: &decoder.text,
+        let probabilities: Vec<f32> = softmax_last_dim(&logits)?.to_vec1()?;
+        let map = match question.step {
+            None => question.map.clone(),
+            // What the sampler pools at this step, as a map.
+            Some(TopKPooling { k, threshold }) => {
+                let likeliest = &by_share(&probabilities)[..k.min(probabilities.len())];
+                decoder.embedding.map(likeliest, threshold)?.to_device(&decoder.device)?
+            }
         };
-        let by_tokens = ballots.tokens()?;
-        let by_meanings = ballots.concepts(&question.map.masses(&logits)?)?;
+        let ballots = Ballots { probabilities, map: map.map(), text: &decoder.text };
+        let by_tokens = ballots.tokens();
+        let by_meanings = ballots.concepts(&map.masses(&logits)?)?;
         Ok(Self {
             prompt: question.prompt.clone(),
             by_tokens: Count { candidates: by_tokens, answer: decoder.by_tokens(question)? },
@@ -62,43 +69,43 @@ struct Ballots<'a> {
 }
 
 impl Ballots<'_> {
-    fn tokens(&self) -> Result<Vec<Candidate>> {
+    fn tokens(&self) -> Vec<Candidate> {
         let tokens = front_runners(&self.probabilities).into_iter();
-        tokens
-            .map(|token| {
-                let concept = self.map.concept_of(token).and_then(|concept| self.map.name(concept));
-                self.candidate(concept, &[token], self.probabilities[token as usize])
-            })
-            .collect()
+        let candidate = |token| {
+            let concept = self.map.concept_of(token).unwrap_or_default();
+            self.candidate(concept, &[token], self.probabilities[token as usize])
+        };
+        tokens.map(candidate).collect()
     }
 
     fn concepts(&self, masses: &Tensor) -> Result<Vec<Candidate>> {
         let masses = masses.to_vec1()?;
-        let concepts = front_runners(&masses).into_iter();
-        concepts
-            .map(|concept| {
-                let tokens = self.map.tokens(concept).unwrap_or_default();
-                self.candidate(self.map.name(concept), tokens, masses[concept as usize])
-            })
-            .collect()
+        let candidate = |concept| {
+            let tokens = self.map.tokens(concept).unwrap_or_default();
+            self.candidate(concept, tokens, masses[concept as usize])
+        };
+        Ok(front_runners(&masses).into_iter().map(candidate).collect())
     }
 
-    fn candidate(&self, concept: Option<&str>, tokens: &[u32], mass: f32) -> Result<Candidate> {
-        let tokens = tokens.iter();
-        let mut tokens = tokens
-            .map(|&token| Ok((self.text.token(token)?, self.probabilities[token as usize])))
-            .collect::<Result<Vec<_>>>()?;
+    fn candidate(&self, concept: u32, tokens: &[u32], mass: f32) -> Candidate {
+        let share = |&token: &u32| (self.text.token(token), self.probabilities[token as usize]);
+        let mut tokens: Vec<_> = tokens.iter().map(share).collect();
         tokens.sort_by(|(_, a), (_, b)| b.total_cmp(a));
-        Ok(Candidate { concept: concept.map(str::to_owned), tokens, mass })
+        Candidate { concept, name: self.map.name(concept).map(str::to_owned), tokens, mass }
     }
 }
 
-/// The ids of the shares that are shown, largest first; of equals, the lowest id first.
+/// The ids of the shares that are shown, largest first.
 fn front_runners(shares: &[f32]) -> Vec<u32> {
-    let mut ids: Vec<u32> = (0..shares.len() as u32).collect();
-    let share = |id: u32| shares[id as usize];
-    ids.sort_by(|&a, &b| share(b).total_cmp(&share(a)));
-    let shown = ids.iter().take(ROWS).filter(|&&id| share(id) >= SHARE).count();
+    let mut ids = by_share(shares);
+    let shown = ids.iter().take(ROWS).filter(|&&id| shares[id as usize] >= SHARE).count();
     ids.truncate(shown.max(1));
+    ids
+}
+
+/// All ids, those of the largest shares first; of equals, the lowest first.
+fn by_share(shares: &[f32]) -> Vec<u32> {
+    let mut ids: Vec<u32> = (0..shares.len() as u32).collect();
+    ids.sort_by(|&a, &b| shares[b as usize].total_cmp(&shares[a as usize]));
     ids
 }

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor, safetensors};
 use candle_nn::VarBuilder;
 use serde::Deserialize;
@@ -29,6 +29,14 @@ pub fn load(dir: &Path, device: &Device) -> Result<VarBuilder<'static>> {
         tensors.extend(file);
     }
     Ok(VarBuilder::from_tensors(tensors, DType::F32, device))
+}
+
+/// The matrix `[V, D]` that turns tokens into vectors, where Llama and Qwen have it.
+pub fn embedding(weights: &VarBuilder, vocab_size: usize) -> Result<Tensor> {
+    let name = "model.embed_tokens.weight";
+    let matrix = weights.get_unchecked(name)?;
+    ensure!(matrix.dims().first() == Some(&vocab_size), "{name} has shape {:?}", matrix.shape());
+    Ok(matrix)
 }
 
 fn files(dir: &Path) -> Result<Vec<PathBuf>> {

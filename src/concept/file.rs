@@ -20,7 +20,7 @@ use std::{fs, path::Path};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::ConceptMap;
-use crate::error::MapFileProblem;
+use crate::error::FileProblem;
 use crate::{Error, Result};
 
 /// The value of the field `format`.
@@ -157,21 +157,21 @@ impl ConceptMap {
     }
 }
 
-fn in_file(problem: MapFileProblem, path: Option<&Path>) -> Error {
+fn in_file(problem: FileProblem, path: Option<&Path>) -> Error {
     Error::MapFile { path: path.map(Path::to_path_buf), problem }
 }
 
-fn parse(text: &[u8]) -> Result<ConceptMap, MapFileProblem> {
+fn parse(text: &[u8]) -> Result<ConceptMap, FileProblem> {
     let Header { format, version } = fields(text)?;
     if format != FORMAT {
-        return Err(MapFileProblem::Format { got: format });
+        return Err(FileProblem::Format { got: format });
     }
     if version != VERSION {
-        return Err(MapFileProblem::Version { got: version });
+        return Err(FileProblem::Version { got: version });
     }
     let document: Document = fields(text)?;
     let content =
-        |field: String| |error: Error| MapFileProblem::Content { field, source: Box::new(error) };
+        |field: String| |error: Error| FileProblem::Content { field, source: Box::new(error) };
     let builder = ConceptMap::builder(document.vocab_size);
     let builder = document.concepts.into_iter().enumerate().try_fold(builder, |b, (i, c)| {
         b.add(c.name, c.tokens).map_err(content(format!("concepts[{i}]")))
@@ -180,8 +180,8 @@ fn parse(text: &[u8]) -> Result<ConceptMap, MapFileProblem> {
 }
 
 /// Deserialises, and names the field where that fails.
-fn fields<T: DeserializeOwned>(text: &[u8]) -> Result<T, MapFileProblem> {
-    let at = |field: String, source| MapFileProblem::Field { field, source };
+pub(super) fn fields<T: DeserializeOwned>(text: &[u8]) -> Result<T, FileProblem> {
+    let at = |field: String, source| FileProblem::Field { field, source };
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     let value = serde_path_to_error::deserialize(&mut deserializer)
         .map_err(|e| at(e.path().to_string(), e.into_inner()))?;

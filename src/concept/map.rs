@@ -178,7 +178,13 @@ impl ConceptMap {
     }
 
     /// The tokens of every concept, in the order of the concepts.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u32]> {
+    ///
+    /// ```
+    /// let map = concept_mass::ConceptMap::from_concept_ids(vec![0, 1, 0])?;
+    /// assert_eq!(map.iter().collect::<Vec<_>>(), [&[0, 2][..], &[1]]);
+    /// # Ok::<(), concept_mass::Error>(())
+    /// ```
+    pub fn iter(&self) -> impl Iterator<Item = &[u32]> {
         let bounds = self.inner.offsets.windows(2);
         bounds.map(|w| &self.inner.tokens[w[0] as usize..w[1] as usize])
     }

@@ -3,8 +3,12 @@ use rand::SeedableRng;
 use rand::distr::{Distribution, weighted::WeightedIndex};
 use rand::rngs::StdRng;
 
+use super::top_k::{Source, StepPooling, TopKPooling};
+use crate::concept::{Embedding, check_threshold};
 use crate::reduce::{DeviceMap, Noise, Row, positive};
 use crate::{Error, Result};
+#[cfg(feature = "tokenizers")]
+use crate::{Judge, Vocabulary};
 
 /// How a [`ConceptSampler`] chooses among concepts; the variants of candle's own `Sampling`.
 ///
@@ -88,6 +92,7 @@ pub struct ConceptSampler {
     sampling: Sampling,
     map: DeviceMap,
     trace: Option<Vec<Row>>,
+    step: Option<StepPooling>,
     seed: u64,
     /// From the first draw on.
     noise: Option<Noise>,
@@ -97,7 +102,7 @@ impl ConceptSampler {
     /// A sampler with a seed and a way to choose.
     pub fn from_sampling(seed: u64, sampling: Sampling, map: DeviceMap) -> Self {
         let rng = StdRng::seed_from_u64(seed);
-        Self { rng, sampling, map, trace: None, seed, noise: None }
+        Self { rng, sampling, map, trace: None, step: None, seed, noise: None }
     }
 
     /// A sampler with candle's usual options: [`Sampling::ArgMax`] without a temperature (or one
@@ -120,6 +125,75 @@ impl ConceptSampler {
             (Some(temperature), Some(p)) => Sampling::TopP { p, temperature },
         };
         Self::from_sampling(seed, sampling, map)
+    }
+
+    /// Pools each step's likeliest concepts by meaning, as `embedding`, the model's own matrix,
+    /// tells it, before the choice; over what the map pools already.
+    ///
+    /// A group's mass is that of its concepts, and its likeliest token stands for it. Where one
+    /// token has more than half of the vote, nothing can change it, and [`Sampling::ArgMax`] looks
+    /// no further. Else a step takes `O(V + k² D)` more, on a CUDA device with a copy of the row to
+    /// the host. The trace tells of the map's own vote. [`Sampling::GumbelSoftmax`] draws by weight
+    /// from the sampler's generator, which is the same distribution.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::SamplingParameter`] for a `k` of 0 or a threshold out of range;
+    /// [`Error::EmbeddingRows`] if the matrix has fewer rows than the map has tokens.
+    ///
+    /// For an example, see [`TopKPooling`].
+    pub fn with_top_k_pooling(self, pooling: TopKPooling, embedding: Embedding) -> Result<Self> {
+        let (rows, vocab_size) = (embedding.vocab_size(), self.map.map().vocab_size());
+        if rows < vocab_size {
+            return Err(Error::EmbeddingRows { rows, vocab_size });
+        }
+        let TopKPooling { k, threshold } = pooling;
+        self.with_step(k, Source::Embedding(embedding, check_threshold(threshold)?))
+    }
+
+    /// Pools each step's `k` likeliest concepts by meaning, as `judge` says; the rest is as with
+    /// [`with_top_k_pooling`](Self::with_top_k_pooling).
+    ///
+    /// The judge gets the texts of the concepts' likeliest tokens, likeliest first.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::SamplingParameter`] for a `k` of 0. Later, [`sample`](Self::sample) may give
+    /// [`Error::Judge`].
+    ///
+    /// ```
+    /// # use candle_core::{Device, Tensor};
+    /// # use concept_mass::{ConceptMap, ConceptSampler, JudgeError, Sampling, Vocabulary};
+    /// # let device = Device::Cpu;
+    /// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/tiny/tokenizer.json");
+    /// let vocabulary = Vocabulary::load(path, 1152)?;
+    /// let saints = |texts: &[&str]| -> Result<Vec<Vec<usize>>, JudgeError> {
+    ///     let is_saint = |&i: &usize| matches!(texts[i].trim(), "Saint" | "St");
+    ///     Ok(vec![(0..texts.len()).filter(is_saint).collect()])
+    /// };
+    /// let map = ConceptMap::singletons(1152)?.to_device(&device)?;
+    /// let mut sampler = ConceptSampler::from_sampling(42, Sampling::ArgMax, map)
+    ///     .with_top_k_judge(5, vocabulary.clone(), saints)?;
+    ///
+    /// let [saint, st, mos] = [" Saint", " St", " Mos"].map(|t| vocabulary.encode(t).unwrap()[0]);
+    /// let mut logits = vec![0f32; 1152];
+    /// (logits[saint as usize], logits[st as usize], logits[mos as usize]) = (9.0, 8.9, 9.1);
+    /// assert_eq!(sampler.sample(&Tensor::new(logits, &device)?)?, saint);
+    /// # Ok::<(), concept_mass::Error>(())
+    /// ```
+    #[cfg(feature = "tokenizers")]
+    pub fn with_top_k_judge(
+        self,
+        k: usize,
+        vocabulary: Vocabulary,
+        judge: impl Judge + Send + 'static,
+    ) -> Result<Self> {
+        self.with_step(k, Source::Judge(vocabulary, Box::new(judge)))
+    }
+
+    fn with_step(mut self, k: usize, source: Source) -> Result<Self> {
+        self.step = Some(StepPooling::new(k, source)?);
+        Ok(self)
     }
 
     /// Keeps the [`Row`] of every row sampled from now on, for [`take_trace`](Self::take_trace):
@@ -183,8 +257,8 @@ impl ConceptSampler {
         {
             return Err(Error::NotOneRow { rows });
         }
-        let token = self.vote(logits)?[0];
-        self.choose(logits, token, 0, f)
+        let winner = self.vote(logits)?[0];
+        self.choose(logits, winner, 0, f)
     }
 
     /// A token for every row of logits `[B, V]` (or one, for `[V]`), drawn row by row from the
@@ -204,34 +278,52 @@ impl ConceptSampler {
     /// # Ok::<(), concept_mass::Error>(())
     /// ```
     pub fn sample_batch(&mut self, logits: &Tensor) -> Result<Vec<u32>> {
-        let tokens = self.vote(logits)?;
-        let choose = |(i, token)| self.choose(logits, token, i, |_| {});
-        tokens.into_iter().enumerate().map(choose).collect()
+        let winners = self.vote(logits)?;
+        let choose = |(i, winner)| self.choose(logits, winner, i, |_| {});
+        winners.into_iter().enumerate().map(choose).collect()
     }
 
-    /// A token for every row, all of which have a winner: a drawn one for `GumbelSoftmax`, else
-    /// the winner's. Keeps the trace.
-    fn vote(&mut self, logits: &Tensor) -> Result<Vec<u32>> {
+    /// The winner of every row, all of which have one: a drawn one for `GumbelSoftmax`, else the
+    /// map's. Keeps the trace.
+    fn vote(&mut self, logits: &Tensor) -> Result<Vec<Winner>> {
         let mut rows = None;
         if let Some(trace) = &mut self.trace {
             let traced = self.map.reduce(logits)?.rows()?;
             trace.extend(&traced);
             rows = Some(traced);
+        } else if self.step.is_some() {
+            rows = Some(self.map.decide(logits)?.rows()?);
         }
-        let tokens = match (&self.sampling, &rows) {
-            (&Sampling::GumbelSoftmax { temperature }, _) if !is_argmax(temperature) => {
-                self.draw(logits, temperature)?
+        let drawn = match self.sampling {
+            Sampling::GumbelSoftmax { temperature } if self.step.is_none() => {
+                (!is_argmax(temperature)).then_some(temperature)
             }
-            (_, Some(rows)) => rows.iter().map(|row| row.representative).collect(),
-            // Of all that the device found, the tokens alone are copied.
-            (_, None) => self.map.decide(logits)?.tokens()?.to_vec1::<u32>()?,
+            _ => None,
         };
-        if tokens.contains(&Row::NONE) {
+        let winner = |token| Winner { token, is_settled: false };
+        let winners: Vec<Winner> = match (drawn, rows) {
+            (Some(temperature), _) => {
+                self.draw(logits, temperature)?.into_iter().map(winner).collect()
+            }
+            (None, Some(rows)) => {
+                let of_row = |row: Row| {
+                    let is_settled = row.representative_prob > 0.5;
+                    Winner { token: row.representative, is_settled }
+                };
+                rows.into_iter().map(of_row).collect()
+            }
+            // Of all that the device found, the tokens alone are copied.
+            (None, None) => {
+                let tokens = self.map.decide(logits)?.tokens()?.to_vec1::<u32>()?;
+                tokens.into_iter().map(winner).collect()
+            }
+        };
+        if winners.iter().any(|winner| winner.token == Row::NONE) {
             for (i, row) in self.map.decide(logits)?.rows()?.iter().enumerate() {
                 row.token(i)?;
             }
         }
-        Ok(tokens)
+        Ok(winners)
     }
 
     fn draw(&mut self, logits: &Tensor, temperature: f64) -> Result<Vec<u32>> {
@@ -242,26 +334,39 @@ impl ConceptSampler {
         Ok(self.map.draw(logits, temperature, noise)?.to_vec1()?)
     }
 
-    /// The token for row `index` of the logits, for which [`vote`](Self::vote) gave `token`.
+    /// The token for row `index` of the logits, for which [`vote`](Self::vote) gave `winner`.
     fn choose(
         &mut self,
         logits: &Tensor,
-        token: u32,
+        winner: Winner,
         index: usize,
         f: impl FnOnce(&mut [f32]),
     ) -> Result<u32> {
-        let Self { rng, sampling, map, .. } = self;
-        let pooled = || match logits.rank() {
-            1 => map.pool(logits),
-            _ => map.pool(&logits.get(index)?),
+        let by_step = self.step.is_some();
+        let sampling = match self.sampling {
+            Sampling::GumbelSoftmax { temperature } if is_argmax(temperature) => Sampling::ArgMax,
+            Sampling::GumbelSoftmax { temperature } if by_step => Sampling::All { temperature },
+            ref sampling => sampling.clone(),
+        };
+        let Self { rng, map, step, .. } = self;
+        let mut pooled = || {
+            let logits = if logits.rank() == 1 { logits.clone() } else { logits.get(index)? };
+            let pooled = map.pool(&logits)?;
+            match step {
+                Some(step) => step.pool(&pooled, &logits),
+                None => Ok(pooled),
+            }
         };
         let probabilities = |temperature| -> Result<Vec<f32>> {
             let mut probabilities = softmax(&pooled()?, positive(temperature)?)?;
             f(&mut probabilities);
             Ok(probabilities)
         };
-        let place = match *sampling {
-            Sampling::ArgMax | Sampling::GumbelSoftmax { .. } => return Ok(token),
+        let place = match sampling {
+            Sampling::ArgMax if by_step && !winner.is_settled => {
+                Ok(pooled()?.argmax(D::Minus1)?.to_scalar::<u32>()? as usize)
+            }
+            Sampling::ArgMax | Sampling::GumbelSoftmax { .. } => return Ok(winner.token),
             Sampling::All { temperature } => multinomial(&probabilities(temperature)?, rng),
             Sampling::TopK { k, temperature } => {
                 let (tokens, weights) = top_k(probabilities(temperature)?, k)?;
@@ -281,6 +386,14 @@ impl ConceptSampler {
         };
         place.map(|t| t as u32).map_err(|problem| Error::Weights { row: index, problem })
     }
+}
+
+/// What the map's vote on a row came to.
+#[derive(Clone, Copy)]
+struct Winner {
+    token: u32,
+    /// Whether its token alone has more than half of the vote, so that no pooling can change it.
+    is_settled: bool,
 }
 
 /// Whether candle takes a `GumbelSoftmax` of this temperature for `ArgMax`.

@@ -3,6 +3,9 @@
 // Each test uses its own part of this module.
 #![allow(dead_code)]
 
+#[cfg(feature = "tokenizers")]
+pub mod vocabulary;
+
 use std::sync::OnceLock;
 
 use candle_core::{DType, Device, Tensor};

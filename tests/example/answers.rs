@@ -69,6 +69,85 @@ fn of_all_questions_split_votes_are_recovered_and_sure_ones_stay_right() {
     assert_eq!(count("  broken"), 0, "{table}");
 }
 
+/// How the example's own source, `map`, decides all questions: recovered, right both ways, broken.
+fn verdicts(map: &[&str]) -> [usize; 3] {
+    let table = succeed(["--all", "--map"].iter().chain(map));
+    ["  recovered", "  right both ways", "  broken"]
+        .map(|verdict| table.lines().filter(|line| line.ends_with(verdict)).count())
+}
+
+#[test]
+fn spelling_recovers_the_questions_whose_answers_differ_in_case() {
+    assert_eq!(verdicts(&["spelling"]), [6, 32, 0]);
+}
+
+#[test]
+fn the_embedding_recovers_some() {
+    let [recovered, right, broken] = verdicts(&["embedding:10,0.4"]);
+    assert!(recovered >= 8 && right == 32 && broken == 0, "{recovered} {right} {broken}");
+}
+
+#[test]
+fn a_list_for_all_questions_leaves_out_what_it_cannot_tell_apart() {
+    let toy = Toy::new("list");
+    toy.write("aliases.json", ALIASES);
+    let file = toy.path("aliases.json");
+    let file = file.to_str().unwrap();
+    assert_eq!(verdicts(&["aliases", file, "--conflicts", "first"])[0], 3);
+    let refused = run(["--all", "--map", "aliases", file]).stderr;
+    assert!(refused.contains("begins forms of two concepts"), "{refused}");
+}
+
+const ALIASES: &str = r#"{
+    "Saint Basil's Cathedral": ["Saint Basil's", "St. Basil's", "Cathedral of Vasily the Blessed"],
+    "Mount Everest": ["Mount Everest", "Everest", "Chomolungma"],
+    "Mark Twain": ["Mark Twain", "Samuel Clemens", "Twain"],
+    "German money": ["Mark"]
+}"#;
+
+#[test]
+fn the_vote_by_the_embedding_is_the_samplers() {
+    // The page shows a map of the step; the answer comes from the sampler.
+    for pooling in ["embedding:10,0.4", "embedding:2,-1", "embedding:1152,0.9"] {
+        let page = succeed(["--map", pooling]);
+        let (_, meanings) = page.split_once("Counting meanings, it answers: ").expect(&page);
+        let mut lines = meanings.lines();
+        let answer = lines.next().unwrap();
+        let winner = lines.next().unwrap().split(['+', '–']).next().unwrap().trim();
+        assert!(answer.starts_with(winner), "{pooling}: {page}");
+    }
+}
+
+#[test]
+fn the_picture_is_that_of_the_readme() {
+    let toy = Toy::new("picture");
+    let file = toy.path("vote.svg");
+    succeed(["--svg", file.to_str().unwrap()]);
+    let drawn = fs::read_to_string(&file).unwrap();
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/vote.svg");
+    let kept = fs::read_to_string(kept).unwrap();
+    // Lengths may differ in their last digits from one kind of processor to another.
+    let words = |svg: &str| -> Vec<String> {
+        let lines = svg.lines().filter(|line| !line.starts_with('<'));
+        lines
+            .map(|line| {
+                line.trim_end_matches(|c: char| c.is_numeric() || " %".contains(c)).to_owned()
+            })
+            .collect()
+    };
+    assert_eq!(words(&drawn), words(&kept));
+    assert!(drawn.starts_with("<svg ") && drawn.ends_with("</svg>\n"), "{drawn}");
+    for text in ["Counting tokens, it answers: Moscow", "Saint Basil's Cathedral", "Mos"] {
+        assert!(drawn.contains(text), "{drawn}");
+    }
+}
+
+#[test]
+fn a_prompt_may_end_in_a_space() {
+    let page = succeed(Toy::new("space").args("Q: Who?\nA: "));
+    assert!(page.contains("Counting meanings, it answers: "), "{page}");
+}
+
 #[test]
 fn the_tiny_model_answers_alike_as_a_model_of_the_users_own() {
     let toy = Toy::new("tiny");

@@ -6,7 +6,7 @@ use candle_core::{DType, Device, Tensor};
 use serde_json::json;
 
 use super::{
-    program::PROMPT,
+    program::{PROMPT, run},
     toy::{Toy, config, tensors},
 };
 
@@ -173,32 +173,46 @@ fn concepts_of_another_shape() {
 }
 
 #[test]
-fn no_concepts() {
-    concepts("concepts-empty", "{}", &["names no concepts"]);
-}
-
-#[test]
 fn concept_without_forms() {
-    concepts("concept-no-forms", r#"{"Moscow": []}"#, &["\"Moscow\"", "has no tokens"]);
+    concepts("concept-no-forms", r#"{"Moscow": []}"#, &["\"Moscow\"", "has no forms"]);
 }
 
 #[test]
 fn empty_form() {
     let text = r#"{"Moscow": ["Moscow", " "]}"#;
-    concepts("form-empty", text, &["form \" \" of concept \"Moscow\"", "is empty"]);
+    concepts("form-empty", text, &["form 1 of concept \"Moscow\" is empty"]);
 }
 
 #[test]
 fn forms_of_two_concepts_that_begin_with_one_token() {
     let text = r#"{"Smith": ["Adam Smith"], "Lambert": ["Adam Lambert"]}"#;
-    concepts("form-shared", text, &["\"Smith\"", "\"Lambert\"", "\"Adam\" begins forms of two"]);
+    concepts(
+        "form-shared",
+        text,
+        &["of \"Smith\"", "of \"Lambert\"", "\" Adam\" begins forms of two"],
+    );
 }
 
 #[test]
-fn form_that_merges_with_the_prompt() {
-    let toy = Toy::new("form-merges");
-    let complaint = toy.complaint("Q: Who?\nA: ");
-    assert!(complaint.contains("end the prompt elsewhere"), "{complaint}");
+fn a_source_that_there_is_not() {
+    for map in [&["embedding:20"][..], &["embedding:x,0.5"], &["spelling", "x"], &["thesaurus"]] {
+        let refused = run(["--map"].iter().chain(map));
+        let said = format!("error: --map {} is unknown; choose ", map.join(" "));
+        assert!(!refused.success && refused.stderr.starts_with(&said), "{}", refused.stderr);
+    }
+    let refused = run(["--map", "embedding:0,0.5"]).stderr;
+    assert!(refused.contains("k = 0 is out of range"), "{refused}");
+    let refused = run(["--map", "embedding:5,2"]).stderr;
+    assert!(refused.contains("threshold = 2 is out of range"), "{refused}");
+}
+
+#[test]
+fn aliases_of_a_model_of_the_users_own_must_be_given() {
+    let toy = Toy::new("no-aliases");
+    let mut args = toy.args(PROMPT);
+    args.truncate(4); // without --map
+    let refused = run(args).stderr;
+    assert!(refused.contains("choose --map `aliases FILE`"), "{refused}");
 }
 
 #[test]

@@ -87,7 +87,8 @@ impl Toy {
             model.into(),
             "--prompt".into(),
             prompt.into(),
-            "--concepts".into(),
+            "--map".into(),
+            "aliases".into(),
             concepts.into(),
         ]
     }

@@ -1,0 +1,142 @@
+use candle_core::{DType, Tensor};
+
+use super::linkage::{self, Pair};
+use crate::concept::ConceptMap;
+use crate::{Error, Result};
+
+/// The rows that are compared with all others at a time.
+const BLOCK: usize = 1 << 10;
+
+/// The most pairs within the threshold: 12 bytes each, here 800 MB.
+const MOST_PAIRS: usize = 1 << 26;
+
+/// A model's own embedding, or unembedding, matrix: tokens whose rows point the same way are one
+/// concept.
+///
+/// Candidates are grouped by complete linkage: two tokens are in one group only if the cosine of
+/// their rows is the threshold or more, and so it is for every pair of the group. A chain of near
+/// neighbours is not one meaning.
+///
+/// Rows of all zeros, and rows that hold a NaN or an infinity, stand alone.
+///
+/// ```
+/// use candle_core::{Device, Tensor};
+/// use concept_mass::Embedding;
+///
+/// let rows = [[1f32, 0.], [0.9, 0.1], [0.6, 0.4], [-1., 0.]];
+/// let embedding = Embedding::new(&Tensor::new(&rows, &Device::Cpu)?)?;
+/// // 2 is near enough to 1, but not to 0.
+/// assert_eq!(embedding.groups(&[0, 1, 2, 3], 0.85)?, [[0, 1]]);
+///
+/// let map = embedding.map(&[0, 1, 2, 3], 0.85)?;
+/// assert_eq!(map.concept_of(0), map.concept_of(1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Embedding {
+    matrix: Tensor,
+}
+
+impl Embedding {
+    /// Takes a matrix `[V, D]` of any floating-point dtype, on any device, a row for each token. It
+    /// is not copied.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::EmbeddingShape`], [`Error::EmbeddingDType`].
+    pub fn new(matrix: &Tensor) -> Result<Self> {
+        match matrix.dims() {
+            &[rows, columns] if rows > 0 && columns > 0 => {}
+            _ => return Err(Error::EmbeddingShape { shape: matrix.shape().clone() }),
+        }
+        if !matrix.dtype().is_float() {
+            return Err(Error::EmbeddingDType { got: matrix.dtype() });
+        }
+        Ok(Self { matrix: matrix.clone() })
+    }
+
+    /// `V`: the rows of the matrix.
+    pub fn vocab_size(&self) -> usize {
+        self.matrix.dims()[0]
+    }
+
+    /// The groups of two or more among `tokens`: places in `tokens`, ascending.
+    ///
+    /// `threshold` is a cosine, in -1 to 1. The rows are gathered and multiplied on the matrix's
+    /// device, in `f32`, and the products are copied to the host: `O(n² D)` for `n` tokens, and no
+    /// more memory than the pairs within the threshold need, so that `tokens` may be many.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TokenOutOfRange`]; [`Error::SamplingParameter`] for a threshold out of range;
+    /// [`Error::TooManyNeighbours`]; those of candle.
+    pub fn groups(&self, tokens: &[u32], threshold: f32) -> Result<Vec<Vec<usize>>> {
+        check_threshold(threshold)?;
+        let vocab_size = self.vocab_size();
+        if let Some(&token) = tokens.iter().find(|&&token| token as usize >= vocab_size) {
+            let concept = "the candidates".to_owned();
+            return Err(Error::TokenOutOfRange { token, concept, vocab_size });
+        }
+        if tokens.len() < 2 {
+            return Ok(Vec::new());
+        }
+        let close = self.close_pairs(tokens, threshold)?;
+        let crowded = |tokens| Error::TooManyNeighbours { tokens, threshold };
+        linkage::complete(tokens.len(), &close).map_err(crowded)
+    }
+
+    /// The map of the groups among `tokens`, such as the likeliest of a step, or the pooled tokens
+    /// of another map. All other tokens are concepts of one, and none has a name.
+    ///
+    /// # Errors
+    ///
+    /// As for [`groups`](Self::groups).
+    pub fn map(&self, tokens: &[u32], threshold: f32) -> Result<ConceptMap> {
+        let groups = self.groups(tokens, threshold)?;
+        ConceptMap::of_groups(self.vocab_size(), tokens, &groups)
+    }
+
+    fn close_pairs(&self, tokens: &[u32], threshold: f32) -> Result<Vec<Pair>> {
+        let rows = self.directions(tokens)?;
+        let n = tokens.len();
+        let mut pairs = Vec::new();
+        for start in (0..n).step_by(BLOCK) {
+            // Those before the block have met it already.
+            let block = rows.narrow(0, start, BLOCK.min(n - start))?;
+            let rest = rows.narrow(0, start, n - start)?;
+            let cosines = block.matmul(&rest.t()?)?.to_vec2::<f32>()?;
+            for (i, cosines) in cosines.iter().enumerate() {
+                for (j, &cosine) in cosines.iter().enumerate().skip(i + 1) {
+                    if cosine >= threshold {
+                        pairs.push(((start + i) as u32, (start + j) as u32, 1.0 - cosine));
+                    }
+                }
+                if pairs.len() > MOST_PAIRS {
+                    return Err(Error::TooManyNeighbours { tokens: n, threshold });
+                }
+            }
+        }
+        Ok(pairs)
+    }
+
+    /// The rows of `tokens`, of length 1, `f32` `[n, D]`; NaN for those without a direction.
+    fn directions(&self, tokens: &[u32]) -> Result<Tensor> {
+        let places = Tensor::new(tokens, self.matrix.device())?;
+        let rows = self.matrix.index_select(&places, 0)?.to_dtype(DType::F32)?;
+        // Of length 1 at most before they are squared, so that nothing overflows.
+        let rows = rows.broadcast_div(&rows.abs()?.max_keepdim(1)?)?;
+        Ok(rows.broadcast_div(&rows.sqr()?.sum_keepdim(1)?.sqrt()?)?)
+    }
+}
+
+/// `threshold`, if it can be a cosine.
+pub(crate) fn check_threshold(threshold: f32) -> Result<f32> {
+    if (-1.0..=1.0).contains(&threshold) {
+        return Ok(threshold);
+    }
+    Err(Error::SamplingParameter {
+        parameter: "threshold",
+        value: threshold.into(),
+        requirement: "it is a cosine, from -1 to 1",
+    })
+}

@@ -1,0 +1,361 @@
+use std::{
+    collections::{BTreeMap, HashSet},
+    fmt,
+};
+
+use super::aliases::Aliases;
+use super::vocabulary::Vocabulary;
+use crate::concept::{ConceptMap, OnConflict, ProbeSet};
+use crate::{Error, Result};
+
+/// What every form of some [`Aliases`] begins with: the report, and what maps and probes are made
+/// of; from [`Aliases::after`] and [`Aliases::anywhere`].
+///
+/// Printed, it shows every form as it was encoded, cut into its tokens:
+///
+/// ```
+/// use concept_mass::{Aliases, Vocabulary};
+///
+/// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/tiny/tokenizer.json");
+/// let vocabulary = Vocabulary::load(path, 1152)?;
+/// let aliases = Aliases::new().concept("Saint Basil's Cathedral", ["Cathedral of Vasily"])?;
+/// let firsts = aliases.after(&vocabulary, "A: ")?; // the space is the prompt's
+/// assert_eq!(
+///     firsts.to_string(),
+///     "Saint Basil's Cathedral\n  \
+///        35 \"C\"  \"C|athedral| of| V|as|ily\"  (encoded apart from the prompt's end)\n",
+/// );
+/// # Ok::<(), concept_mass::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct FirstTokens {
+    vocabulary: Vocabulary,
+    concepts: Vec<(String, Vec<Form>)>,
+}
+
+/// One form of a concept in one place, and what became of it.
+///
+/// ```
+/// use concept_mass::{Aliases, Beginning, Vocabulary};
+///
+/// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/tiny/tokenizer.json");
+/// let vocabulary = Vocabulary::load(path, 1152)?;
+/// let firsts = Aliases::new().concept("Moscow", ["Moscow"])?.after(&vocabulary, "A:")?;
+/// let (_, forms) = firsts.iter().next().unwrap();
+/// assert_eq!(forms[0].text, " Moscow");
+/// assert_eq!(forms[0].beginning, Beginning::Follows);
+/// assert_eq!(vocabulary.piece(forms[0].first().unwrap()).text(), Some(" Mos"));
+/// # Ok::<(), concept_mass::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Form {
+    /// The form as it is put behind the prompt, with the space between them if there is one.
+    pub text: String,
+    /// All of its tokens, in order.
+    pub tokens: Vec<u32>,
+    /// Whether it has a first token that a model can emit, and why.
+    pub beginning: Beginning,
+}
+
+/// Whether a form has a first token that a model can emit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Beginning {
+    /// It has: the one that encoding the prompt and the form together gives at its place.
+    Follows,
+    /// It has: the one that encoding it apart from the prompt gives, since with the prompt's end it
+    /// would become one token.
+    Apart,
+    /// Left out of maps, but not of probes: the other spacing of the form is what is expected here,
+    /// and the token begins a form of another concept.
+    GivesWay,
+    /// Left out: with the prompt's last word it would become another word.
+    Glued,
+    /// Left out: its first character is unknown to the tokenizer.
+    Unknown,
+    /// Left out: it encodes to nothing.
+    Nothing,
+}
+
+/// A token that begins forms of two or more concepts; from [`FirstTokens::shared`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SharedToken {
+    /// The token's id.
+    pub token: u32,
+    /// How it is spelt, for people.
+    pub piece: String,
+    /// The concepts and the forms that claim it, in order; two concepts or more.
+    pub claims: Vec<(String, String)>,
+}
+
+/// Where forms are to stand.
+#[derive(Clone, Copy)]
+pub(super) enum Place<'a> {
+    After(&'a str),
+    Anywhere,
+}
+
+impl Form {
+    /// The token that it begins with in a map, unless it is left out of it.
+    pub fn first(&self) -> Option<u32> {
+        self.first_in_probe().filter(|_| self.beginning != Beginning::GivesWay)
+    }
+
+    fn first_in_probe(&self) -> Option<u32> {
+        match self.beginning {
+            Beginning::Follows | Beginning::Apart | Beginning::GivesWay => {
+                self.tokens.first().copied()
+            }
+            Beginning::Glued | Beginning::Unknown | Beginning::Nothing => None,
+        }
+    }
+
+    fn new(vocabulary: &Vocabulary, place: Place, text: String) -> Result<Self> {
+        let follows = match place {
+            Place::After(prompt) => {
+                let whole = vocabulary.encode(&format!("{prompt}{text}"))?;
+                whole.strip_prefix(&vocabulary.encode(prompt)?[..]).map(<[u32]>::to_vec)
+            }
+            Place::Anywhere => Some(vocabulary.encode_apart(&text)?.unwrap_or_default()),
+        };
+        let (tokens, beginning) = match (follows, place) {
+            (Some(tokens), _) => (tokens, Beginning::Follows),
+            (None, Place::After(prompt)) if is_glued(prompt, &text) => {
+                (Vec::new(), Beginning::Glued)
+            }
+            (None, _) => (vocabulary.encode_apart(&text)?.unwrap_or_default(), Beginning::Apart),
+        };
+        let beginning = match tokens.first() {
+            _ if beginning == Beginning::Glued => beginning,
+            None => Beginning::Nothing,
+            first if first == vocabulary.unknown().as_ref() => Beginning::Unknown,
+            Some(_) => beginning,
+        };
+        Ok(Self { text, tokens, beginning })
+    }
+}
+
+/// Whether `text` would run on with the word that `prompt` ends in.
+fn is_glued(prompt: &str, text: &str) -> bool {
+    prompt.ends_with(char::is_alphanumeric) && text.starts_with(char::is_alphanumeric)
+}
+
+impl Place<'_> {
+    /// Whether `form` may stand behind a space here, and whether it may without; the one that is
+    /// expected first.
+    fn spacings(self, form: &str) -> &'static [&'static str] {
+        match self {
+            Self::After(prompt) if prompt.ends_with(char::is_whitespace) => &[""],
+            Self::After(prompt) if expects_no_space(prompt, form) => &["", " "],
+            _ => &[" ", ""],
+        }
+    }
+}
+
+/// Whether an answer that begins with `form` would follow `prompt` directly: after a quotation mark
+/// or a bracket that opens, at the very beginning, and in scripts that put no spaces between words.
+fn expects_no_space(prompt: &str, form: &str) -> bool {
+    let mut last = prompt.chars().rev();
+    match (last.next(), last.next()) {
+        (None, _) => true,
+        (Some('(' | '[' | '{' | '“' | '‘' | '„' | '«' | '‹' | '¿' | '¡'), _) => true,
+        (Some('"' | '\'' | '`' | '*' | '_'), before) => before.is_none_or(char::is_whitespace),
+        (Some(last), _) => is_unspaced(last) || form.starts_with(is_unspaced),
+    }
+}
+
+/// Thai, Lao, Burmese, Khmer, Chinese and Japanese, with their punctuation.
+fn is_unspaced(c: char) -> bool {
+    matches!(u32::from(c),
+        0xE00..=0xEFF | 0x1000..=0x109F | 0x1780..=0x17FF | 0x3000..=0x30FF | 0x3400..=0x9FFF
+            | 0xF900..=0xFAFF | 0xFF00..=0xFFEF | 0x20000..=0x3FFFF)
+}
+
+impl FirstTokens {
+    pub(super) fn find(aliases: &Aliases, vocabulary: &Vocabulary, place: Place) -> Result<Self> {
+        let find = |(name, forms): (&str, Vec<String>)| {
+            let texts = forms.iter().flat_map(|form| {
+                place.spacings(form).iter().map(move |space| format!("{space}{form}"))
+            });
+            let forms = texts.map(|text| Form::new(vocabulary, place, text));
+            Ok((name.to_owned(), forms.collect::<Result<_>>()?))
+        };
+        let concepts = aliases.iter().map(find).collect::<Result<_>>()?;
+        let mut firsts = Self { vocabulary: vocabulary.clone(), concepts };
+        if let Place::After(_) = place {
+            firsts.give_way(place);
+        }
+        Ok(firsts)
+    }
+
+    /// Has the spacings that are not expected give way to forms of other concepts.
+    fn give_way(&mut self, place: Place) {
+        let claims = self.claims();
+        let disputed = |token: &u32| claims[token].iter().any(|c| c.0 != claims[token][0].0);
+        let disputed: HashSet<u32> = claims.keys().copied().filter(disputed).collect();
+        for form in self.concepts.iter_mut().flat_map(|(_, forms)| forms) {
+            let bare = form.text.trim_start();
+            let expected = place.spacings(bare)[0].len() == form.text.len() - bare.len();
+            if !expected && form.first().is_some_and(|token| disputed.contains(&token)) {
+                form.beginning = Beginning::GivesWay;
+            }
+        }
+    }
+
+    /// The concepts by name, in order, and what became of their forms.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[Form])> {
+        self.concepts.iter().map(|(name, forms)| (name.as_str(), forms.as_slice()))
+    }
+
+    /// The tokens that begin forms of more than one concept, in ascending order.
+    ///
+    /// ```
+    /// # use concept_mass::{Aliases, Vocabulary};
+    /// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/tiny/tokenizer.json");
+    /// # let vocabulary = Vocabulary::load(path, 1152)?;
+    /// let aliases = Aliases::new().concept("Smith", ["Adam Smith"])?.concept("Lambert", ["Adam"])?;
+    /// let shared = &aliases.after(&vocabulary, "A:\n")?.shared()[0];
+    /// assert_eq!(shared.piece, "A");
+    /// assert_eq!(shared.claims[1], ("Lambert".to_owned(), "Adam".to_owned()));
+    /// # Ok::<(), concept_mass::Error>(())
+    /// ```
+    pub fn shared(&self) -> Vec<SharedToken> {
+        let claims = self.claims().into_iter();
+        let shared = claims.filter(|(_, claims)| claims.iter().any(|c| c.0 != claims[0].0));
+        let shared = shared.map(|(token, claims)| SharedToken {
+            token,
+            piece: self.vocabulary.piece(token).to_string(),
+            claims: claims.iter().map(|c| (self.concepts[c.0].0.clone(), c.1.to_owned())).collect(),
+        });
+        shared.collect()
+    }
+
+    /// The map: every concept has the first tokens of its forms.
+    ///
+    /// A token may begin forms of two concepts, which a map cannot say: `conflicts` decides. A
+    /// concept that loses all its tokens so is not in the map.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::SharedTokens`] under [`OnConflict::Refuse`]; [`Error::NoBeginning`] for a concept
+    /// none of whose forms has a first token.
+    pub fn map(&self, conflicts: OnConflict) -> Result<ConceptMap> {
+        let shared = self.shared();
+        if conflicts == OnConflict::Refuse && !shared.is_empty() {
+            return Err(Error::SharedTokens { shared });
+        }
+        let claims = self.claims();
+        let keeps = |concept: usize, token: u32| {
+            let claims = &claims[&token];
+            match conflicts {
+                OnConflict::Refuse => true,
+                OnConflict::LeaveOut => claims.iter().all(|&(claimant, _)| claimant == concept),
+                OnConflict::First => claims[0].0 == concept,
+            }
+        };
+        let mut builder = ConceptMap::builder(self.vocabulary.vocab_size());
+        for (concept, (name, _)) in self.concepts.iter().enumerate() {
+            let tokens = self.tokens(concept, Form::first)?.into_iter();
+            let tokens: Vec<u32> = tokens.filter(|&token| keeps(concept, token)).collect();
+            if !tokens.is_empty() {
+                builder = builder.concept(name, tokens)?;
+            }
+        }
+        builder.build()
+    }
+
+    /// The probes: as the map, but that probes may share tokens, as in the paper.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoBeginning`].
+    ///
+    /// ```
+    /// # use concept_mass::{Aliases, Vocabulary};
+    /// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/tiny/tokenizer.json");
+    /// # let vocabulary = Vocabulary::load(path, 1152)?;
+    /// let aliases = Aliases::new().concept("Smith", ["Adam Smith"])?.concept("Lambert", ["Adam"])?;
+    /// let probes = aliases.after(&vocabulary, "A:")?.probes()?;
+    /// assert_eq!(probes.tokens(0), probes.tokens(1));
+    /// # Ok::<(), concept_mass::Error>(())
+    /// ```
+    pub fn probes(&self) -> Result<ProbeSet> {
+        let mut builder = ProbeSet::builder(self.vocabulary.vocab_size());
+        for (concept, (name, _)) in self.concepts.iter().enumerate() {
+            builder = builder.probe(name, self.tokens(concept, Form::first_in_probe)?)?;
+        }
+        builder.build()
+    }
+
+    /// The first tokens of the forms of `concept`, at least one.
+    fn tokens(&self, concept: usize, first: fn(&Form) -> Option<u32>) -> Result<Vec<u32>> {
+        let (name, forms) = &self.concepts[concept];
+        let tokens: Vec<u32> = forms.iter().filter_map(first).collect();
+        if tokens.is_empty() {
+            let forms = forms.iter().map(|form| (form.text.clone(), form.beginning)).collect();
+            return Err(Error::NoBeginning { concept: name.clone(), forms });
+        }
+        Ok(tokens)
+    }
+
+    /// By token: the concepts, by number, and the forms that begin with it.
+    fn claims(&self) -> BTreeMap<u32, Vec<(usize, &str)>> {
+        let mut claims = BTreeMap::<_, Vec<_>>::new();
+        for (concept, (_, forms)) in self.concepts.iter().enumerate() {
+            for form in forms {
+                let Some(token) = form.first() else { continue };
+                claims.entry(token).or_default().push((concept, form.text.as_str()));
+            }
+        }
+        claims
+    }
+}
+
+impl fmt::Display for FirstTokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, forms) in self.iter() {
+            writeln!(f, "{name}")?;
+            for form in forms {
+                let pieces = form.tokens.iter().map(|&t| self.vocabulary.piece(t).to_string());
+                let pieces = pieces.collect::<Vec<_>>().join("|");
+                match form.first() {
+                    Some(first) => {
+                        write!(f, "  {first} \"{}\"  \"{pieces}\"", self.vocabulary.piece(first))?;
+                    }
+                    None => write!(f, "  –  {:?}", form.text)?,
+                }
+                match form.beginning {
+                    Beginning::Follows => writeln!(f)?,
+                    beginning => writeln!(f, "  ({beginning})")?,
+                }
+            }
+        }
+        for shared in self.shared() {
+            writeln!(f, "{shared}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Beginning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Follows => "follows the prompt",
+            Self::Apart => "encoded apart from the prompt's end",
+            Self::GivesWay => "left out: it begins a form of another concept",
+            Self::Glued => "left out: with the prompt's last word it would become another",
+            Self::Unknown => "left out: its first character is unknown to the tokenizer",
+            Self::Nothing => "left out: it encodes to nothing",
+        })
+    }
+}
+
+impl fmt::Display for SharedToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "token {} {:?} begins forms of two concepts:", self.token, self.piece)?;
+        for (i, (concept, form)) in self.claims.iter().enumerate() {
+            let separator = if i == 0 { "" } else { "," };
+            write!(f, "{separator} {form:?} of {concept:?}")?;
+        }
+        Ok(())
+    }
+}
