@@ -10,7 +10,7 @@ mod common;
 use std::hint::black_box;
 use std::time::Duration;
 
-use common::{BATCHES, Case, DTYPES, POOLINGS, RIVALS, VOCAB_SIZES};
+use common::{BATCHES, Case, DTYPES, RIVALS, VOCAB_SIZES, poolings};
 use criterion::{BenchmarkId, Criterion, Throughput};
 
 fn main() {
@@ -22,7 +22,7 @@ fn main() {
     for vocab_size in VOCAB_SIZES {
         for batch in BATCHES {
             for dtype in DTYPES {
-                for pooling in POOLINGS {
+                for pooling in poolings(vocab_size) {
                     bench(&mut criterion, &Case::new(vocab_size, batch, dtype, pooling));
                 }
             }

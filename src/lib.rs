@@ -32,18 +32,24 @@
 //! # The way of the data
 //!
 //! ```text
-//! ConceptMap ──to_device──▶ DeviceMap ┐
-//!                                     ├─ reduce ─▶ Row ─▶ ConceptSampler ─▶ token
-//! logits [V] or [B, V] ───────────────┘
+//! aliases, spelling,
+//! embedding, judge ──▶ ConceptMap ──to_device──▶ DeviceMap ┐
+//!                                                          ├─ reduce ─▶ Row ─▶ ConceptSampler ─▶ token
+//! logits [V] or [B, V] ────────────────────────────────────┘
 //! ```
 //!
-//! - **[`ConceptMap`]**: which tokens begin which meaning; a partition of the vocabulary, built
-//!   from named sets or dense ids, saved as JSON. [`ProbeSet`]: sets to measure, which may overlap.
+//! - **Sources**, with the feature `tokenizers`: [`Aliases`], what may be answered and how it is
+//!   spelt; [`Spelling`], one word however written; [`Judge`], whatever you do; each over a
+//!   [`Vocabulary`]. And without it: [`Embedding`], the model's own matrix.
+//! - **[`ConceptMap`]**: which tokens begin which meaning; a partition of the vocabulary, from a
+//!   source, from named sets or dense ids; one laid [over](ConceptMap::over) another; saved as
+//!   JSON. [`ProbeSet`]: sets to measure, which may overlap.
 //! - **[`DeviceMap`]**: a map beside the logits, with the operations:
 //!   [`reduce`](DeviceMap::reduce), [`decide`](DeviceMap::decide), [`draw`](DeviceMap::draw),
 //!   [`masses`](DeviceMap::masses), [`pool`](DeviceMap::pool); and [`DeviceProbes::probe`].
 //! - **[`Row`]**: what a reduction tells of a row: winner, runner-up, tokens, masses, entropies.
-//! - **[`ConceptSampler`]**: candle's `LogitsProcessor`, counting meanings.
+//! - **[`ConceptSampler`]**: candle's `LogitsProcessor`, counting meanings; those of the map, and
+//!   with [`TopKPooling`] those of each step's likeliest tokens.
 //! - **[`mod@reference`]**: the same by definition, in `f64`, to test against.
 //!
 //! # On a CUDA device

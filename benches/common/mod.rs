@@ -5,11 +5,13 @@
 #![allow(dead_code)]
 
 pub mod floor;
+#[path = "../../tests/common/vocabulary.rs"]
+mod vocabulary;
 
 use std::cell::OnceCell;
 
 use candle_core::{D, DType, Device, Result, Tensor};
-use concept_mass::{ConceptMap, DeviceMap, reference};
+use concept_mass::{ConceptMap, DeviceMap, Spelling, reference};
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::SliceRandom};
 
 pub const VOCAB_SIZES: [usize; 3] = [32_000, 131_072, 262_144];
@@ -25,9 +27,19 @@ pub enum Pooling {
     Dense,
     /// 50,000 concepts over all tokens, drawn at random: the worst order for a cache.
     Scattered,
+    /// The spelling map of a vocabulary of 131,072 tokens: most of them in 36,000 concepts of two
+    /// to eight, the rest alone.
+    Spelling,
 }
 
+/// The maps for vocabularies of any size.
 pub const POOLINGS: [Pooling; 3] = [Pooling::Sparse, Pooling::Dense, Pooling::Scattered];
+
+/// The maps for vocabularies of this size.
+pub fn poolings(vocab_size: usize) -> impl Iterator<Item = Pooling> {
+    let spelling = (vocab_size == vocabulary::WIDTH).then_some(Pooling::Spelling);
+    POOLINGS.into_iter().chain(spelling)
+}
 
 impl Pooling {
     pub fn map(self, vocab_size: usize) -> ConceptMap {
@@ -38,6 +50,9 @@ impl Pooling {
             Pooling::Sparse => return sparse(vocab_size, &mut rng),
             Pooling::Dense => (0..vocab_size as u32).map(|token| token % concepts).collect(),
             Pooling::Scattered => (0..vocab_size).map(|_| rng.random_range(0..concepts)).collect(),
+            Pooling::Spelling => {
+                return Spelling::default().map(&vocabulary::large().vocabulary).expect("a map");
+            }
         };
         ConceptMap::from_concept_ids(without_gaps(ids)).expect("a valid map")
     }

@@ -79,6 +79,10 @@ fn count(report: &Report) -> Result<ExitCode> {
     }
     let chain_dense = Line::of(report, Operation::Chain, ("dense", &dense), ("peaked", &peaked))?;
 
+    let spelling = Map::new(Pooling::Spelling.map(VOCAB_SIZE), &device)?;
+    let decided_spelling =
+        Line::of(report, Operation::Decide, ("spelling", &spelling), ("peaked", &peaked))?;
+
     for (shape, logits) in few_rows(&peaked)? {
         for map in [("sparse", &sparse), ("dense", &dense)] {
             Line::of(report, Operation::Decide, map, (shape, &logits))?;
@@ -87,7 +91,8 @@ fn count(report: &Report) -> Result<ExitCode> {
 
     let mut promises = Promises::default();
     promises.of_a_decision(&decided, &sparse);
-    promises.of_any_map(&decided, &decided_dense);
+    promises.of_any_map("dense", &decided, &decided_dense);
+    promises.of_any_map("spelling", &decided, &decided_spelling);
     promises.beside_candle("sparse", &decided, &chain);
     promises.beside_candle("dense", &decided_dense, &chain_dense);
     let digests = seeds::distinct_digests()? as f64;
@@ -269,10 +274,10 @@ impl Promises {
         );
     }
 
-    fn of_any_map(&mut self, sparse: &Line, dense: &Line) {
+    fn of_any_map(&mut self, map: &str, sparse: &Line, other: &Line) {
         self.add(
-            "warp-instructions of a decision, dense ÷ sparse",
-            dense.get("warp_instructions") / sparse.get("warp_instructions"),
+            &format!("warp-instructions of a decision, {map} ÷ sparse"),
+            other.get("warp_instructions") / sparse.get("warp_instructions"),
             Bound::AtMost(1.3),
         );
     }

@@ -1,10 +1,10 @@
-//! Whatever a map file holds, reading it ends in a map or in an error, never in a panic; and what
-//! is read is a partition that survives being written.
+//! Whatever a map file or a list of aliases holds, reading it ends in a map, in aliases or in an
+//! error, never in a panic; and a map that is read is a partition that survives being written.
 #![no_main]
 
-use std::hint::black_box;
+use std::{collections::HashSet, hint::black_box};
 
-use concept_mass::{ConceptMap, MapStats};
+use concept_mass::{Aliases, ConceptMap, MapStats};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -14,7 +14,19 @@ fuzz_target!(|bytes: &[u8]| {
         // The message counts as well: it does arithmetic on what the file says.
         Err(error) => drop(black_box(error.to_string())),
     }
+    match Aliases::from_json(text) {
+        Ok(aliases) => check_aliases(&aliases.with_case_variants()),
+        Err(error) => drop(black_box(error.to_string())),
+    }
 });
+
+fn check_aliases(aliases: &Aliases) {
+    let mut names = HashSet::new();
+    for (name, forms) in aliases.iter() {
+        assert!(names.insert(name.to_owned()));
+        assert!(!forms.is_empty() && forms.iter().all(|form| !form.trim().is_empty()));
+    }
+}
 
 fn check(map: &ConceptMap) {
     let stats = stats_of_a_partition(map);

@@ -10,10 +10,14 @@ use concept_mass::{
         pre_tokenizers::metaspace::{Metaspace, PrependScheme},
     },
 };
-use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
+use rand::{
+    Rng, SeedableRng,
+    rngs::StdRng,
+    seq::{IndexedRandom, SliceRandom},
+};
 
 /// The width of the logits, with as many ids without a token at its end.
-const WIDTH: usize = 131_072;
+pub const WIDTH: usize = 131_072;
 const PADDING: usize = 72;
 
 pub struct Made {
@@ -22,30 +26,34 @@ pub struct Made {
     pub stems: Vec<(String, Vec<u32>)>,
 }
 
-/// Some 40,000 words in up to eight spellings, and bytes, and padding, in the way of SentencePiece.
+/// Some 40,000 words in up to eight spellings, anywhere; and bytes, and padding, in the way of
+/// SentencePiece.
 pub fn large() -> &'static Made {
     static MADE: OnceLock<Made> = OnceLock::new();
     MADE.get_or_init(|| {
         let mut rng = StdRng::seed_from_u64(3);
-        let mut tokens = vec!["<unk>".to_owned()];
-        tokens.extend((0..256).map(|byte| format!("<0x{byte:02X}>")));
+        // Each token, and the number of its word.
+        let mut tokens = vec![("<unk>".to_owned(), None)];
+        tokens.extend((0..256).map(|byte| (format!("<0x{byte:02X}>"), None)));
+        let words_begin = tokens.len();
         let mut taken = BTreeSet::new();
-        let mut stems = Vec::new();
+        let mut stems = Vec::<(String, Vec<u32>)>::new();
         while tokens.len() < WIDTH - PADDING {
             let stem = stem(&mut rng);
-            if !taken.insert(stem.clone()) {
-                continue;
-            }
-            let first = tokens.len();
-            tokens.extend(spellings(&stem).into_iter().filter(|_| rng.random_bool(0.4)));
-            tokens.truncate(WIDTH - PADDING);
-            let ids: Vec<u32> = (first as u32..tokens.len() as u32).collect();
-            if !ids.is_empty() {
-                stems.push((stem, ids));
+            if taken.insert(stem.clone()) {
+                let known = spellings(&stem).into_iter().filter(|_| rng.random_bool(0.4));
+                tokens.extend(known.map(|token| (token, Some(stems.len()))));
+                stems.push((stem, Vec::new()));
             }
         }
+        tokens.truncate(WIDTH - PADDING);
+        tokens[words_begin..].shuffle(&mut rng);
+        for (id, (_, stem)) in (0..).zip(&tokens) {
+            stem.iter().for_each(|&stem| stems[stem].1.push(id));
+        }
+        stems.retain(|(_, tokens)| !tokens.is_empty());
         // Equal scores: the fewest tokens win.
-        let scored = tokens.into_iter().map(|token| (token, -1.0)).collect();
+        let scored = tokens.into_iter().map(|(token, _)| (token, -1.0)).collect();
         let mut tokenizer = Tokenizer::new(Unigram::from(scored, Some(0), true).unwrap());
         let metaspace = Metaspace::new('▁', PrependScheme::Always, true);
         tokenizer.with_pre_tokenizer(Some(metaspace.clone()));

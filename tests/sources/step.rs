@@ -200,12 +200,12 @@ fn rows_without_a_direction_stand_alone() {
 #[test]
 fn more_candidates_than_a_block_are_grouped_alike() {
     // Points around a circle, so that every group lies within an arc, and blocks are crossed.
-    let n = 2_500;
+    let n = 6_000; // 36 million pairs
     let angle = |i: usize| (i * 997 % n) as f32 / n as f32 * std::f32::consts::TAU;
     let rows: Vec<Vec<f32>> = (0..n).map(|i| vec![angle(i).cos(), angle(i).sin()]).collect();
     let embedding = embedding(&rows, DType::F32);
     let tokens: Vec<u32> = (0..n as u32).collect();
-    let arc = 0.001;
+    let arc = 0.0005;
     let groups = embedding.groups(&tokens, f32::cos(arc * std::f32::consts::TAU)).unwrap();
     let mut grouped: Vec<usize> = groups.iter().flatten().copied().collect();
     grouped.sort();

@@ -164,7 +164,8 @@ impl Aliases {
     /// [`Error::Encode`]. A form that cannot begin with anything is told in the result, and only
     /// there, unless it is a concept's last.
     pub fn after(&self, vocabulary: &Vocabulary, prompt: &str) -> Result<FirstTokens> {
-        FirstTokens::find(self, vocabulary, Place::After(prompt))
+        let tokens = vocabulary.encode(prompt)?;
+        FirstTokens::find(self, vocabulary, Place::After { prompt, tokens })
     }
 
     /// What every form begins with at any place: after a space, and without one.

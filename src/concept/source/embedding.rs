@@ -4,8 +4,8 @@ use super::linkage::{self, Pair};
 use crate::concept::ConceptMap;
 use crate::{Error, Result};
 
-/// The rows that are compared with all others at a time.
-const BLOCK: usize = 1 << 10;
+/// The most cosines that are computed at a time: 4 bytes each, here 64 MB.
+const MOST_AT_ONCE: usize = 1 << 24;
 
 /// The most pairs within the threshold: 12 bytes each, here 800 MB.
 const MOST_PAIRS: usize = 1 << 26;
@@ -63,8 +63,8 @@ impl Embedding {
     /// The groups of two or more among `tokens`: places in `tokens`, ascending.
     ///
     /// `threshold` is a cosine, in -1 to 1. The rows are gathered and multiplied on the matrix's
-    /// device, in `f32`, and the products are copied to the host: `O(n² D)` for `n` tokens, and no
-    /// more memory than the pairs within the threshold need, so that `tokens` may be many.
+    /// device, in `f32`, and the products are copied to the host: `O(n² D)` for `n` tokens, with
+    /// memory for the rows and for the pairs within the threshold, so that `tokens` may be many.
     ///
     /// # Errors
     ///
@@ -91,6 +91,22 @@ impl Embedding {
     /// # Errors
     ///
     /// As for [`groups`](Self::groups).
+    ///
+    /// ```
+    /// # use candle_core::{Device, Tensor};
+    /// # use concept_mass::{ConceptMap, Embedding, OnConflict};
+    /// # let rows = [[1f32, 0.], [0., 1.], [0.9, 0.1], [0.1, 0.9], [1., 0.1]];
+    /// # let embedding = Embedding::new(&Tensor::new(&rows, &Device::Cpu)?)?;
+    /// // Among what another map pools; and what it pools joins the groups.
+    /// let spelling = ConceptMap::builder(5).unnamed([0, 1])?.unnamed([2, 3])?.build()?;
+    /// let pooled = spelling.iter().filter(|tokens| tokens.len() > 1);
+    /// let tokens: Vec<u32> = pooled.flatten().copied().collect();
+    /// let map = embedding.map(&tokens, 0.9)?;
+    /// assert_eq!(map.tokens(0), Some(&[0, 2][..]));
+    /// let map = map.over(&spelling, OnConflict::First)?;
+    /// # assert_eq!(map.stats().pooled_tokens, 4);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn map(&self, tokens: &[u32], threshold: f32) -> Result<ConceptMap> {
         let groups = self.groups(tokens, threshold)?;
         ConceptMap::of_groups(self.vocab_size(), tokens, &groups)
@@ -99,10 +115,11 @@ impl Embedding {
     fn close_pairs(&self, tokens: &[u32], threshold: f32) -> Result<Vec<Pair>> {
         let rows = self.directions(tokens)?;
         let n = tokens.len();
+        let at_once = (MOST_AT_ONCE / n).max(1);
         let mut pairs = Vec::new();
-        for start in (0..n).step_by(BLOCK) {
+        for start in (0..n).step_by(at_once) {
             // Those before the block have met it already.
-            let block = rows.narrow(0, start, BLOCK.min(n - start))?;
+            let block = rows.narrow(0, start, at_once.min(n - start))?;
             let rest = rows.narrow(0, start, n - start)?;
             let cosines = block.matmul(&rest.t()?)?.to_vec2::<f32>()?;
             for (i, cosines) in cosines.iter().enumerate() {

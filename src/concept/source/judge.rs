@@ -15,14 +15,14 @@ pub type JudgeError = Box<dyn std::error::Error + Send + Sync>;
 ///
 /// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/tiny/tokenizer.json");
 /// let vocabulary = Vocabulary::load(path, 1152)?;
-/// let mut towns = |texts: &[&str]| -> Result<Vec<Vec<usize>>, JudgeError> {
-///     let is_town = |&i: &usize| matches!(texts[i].trim(), "Paris" | "Rome" | "Berlin");
-///     Ok(vec![(0..texts.len()).filter(is_town).collect()])
+/// let mut saints = |texts: &[&str]| -> Result<Vec<Vec<usize>>, JudgeError> {
+///     let is_saint = |&i: &usize| matches!(texts[i].trim(), "Saint" | "St");
+///     Ok(vec![(0..texts.len()).filter(is_saint).collect()])
 /// };
-/// let [paris, rome, red] = [" Paris", " Rome", " Red"].map(|t| vocabulary.encode(t).unwrap()[0]);
-/// let map = vocabulary.judge(&[paris, rome, red], &mut towns)?;
-/// assert_eq!(map.concept_of(paris), map.concept_of(rome));
-/// assert_ne!(map.concept_of(paris), map.concept_of(red));
+/// let [saint, st, mos] = [" Saint", " St", " Mos"].map(|t| vocabulary.encode(t).unwrap()[0]);
+/// let map = vocabulary.judge(&[saint, st, mos], &mut saints)?;
+/// assert_eq!(map.concept_of(saint), map.concept_of(st));
+/// assert_ne!(map.concept_of(saint), map.concept_of(mos));
 /// # Ok::<(), concept_mass::Error>(())
 /// ```
 pub trait Judge {
