@@ -5,7 +5,8 @@ use serde::{
     de::{MapAccess, Visitor},
 };
 
-use super::first_tokens::{FirstTokens, Place};
+use super::first_tokens::FirstTokens;
+use super::form::Place;
 use super::vocabulary::Vocabulary;
 #[cfg(doc)]
 use crate::Beginning;

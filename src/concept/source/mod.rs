@@ -19,6 +19,8 @@ mod aliases;
 #[cfg(feature = "tokenizers")]
 mod first_tokens;
 #[cfg(feature = "tokenizers")]
+mod form;
+#[cfg(feature = "tokenizers")]
 mod judge;
 #[cfg(feature = "tokenizers")]
 mod piece;
@@ -33,7 +35,8 @@ pub(crate) use embedding::check_threshold;
 #[cfg(feature = "tokenizers")]
 pub use {
     aliases::Aliases,
-    first_tokens::{Beginning, FirstTokens, Form, SharedToken},
+    first_tokens::{FirstTokens, SharedToken},
+    form::{Beginning, Form},
     judge::{Judge, JudgeError},
     piece::Piece,
     spelling::Spelling,
