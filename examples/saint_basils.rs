@@ -20,6 +20,13 @@
 //! cargo run --release --example saint_basils -- --svg vote.svg
 //! ```
 //!
+//! Where right and wrong begin with the same token, `--phrases` counts whole answers:
+//!
+//! ```sh
+//! cargo run --release --example saint_basils -- --phrases         # Adam Smith or Adam Lambert?
+//! cargo run --release --example saint_basils -- --phrases --all   # 14 such questions
+//! ```
+//!
 //! A model of your own, a Llama, Qwen2 or Qwen3 as Hugging Face hosts them, takes the same way:
 //!
 //! ```sh
@@ -52,14 +59,19 @@ use clap::{Parser, ValueEnum};
 use concept_mass::{Aliases, OnConflict};
 
 use corpus::Corpus;
-use demo::{Concepts, Decoder, Paint, Question, Source, Table, Vote, aliases, page, picture};
+use demo::{
+    Ballot, Concepts, Decoder, Paint, Question, Source, Table, Vote, aliases, page, phrase_table,
+    picture,
+};
 
 #[path = "tiny/corpus.rs"]
 mod corpus;
 mod demo;
 
-/// The question of the paper.
+/// The question of the paper,
 const HEADLINE: &str = "red-square";
+/// and the one that a first token cannot decide.
+const PHRASES: &str = "wealth-of-nations";
 
 #[derive(Parser)]
 #[command(about = "Decode answers twice: by counting tokens, and by counting meanings")]
@@ -75,6 +87,9 @@ struct Args {
     /// What to do about a token that begins forms of two concepts of the file.
     #[arg(long, default_value = "refuse")]
     conflicts: Conflicts,
+    /// Vote on whole answers, not on their first tokens.
+    #[arg(long, conflicts_with = "svg")]
+    phrases: bool,
     /// Draw the vote, too, in a file.
     #[arg(long, value_name = "FILE", conflicts_with = "all")]
     svg: Option<PathBuf>,
@@ -140,13 +155,17 @@ fn run(args: &Args) -> Result<()> {
     }
 
     let corpus = Corpus::load(&tiny.join("questions.json"))?;
+    if args.all && args.phrases {
+        return print(&phrase_table(&mut decoder, &concepts, &corpus, Paint::for_stdout())?);
+    }
     if args.all {
         let table = Table::fill(&mut decoder, &concepts, &corpus)?;
         print(&table.show(Paint::for_stdout()))?;
         return if matches!(concepts, Concepts::Own) { table.check() } else { Ok(()) };
     }
-    let asked = corpus.questions.iter().find(|question| question.id == HEADLINE);
-    let asked = asked.with_context(|| format!("there is no question {HEADLINE}"))?;
+    let id = if args.phrases { PHRASES } else { HEADLINE };
+    let asked = corpus.questions.iter().find(|question| question.id == id);
+    let asked = asked.with_context(|| format!("there is no question {id}"))?;
     show(&mut decoder, &concepts, &corpus.prompt(asked), Some(asked), args)
 }
 
@@ -159,9 +178,14 @@ fn show(
     args: &Args,
 ) -> Result<()> {
     let own: Option<Aliases> = asked.map(aliases).transpose()?;
+    let right = asked.map(|asked| asked.right());
+    if args.phrases {
+        let ballot = Ballot::new(decoder, concepts, prompt, own.as_ref())?;
+        return print(&ballot.hold(decoder)?.show(right, Paint::for_stdout()));
+    }
     let question = Question::new(decoder, concepts, prompt, own.as_ref())?;
     let vote = Vote::hold(decoder, &question)?;
-    print(&page(&vote, asked.map(|asked| asked.right()), Paint::for_stdout()))?;
+    print(&page(&vote, right, Paint::for_stdout()))?;
     let Some(file) = &args.svg else { return Ok(()) };
     fs::write(file, picture(&vote)).with_context(|| format!("cannot write {}", file.display()))
 }

@@ -93,9 +93,13 @@ pub use concept::{
     Vocabulary,
 };
 pub use concept::{
-    Builder, ConceptMap, Embedding, MAX_VOCAB_SIZE, MapStats, OnConflict, ProbeSet, ProbeSetBuilder,
+    Builder, ConceptMap, Embedding, MAX_VOCAB_SIZE, MapStats, OnConflict, Phrase, PhraseTrie,
+    PhraseTrieBuilder, ProbeSet, ProbeSetBuilder,
 };
-pub use decode::{ConceptSampler, Sampling, TopKPooling};
+pub use decode::{
+    CachedForward, CachedModel, ConceptSampler, DevicePhrases, NextLogits, PhraseCost, PhraseVote,
+    Sampling, TopKPooling,
+};
 pub use error::{Error, FileProblem, Result};
 pub use reduce::{DeviceMap, DeviceProbes, Noise, Probed, Reduction, Row, Status, reference};
 #[cfg(feature = "tokenizers")]

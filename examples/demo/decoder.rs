@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use candle_core::{Device, Tensor};
 use candle_transformers::generation::{LogitsProcessor, Sampling};
-use concept_mass::{ConceptSampler, Embedding};
+use concept_mass::{CachedModel, ConceptSampler, DevicePhrases, Embedding, NextLogits, PhraseVote};
 
 use super::{config::Config, model::Model, question::Question, text::Text, weights};
 
@@ -14,7 +14,7 @@ const SEED: u64 = 0;
 
 pub struct Decoder {
     pub device: Device,
-    model: Model,
+    model: CachedModel<Model>,
     pub text: Text,
     /// The model's own, for concepts that are made of it.
     pub embedding: Embedding,
@@ -39,13 +39,14 @@ impl Decoder {
         })?;
         let embedding = Embedding::new(&embedding?)?;
         let Config { positions, ends, .. } = config;
+        let model = CachedModel::new(model, device.clone(), Some(positions));
         Ok(Self { device, model, text, embedding, positions, ends, max_tokens })
     }
 
     /// The answer by counting tokens: candle's own sampler.
     pub fn by_tokens(&mut self, question: &Question) -> Result<String> {
         let mut sampler = LogitsProcessor::from_sampling(SEED, Sampling::ArgMax);
-        self.answer(question, |logits| Ok(sampler.sample(logits)?))
+        self.by(question, |logits| Ok(sampler.sample(logits)?))
     }
 
     /// The answer by counting meanings: this crate's sampler in its place.
@@ -55,33 +56,68 @@ impl Decoder {
         if let Some(pooling) = question.step {
             sampler = sampler.with_top_k_pooling(pooling, self.embedding.clone())?;
         }
-        self.answer(question, |logits| Ok(sampler.sample(logits)?))
+        self.by(question, |logits| Ok(sampler.sample(logits)?))
     }
 
     /// Decodes an answer whose first token `choose` chooses.
     ///
     /// The others are the likeliest ones either way: the map tells how answers begin, and the same
     /// token within an answer may mean something else.
-    fn answer(
+    fn by(
         &mut self,
         question: &Question,
         choose: impl FnOnce(&Tensor) -> Result<u32>,
     ) -> Result<String> {
         let mut greedy = LogitsProcessor::from_sampling(SEED, Sampling::ArgMax);
-        let mut token = choose(&self.first_logits(question)?)?;
-        let mut answer = Vec::new();
-        while answer.len() < self.max_tokens && !self.ends.contains(&token) {
-            let position = question.tokens.len() + answer.len();
-            let logits = self.model.forward(&Tensor::new(&[token], &self.device)?, position)?;
-            answer.push(token);
-            token = greedy.sample(&logits)?;
-        }
-        self.text.answer(&answer)
+        let mut choose = Some(choose);
+        self.answer(&question.tokens, &mut |logits| match choose.take() {
+            Some(choose) => choose(logits),
+            None => Ok(greedy.sample(logits)?),
+        })
     }
 
-    /// Reads the prompt anew, and returns the logits `[V]` of the answer's first token.
-    pub fn first_logits(&mut self, question: &Question) -> Result<Tensor> {
-        let (prompt, answer) = (question.tokens.len(), self.max_tokens);
+    /// Decodes an answer all of whose tokens `choose` chooses, by the logits `[V]`.
+    pub fn answer(
+        &mut self,
+        prompt: &[u32],
+        choose: &mut dyn FnMut(&Tensor) -> Result<u32>,
+    ) -> Result<String> {
+        self.check(prompt)?;
+        let mut sequence = prompt.to_vec();
+        while sequence.len() < prompt.len() + self.max_tokens {
+            let token = choose(&self.logits(&sequence)?)?;
+            if self.ends.contains(&token) {
+                break;
+            }
+            sequence.push(token);
+        }
+        self.text.answer(&sequence[prompt.len()..])
+    }
+
+    /// The logits `[V]` of an answer's first token.
+    pub fn first_logits(&mut self, prompt: &[u32]) -> Result<Tensor> {
+        self.check(prompt)?;
+        self.logits(prompt)
+    }
+
+    /// The logits `[V]` of what follows `sequence`, of which the model reads what is new to it.
+    fn logits(&mut self, sequence: &[u32]) -> Result<Tensor> {
+        Ok(self.model.next_logits(&[sequence.to_vec()])?.squeeze(0)?)
+    }
+
+    /// Has the model vote on phrases.
+    pub fn vote(&mut self, phrases: &DevicePhrases, prompt: &[u32]) -> Result<PhraseVote> {
+        self.check(prompt)?;
+        Ok(phrases.vote(&mut self.model, prompt)?)
+    }
+
+    /// The tokens that end an answer.
+    pub fn ends(&self) -> &[u32] {
+        &self.ends
+    }
+
+    fn check(&self, prompt: &[u32]) -> Result<()> {
+        let (prompt, answer) = (prompt.len(), self.max_tokens);
         ensure!(prompt > 0, "the prompt is empty; give the text that the answer is to follow");
         ensure!(
             answer <= self.positions.saturating_sub(prompt),
@@ -89,8 +125,6 @@ impl Decoder {
              reads no more than {}; shorten the prompt, or lower --max-tokens",
             self.positions
         );
-        self.model.reset();
-        let tokens = Tensor::new(question.tokens.as_slice(), &self.device)?;
-        Ok(self.model.forward(&tokens, 0)?)
+        Ok(())
     }
 }

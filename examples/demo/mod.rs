@@ -7,11 +7,13 @@
 //! | `question` | a prompt, and where its concepts come from → a concept map |
 //! | `decoder` | the decode loop, with either sampler |
 //! | `vote` | the first step in full: every token's probability, every concept's mass |
+//! | `phrases` | the vote on whole answers, beside that on their first tokens |
 //! | `screen`, `picture`, `table` | what is shown of it |
 
 mod config;
 mod decoder;
 mod model;
+mod phrases;
 mod picture;
 mod question;
 mod screen;
@@ -26,6 +28,7 @@ use anyhow::{Context, Result};
 use serde::de::DeserializeOwned;
 
 pub use decoder::Decoder;
+pub use phrases::{Ballot, table as phrase_table};
 pub use picture::picture;
 pub use question::{Concepts, Question, Source, aliases};
 pub use screen::{Paint, page};

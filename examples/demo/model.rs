@@ -6,6 +6,7 @@ use candle_transformers::models::{
     llama::{self, Cache, Llama},
     qwen2, qwen3,
 };
+use concept_mass::CachedForward;
 
 use super::config::Architecture;
 
@@ -40,26 +41,23 @@ impl Model {
             }
         }
     }
+}
 
-    /// Forgets all tokens.
-    pub fn reset(&mut self) {
+impl CachedForward for Model {
+    fn forward(&mut self, tokens: &Tensor, offset: usize) -> Result<Tensor> {
+        match self {
+            Self::Llama { model, cache, .. } => model.forward(tokens, offset, cache),
+            Self::Qwen2(model) => model.forward(tokens, offset),
+            Self::Qwen3(model) => model.forward(tokens, offset),
+        }
+    }
+
+    fn reset(&mut self) {
         match self {
             Self::Llama { cache, blank, .. } => *cache = blank.clone(),
             Self::Qwen2(model) => model.clear_kv_cache(),
             Self::Qwen3(model) => model.clear_kv_cache(),
         }
-    }
-
-    /// Reads `tokens` `[T]`, which follow the `offset` tokens read before, and returns the logits `[V]`
-    /// of the next one.
-    pub fn forward(&mut self, tokens: &Tensor, offset: usize) -> Result<Tensor> {
-        let tokens = tokens.unsqueeze(0)?;
-        let logits = match self {
-            Self::Llama { model, cache, .. } => model.forward(&tokens, offset, cache)?,
-            Self::Qwen2(model) => model.forward(&tokens, offset)?,
-            Self::Qwen3(model) => model.forward(&tokens, offset)?,
-        };
-        logits.flatten_all() // of [1, V] or [1, 1, V]
     }
 }
 

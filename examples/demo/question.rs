@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use anyhow::{Context, Result, bail};
-use concept_mass::{Aliases, ConceptMap, DeviceMap, OnConflict, Spelling, TopKPooling};
+use concept_mass::{
+    Aliases, ConceptMap, DeviceMap, FirstTokens, OnConflict, PhraseTrie, Spelling, TopKPooling,
+};
 
 use super::Decoder;
 use crate::corpus;
@@ -71,22 +73,53 @@ impl Concepts {
 
     /// `own` is the question's own list, if it has one.
     fn map(&self, decoder: &Decoder, prompt: &str, own: Option<&Aliases>) -> Result<ConceptMap> {
+        match self {
+            Self::Listed { .. } | Self::Own => {
+                self.of_forms(decoder, prompt, own, |firsts, conflicts| Ok(firsts.map(conflicts)?))
+            }
+            Self::Fixed(map) => Ok(map.clone()),
+            Self::Step(_) => Ok(ConceptMap::singletons(decoder.text.vocabulary.vocab_size())?),
+        }
+    }
+
+    /// The whole forms, ended by what ends the model's answers.
+    pub fn phrases(
+        &self,
+        decoder: &Decoder,
+        prompt: &str,
+        own: Option<&Aliases>,
+    ) -> Result<PhraseTrie> {
+        self.of_forms(decoder, prompt, own, |firsts, conflicts| {
+            let phrases = firsts.phrases(conflicts)?;
+            Ok(phrases.ends(decoder.ends().iter().copied())?.build()?)
+        })
+    }
+
+    /// What is made of the forms of a list after `prompt`.
+    fn of_forms<T>(
+        &self,
+        decoder: &Decoder,
+        prompt: &str,
+        own: Option<&Aliases>,
+        make: impl FnOnce(FirstTokens, OnConflict) -> Result<T>,
+    ) -> Result<T> {
         let vocabulary = &decoder.text.vocabulary;
-        Ok(match (self, own) {
+        match (self, own) {
             (Self::Listed { file, aliases, conflicts }, _) => {
-                let map = aliases.after(vocabulary, prompt)?.map(*conflicts);
-                map.with_context(|| format!("cannot use {}", file.display()))?
+                let made = make(aliases.after(vocabulary, prompt)?, *conflicts);
+                made.with_context(|| format!("cannot use {}", file.display()))
             }
             (Self::Own, Some(aliases)) => {
-                aliases.after(vocabulary, prompt)?.map(OnConflict::Refuse)?
+                make(aliases.after(vocabulary, prompt)?, OnConflict::Refuse)
             }
             (Self::Own, None) => bail!(
                 "a model of your own has no list of aliases; choose --map `aliases FILE`, \
                  `spelling` or `embedding:K,T`"
             ),
-            (Self::Fixed(map), _) => map.clone(),
-            (Self::Step(_), _) => ConceptMap::singletons(vocabulary.vocab_size())?,
-        })
+            (Self::Fixed(_) | Self::Step(_), _) => {
+                bail!("--phrases needs a list of answers: --map `aliases FILE`")
+            }
+        }
     }
 }
 

@@ -40,7 +40,7 @@ pub struct Candidate {
 impl Vote {
     /// Lets the model vote on `question`, and answer it both ways.
     pub fn hold(decoder: &mut Decoder, question: &Question) -> Result<Self> {
-        let logits = decoder.first_logits(question)?;
+        let logits = decoder.first_logits(&question.tokens)?;
         let probabilities: Vec<f32> = softmax_last_dim(&logits)?.to_vec1()?;
         let map = match question.step {
             None => question.map.clone(),

@@ -2,8 +2,8 @@
 //!
 //! A [`ConceptMap`] is a total partition of a vocabulary: every token is in exactly one concept,
 //! and a token that nobody named is a concept of one. A [`ProbeSet`] is a list of token sets to
-//! measure, which may overlap. Both are validated when they are built and never change. Where they
-//! come from is in [`source`].
+//! measure, which may overlap. A [`PhraseTrie`] has whole phrases in the place of tokens. All are
+//! validated when they are built and never change. Where they come from is in [`source`].
 
 mod builder;
 mod file;
@@ -11,6 +11,7 @@ mod map;
 mod over;
 mod probes;
 mod source;
+mod trie;
 
 pub use builder::Builder;
 pub use map::{ConceptMap, MAX_VOCAB_SIZE, MapStats};
@@ -22,6 +23,7 @@ pub use source::{
     Aliases, Beginning, FirstTokens, Form, Judge, JudgeError, Piece, SharedToken, Spelling,
     Vocabulary,
 };
+pub use trie::{Phrase, PhraseTrie, PhraseTrieBuilder};
 
 pub(crate) use file::{FORMAT, VERSION};
 pub(crate) use source::check_threshold;

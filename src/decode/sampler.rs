@@ -1,3 +1,5 @@
+use std::collections::VecDeque;
+
 use candle_core::{D, Tensor};
 use rand::SeedableRng;
 use rand::distr::{Distribution, weighted::WeightedIndex};
@@ -93,6 +95,8 @@ pub struct ConceptSampler {
     map: DeviceMap,
     trace: Option<Vec<Row>>,
     step: Option<StepPooling>,
+    /// What is emitted next, whatever the logits.
+    forced: VecDeque<u32>,
     seed: u64,
     /// From the first draw on.
     noise: Option<Noise>,
@@ -102,7 +106,8 @@ impl ConceptSampler {
     /// A sampler with a seed and a way to choose.
     pub fn from_sampling(seed: u64, sampling: Sampling, map: DeviceMap) -> Self {
         let rng = StdRng::seed_from_u64(seed);
-        Self { rng, sampling, map, trace: None, step: None, seed, noise: None }
+        let (trace, step, forced, noise) = (None, None, VecDeque::new(), None);
+        Self { rng, sampling, map, trace, step, forced, seed, noise }
     }
 
     /// A sampler with candle's usual options: [`Sampling::ArgMax`] without a temperature (or one
@@ -220,6 +225,24 @@ impl ConceptSampler {
         self.trace.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
+    /// Has the next calls of [`sample`](Self::sample) give `tokens`, one each, whatever the logits:
+    /// a phrase that has been [voted](crate::DevicePhrases::vote) for.
+    ///
+    /// ```
+    /// # use candle_core::{Device, Tensor};
+    /// # use concept_mass::{ConceptMap, ConceptSampler, Sampling};
+    /// let map = ConceptMap::singletons(3)?.to_device(&Device::Cpu)?;
+    /// let mut sampler = ConceptSampler::from_sampling(1, Sampling::ArgMax, map);
+    /// sampler.force([2, 1]);
+    /// let logits = Tensor::new(&[9f32, 0., 0.], &Device::Cpu)?;
+    /// let tokens = [(); 3].map(|()| sampler.sample(&logits).unwrap());
+    /// assert_eq!(tokens, [2, 1, 0]);
+    /// # Ok::<(), concept_mass::Error>(())
+    /// ```
+    pub fn force(&mut self, tokens: impl IntoIterator<Item = u32>) {
+        self.forced.extend(tokens);
+    }
+
     /// The next token, from logits `[V]` or `[1, V]`.
     ///
     /// # Errors
@@ -256,6 +279,9 @@ impl ConceptSampler {
             && rows != 1
         {
             return Err(Error::NotOneRow { rows });
+        }
+        if let Some(token) = self.forced.pop_front() {
+            return Ok(token);
         }
         let winner = self.vote(logits)?[0];
         self.choose(logits, winner, 0, f)

@@ -143,6 +143,32 @@ fn the_picture_is_that_of_the_readme() {
 }
 
 #[test]
+fn phrases_decide_what_first_tokens_cannot() {
+    let page = succeed(["--phrases"]);
+    for line in [
+        "Counting tokens, it answers: Adam Lambert ✗",
+        "Counting the meanings of first tokens, it answers: Adam Lambert ✗",
+        "Counting phrases, it answers: Adam Smith ✓",
+    ] {
+        assert!(page.contains(line), "{page}");
+    }
+    let table = succeed(["--phrases", "--all"]);
+    let recovered = table.lines().filter(|line| line.ends_with("  recovered by phrases alone"));
+    assert_eq!(recovered.count(), 14, "{table}");
+}
+
+#[test]
+fn phrases_of_a_model_of_the_users_own() {
+    let toy = Toy::new("phrases");
+    let mut args = toy.args(PROMPT);
+    args.push("--phrases".into());
+    let page = succeed(args);
+    assert!(page.contains("Counting phrases, it answers: "), "{page}");
+    let refused = run(["--phrases", "--map", "spelling"]).stderr;
+    assert!(refused.contains("needs a list of answers"), "{refused}");
+}
+
+#[test]
 fn a_prompt_may_end_in_a_space() {
     let page = succeed(Toy::new("space").args("Q: Who?\nA: "));
     assert!(page.contains("Counting meanings, it answers: "), "{page}");

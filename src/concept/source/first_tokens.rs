@@ -6,7 +6,7 @@ use std::{
 use super::aliases::Aliases;
 use super::form::{Beginning, Form, Place};
 use super::vocabulary::Vocabulary;
-use crate::concept::{ConceptMap, OnConflict, ProbeSet};
+use crate::concept::{ConceptMap, OnConflict, PhraseTrie, PhraseTrieBuilder, ProbeSet};
 use crate::{Error, Result};
 
 /// What every form of some [`Aliases`] begins with: the report, and what maps and probes are made
@@ -158,6 +158,57 @@ impl FirstTokens {
             builder = builder.probe(name, self.tokens(concept, Form::first_in_probe)?)?;
         }
         builder.build()
+    }
+
+    /// The whole forms, token by token, to be [voted](crate::DevicePhrases::vote) on; name what may
+    /// [end](PhraseTrieBuilder::ends) them, and build.
+    ///
+    /// A form with an unknown token is left out. Forms of two concepts with the very same tokens
+    /// are a conflict; other than for a map, to begin alike is none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::PhraseInTwoConcepts`] under [`OnConflict::Refuse`]; [`Error::NoBeginning`].
+    ///
+    /// ```
+    /// # use concept_mass::{Aliases, OnConflict, Vocabulary};
+    /// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/tiny/tokenizer.json");
+    /// # let vocabulary = Vocabulary::load(path, 1152)?;
+    /// let aliases = Aliases::new()
+    ///     .concept("Adam Smith", ["Adam Smith", "Smith"])?
+    ///     .concept("Adam Lambert", ["Adam Lambert"])?;
+    /// let firsts = aliases.after(&vocabulary, "A:")?;
+    /// let trie = firsts.phrases(OnConflict::Refuse)?.ends(vocabulary.encode("<|end|>")?)?.build()?;
+    /// assert_eq!(trie.concepts(), 2);
+    /// # Ok::<(), concept_mass::Error>(())
+    /// ```
+    pub fn phrases(&self, conflicts: OnConflict) -> Result<PhraseTrieBuilder> {
+        let mut claims = BTreeMap::<&[u32], Vec<usize>>::new();
+        for (concept, (_, forms)) in self.concepts.iter().enumerate() {
+            for form in forms.iter().filter(|form| self.is_phrase(form)) {
+                claims.entry(&form.tokens).or_default().push(concept);
+            }
+        }
+        let keeps = |concept: usize, tokens: &[u32]| match conflicts {
+            OnConflict::Refuse => true,
+            OnConflict::LeaveOut => claims[tokens].iter().all(|&claimant| claimant == concept),
+            OnConflict::First => claims[tokens][0] == concept,
+        };
+        let mut builder = PhraseTrie::builder(self.vocabulary.vocab_size());
+        for (concept, (name, forms)) in self.concepts.iter().enumerate() {
+            self.tokens(concept, Form::first_in_probe)?;
+            for form in forms.iter().filter(|form| self.is_phrase(form)) {
+                if keeps(concept, &form.tokens) {
+                    builder = builder.phrase(name, form.tokens.iter().copied())?;
+                }
+            }
+        }
+        Ok(builder)
+    }
+
+    fn is_phrase(&self, form: &Form) -> bool {
+        let unknown = self.vocabulary.unknown();
+        form.first_in_probe().is_some() && !form.tokens.iter().any(|&t| Some(t) == unknown)
     }
 
     /// The first tokens of the forms of `concept`, at least one.

@@ -1,0 +1,12 @@
+//! Votes on whole phrases: against brute force, with toys of a few tokens and with the tiny Llama.
+
+#![cfg(feature = "tokenizers")]
+
+mod common;
+
+mod phrases {
+    mod errors;
+    mod llama;
+    mod toy;
+    mod votes;
+}
