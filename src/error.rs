@@ -223,6 +223,14 @@ pub enum Error {
         source: tokenizers::Error,
     },
 
+    /// Tokens that the tokenizer fails over.
+    #[cfg(feature = "tokenizers")]
+    #[error("the tokenizer cannot decode: {source}")]
+    Decode {
+        /// What the tokenizers library says.
+        source: tokenizers::Error,
+    },
+
     /// A [`Judge`](crate::Judge) that failed, or whose groups are none.
     #[cfg(feature = "tokenizers")]
     #[error("the judge failed: {source}")]

@@ -96,8 +96,11 @@ pub use concept::{
     Builder, ConceptMap, Embedding, MAX_VOCAB_SIZE, MapStats, OnConflict, Phrase, PhraseTrie,
     PhraseTrieBuilder, ProbeSet, ProbeSetBuilder,
 };
+#[cfg(feature = "candle-transformers")]
+pub use decode::CachedLlama;
 pub use decode::{
-    CachedForward, CachedModel, ConceptSampler, DevicePhrases, NextLogits, PhraseCost, PhraseVote,
+    CachedForward, CachedModel, ConceptSampler, Continuation, DevicePhrases, Intervention,
+    LongForm, NextLogits, OpenStep, OpenVocabulary, OpenVote, PhraseCost, PhraseVote, Rollouts,
     Sampling, TopKPooling,
 };
 pub use error::{Error, FileProblem, Result};

@@ -7,6 +7,8 @@ mod common;
 mod phrases {
     mod errors;
     mod llama;
+    mod open;
+    mod tiny;
     mod toy;
     mod votes;
 }

@@ -27,3 +27,5 @@ pub use trie::{Phrase, PhraseTrie, PhraseTrieBuilder};
 
 pub(crate) use file::{FORMAT, VERSION};
 pub(crate) use source::check_threshold;
+#[cfg(feature = "tokenizers")]
+pub(crate) use source::judged;

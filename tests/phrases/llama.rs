@@ -1,60 +1,19 @@
 //! The tiny Llama of `assets/tiny`, by candle-transformers: phrase masses against products of full
 //! softmaxes, and the questions that a first token cannot decide.
 
-use std::{fs, path::PathBuf};
+use std::fs;
 
-use candle_core::{DType, Device, Result, Tensor};
-use candle_nn::{VarBuilder, ops::softmax_last_dim};
-use candle_transformers::models::llama::{Cache, Config, Llama, LlamaConfig};
+use candle_core::Tensor;
+use candle_nn::ops::softmax_last_dim;
 use concept_mass::{
-    Aliases, CachedForward, CachedModel, ConceptMap, ConceptSampler, DevicePhrases, OnConflict,
-    PhraseTrie, Sampling, Vocabulary,
+    Aliases, CachedForward, ConceptMap, ConceptSampler, DevicePhrases, OnConflict, PhraseTrie,
+    Sampling, Vocabulary,
 };
 use rand::Rng;
 use serde_json::Value;
 
+use super::tiny::{Tiny, asset, cache, tiny, vocabulary};
 use crate::common::{device, rng};
-
-const CONTEXT: usize = 128;
-
-struct Tiny {
-    llama: Llama,
-    config: Config,
-    cache: Cache,
-}
-
-impl CachedForward for Tiny {
-    fn forward(&mut self, tokens: &Tensor, offset: usize) -> Result<Tensor> {
-        self.llama.forward(tokens, offset, &mut self.cache)
-    }
-
-    fn reset(&mut self) {
-        self.cache = cache(&self.config, &device()).unwrap();
-    }
-}
-
-fn cache(config: &Config, device: &Device) -> Result<Cache> {
-    Cache::new(true, DType::F32, config, device)
-}
-
-fn asset(name: &str) -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/tiny")).join(name)
-}
-
-fn tiny() -> CachedModel<Tiny> {
-    let config: LlamaConfig =
-        serde_json::from_slice(&fs::read(asset("config.json")).unwrap()).unwrap();
-    let config = config.into_config(false);
-    let weights = fs::read(asset("model.safetensors")).unwrap();
-    let weights = VarBuilder::from_buffered_safetensors(weights, DType::F32, &device()).unwrap();
-    let llama = Llama::load(weights, &config).unwrap();
-    let cache = cache(&config, &device()).unwrap();
-    CachedModel::new(Tiny { llama, config, cache }, device(), Some(CONTEXT))
-}
-
-fn vocabulary() -> Vocabulary {
-    Vocabulary::load(asset("tokenizer.json"), 1152).unwrap()
-}
 
 /// `P(phrase | prompt)`: a full softmax after each token, without a cache.
 fn by_softmaxes(tiny: &Tiny, prompt: &[u32], phrase: &[u32]) -> f64 {

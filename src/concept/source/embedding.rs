@@ -72,17 +72,40 @@ impl Embedding {
     /// [`Error::TooManyNeighbours`]; those of candle.
     pub fn groups(&self, tokens: &[u32], threshold: f32) -> Result<Vec<Vec<usize>>> {
         check_threshold(threshold)?;
+        self.check_tokens(tokens)?;
+        match tokens.len() {
+            0 | 1 => Ok(Vec::new()),
+            _ => group(&directions(&self.rows(tokens)?)?, threshold),
+        }
+    }
+
+    /// As [`groups`](Self::groups), of phrases of one token or more, each in the mean direction of
+    /// its tokens.
+    pub(crate) fn phrase_groups(
+        &self,
+        phrases: &[Vec<u32>],
+        threshold: f32,
+    ) -> Result<Vec<Vec<usize>>> {
+        let means = phrases.iter().map(|phrase| {
+            self.check_tokens(phrase)?;
+            Ok(directions(&self.rows(phrase)?)?.mean_keepdim(0)?)
+        });
+        let means = means.collect::<Result<Vec<Tensor>>>()?;
+        match means.len() {
+            0 | 1 => Ok(Vec::new()),
+            _ => group(&directions(&Tensor::cat(&means, 0)?)?, threshold),
+        }
+    }
+
+    fn check_tokens(&self, tokens: &[u32]) -> Result<()> {
         let vocab_size = self.vocab_size();
-        if let Some(&token) = tokens.iter().find(|&&token| token as usize >= vocab_size) {
-            let concept = "the candidates".to_owned();
-            return Err(Error::TokenOutOfRange { token, concept, vocab_size });
+        match tokens.iter().find(|&&token| token as usize >= vocab_size) {
+            None => Ok(()),
+            Some(&token) => {
+                let concept = "the candidates".to_owned();
+                Err(Error::TokenOutOfRange { token, concept, vocab_size })
+            }
         }
-        if tokens.len() < 2 {
-            return Ok(Vec::new());
-        }
-        let close = self.close_pairs(tokens, threshold)?;
-        let crowded = |tokens| Error::TooManyNeighbours { tokens, threshold };
-        linkage::complete(tokens.len(), &close).map_err(crowded)
     }
 
     /// The map of the groups among `tokens`, such as the likeliest of a step, or the pooled tokens
@@ -112,38 +135,48 @@ impl Embedding {
         ConceptMap::of_groups(self.vocab_size(), tokens, &groups)
     }
 
-    fn close_pairs(&self, tokens: &[u32], threshold: f32) -> Result<Vec<Pair>> {
-        let rows = self.directions(tokens)?;
-        let n = tokens.len();
-        let at_once = (MOST_AT_ONCE / n).max(1);
-        let mut pairs = Vec::new();
-        for start in (0..n).step_by(at_once) {
-            // Those before the block have met it already.
-            let block = rows.narrow(0, start, at_once.min(n - start))?;
-            let rest = rows.narrow(0, start, n - start)?;
-            let cosines = block.matmul(&rest.t()?)?.to_vec2::<f32>()?;
-            for (i, cosines) in cosines.iter().enumerate() {
-                for (j, &cosine) in cosines.iter().enumerate().skip(i + 1) {
-                    if cosine >= threshold {
-                        pairs.push(((start + i) as u32, (start + j) as u32, 1.0 - cosine));
-                    }
-                }
-                if pairs.len() > MOST_PAIRS {
-                    return Err(Error::TooManyNeighbours { tokens: n, threshold });
+    /// The rows of `tokens`, `f32` `[n, D]`.
+    fn rows(&self, tokens: &[u32]) -> Result<Tensor> {
+        let places = Tensor::new(tokens, self.matrix.device())?;
+        Ok(self.matrix.index_select(&places, 0)?.to_dtype(DType::F32)?)
+    }
+}
+
+/// `rows` `[n, D]` of length 1; NaN for those without a direction.
+fn directions(rows: &Tensor) -> Result<Tensor> {
+    // Of length 1 at most before they are squared, so that nothing overflows.
+    let rows = rows.broadcast_div(&rows.abs()?.max_keepdim(1)?)?;
+    Ok(rows.broadcast_div(&rows.sqr()?.sum_keepdim(1)?.sqrt()?)?)
+}
+
+/// The clusters of two or more of `directions` `[n, D]`.
+fn group(directions: &Tensor, threshold: f32) -> Result<Vec<Vec<usize>>> {
+    let n = directions.dims()[0];
+    let crowded = |tokens| Error::TooManyNeighbours { tokens, threshold };
+    linkage::complete(n, &close_pairs(directions, threshold)?).map_err(crowded)
+}
+
+fn close_pairs(directions: &Tensor, threshold: f32) -> Result<Vec<Pair>> {
+    let n = directions.dims()[0];
+    let at_once = (MOST_AT_ONCE / n).max(1);
+    let mut pairs = Vec::new();
+    for start in (0..n).step_by(at_once) {
+        // Those before the block have met it already.
+        let block = directions.narrow(0, start, at_once.min(n - start))?;
+        let rest = directions.narrow(0, start, n - start)?;
+        let cosines = block.matmul(&rest.t()?)?.to_vec2::<f32>()?;
+        for (i, cosines) in cosines.iter().enumerate() {
+            for (j, &cosine) in cosines.iter().enumerate().skip(i + 1) {
+                if cosine >= threshold {
+                    pairs.push(((start + i) as u32, (start + j) as u32, 1.0 - cosine));
                 }
             }
+            if pairs.len() > MOST_PAIRS {
+                return Err(Error::TooManyNeighbours { tokens: n, threshold });
+            }
         }
-        Ok(pairs)
     }
-
-    /// The rows of `tokens`, of length 1, `f32` `[n, D]`; NaN for those without a direction.
-    fn directions(&self, tokens: &[u32]) -> Result<Tensor> {
-        let places = Tensor::new(tokens, self.matrix.device())?;
-        let rows = self.matrix.index_select(&places, 0)?.to_dtype(DType::F32)?;
-        // Of length 1 at most before they are squared, so that nothing overflows.
-        let rows = rows.broadcast_div(&rows.abs()?.max_keepdim(1)?)?;
-        Ok(rows.broadcast_div(&rows.sqr()?.sum_keepdim(1)?.sqrt()?)?)
-    }
+    Ok(pairs)
 }
 
 /// `threshold`, if it can be a cosine.

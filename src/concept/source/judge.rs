@@ -66,21 +66,27 @@ impl Vocabulary {
         let words = tokens.iter().map(|&token| word(self.piece(token))).enumerate();
         let (places, texts): (Vec<usize>, Vec<&str>) =
             words.filter_map(|(place, text)| Some((place, text?))).unzip();
-        let groups = judge.groups(&texts).map_err(|source| Error::Judge { source })?;
-        let mut taken = vec![false; texts.len()];
-        for &index in groups.iter().flatten() {
-            match taken.get_mut(index) {
-                Some(taken) if !*taken => *taken = true,
-                Some(_) => return Err(misjudged(format!("text {index} is in two groups"))),
-                None => {
-                    let problem = format!("there is no text {index} among {}", texts.len());
-                    return Err(misjudged(problem));
-                }
-            }
-        }
+        let groups = judged(judge, &texts)?;
         let in_tokens = |group: Vec<usize>| group.into_iter().map(|i| places[i]).collect();
         Ok(groups.into_iter().map(in_tokens).collect())
     }
+}
+
+/// What `judge` says of `texts`, if it makes sense.
+pub(crate) fn judged(judge: &mut (impl Judge + ?Sized), texts: &[&str]) -> Result<Vec<Vec<usize>>> {
+    let groups = judge.groups(texts).map_err(|source| Error::Judge { source })?;
+    let mut taken = vec![false; texts.len()];
+    for &index in groups.iter().flatten() {
+        match taken.get_mut(index) {
+            Some(taken) if !*taken => *taken = true,
+            Some(_) => return Err(misjudged(format!("text {index} is in two groups"))),
+            None => {
+                let problem = format!("there is no text {index} among {}", texts.len());
+                return Err(misjudged(problem));
+            }
+        }
+    }
+    Ok(groups)
 }
 
 fn misjudged(problem: String) -> Error {

@@ -145,6 +145,23 @@ impl Vocabulary {
         }
     }
 
+    /// The text of `tokens`, without that of special ones.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Decode`] if the tokenizer fails.
+    ///
+    /// ```
+    /// # use concept_mass::Vocabulary;
+    /// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/tiny/tokenizer.json");
+    /// # let vocabulary = Vocabulary::load(path, 1152)?;
+    /// assert_eq!(vocabulary.decode(&vocabulary.encode(" Saint Paul<|end|>")?)?, " Saint Paul");
+    /// # Ok::<(), concept_mass::Error>(())
+    /// ```
+    pub fn decode(&self, tokens: &[u32]) -> Result<String> {
+        self.inner.tokenizer.decode(tokens, true).map_err(|source| Error::Decode { source })
+    }
+
     /// The tokens of `text` after some other text that does not run into it; `None` if there is no
     /// such place.
     pub(super) fn encode_apart(&self, text: &str) -> Result<Option<Vec<u32>>> {

@@ -2,10 +2,19 @@
 //!
 //! `Adam` begins the right answer, Adam Smith, and a wrong one, Adam Lambert; a first token cannot
 //! tell them apart. A [`PhraseTrie`](crate::PhraseTrie) holds whole answers; [`DevicePhrases::vote`] finds how much
-//! probability a model gives to each, in as many forward passes as the longest has tokens.
+//! probability a model gives to each, in as many forward passes as the longest has tokens. Where
+//! nobody has listed the answers, [`OpenVocabulary`] rolls the likeliest ones out.
 
+mod long_form;
 mod model;
+mod open;
+#[cfg(feature = "candle-transformers")]
+mod transformers;
 mod vote;
 
+pub use long_form::{Intervention, LongForm};
 pub use model::{CachedForward, CachedModel, NextLogits};
+pub use open::{Continuation, OpenStep, OpenVocabulary, OpenVote, Rollouts};
+#[cfg(feature = "candle-transformers")]
+pub use transformers::CachedLlama;
 pub use vote::{DevicePhrases, PhraseCost, PhraseVote};

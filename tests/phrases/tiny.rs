@@ -1,0 +1,51 @@
+//! The tiny Llama of `assets/tiny`, by candle-transformers.
+
+use std::{fs, path::PathBuf};
+
+use candle_core::{DType, Device, Result, Tensor};
+use candle_nn::VarBuilder;
+use candle_transformers::models::llama::{Cache, Config, Llama, LlamaConfig};
+use concept_mass::{CachedForward, CachedModel, Vocabulary};
+
+use crate::common::device;
+
+const CONTEXT: usize = 128;
+
+pub struct Tiny {
+    pub llama: Llama,
+    pub config: Config,
+    cache: Cache,
+}
+
+impl CachedForward for Tiny {
+    fn forward(&mut self, tokens: &Tensor, offset: usize) -> Result<Tensor> {
+        self.llama.forward(tokens, offset, &mut self.cache)
+    }
+
+    fn reset(&mut self) {
+        self.cache = cache(&self.config, &device()).unwrap();
+    }
+}
+
+pub fn cache(config: &Config, device: &Device) -> Result<Cache> {
+    Cache::new(true, DType::F32, config, device)
+}
+
+pub fn asset(name: &str) -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/tiny")).join(name)
+}
+
+pub fn tiny() -> CachedModel<Tiny> {
+    let config: LlamaConfig =
+        serde_json::from_slice(&fs::read(asset("config.json")).unwrap()).unwrap();
+    let config = config.into_config(false);
+    let weights = fs::read(asset("model.safetensors")).unwrap();
+    let weights = VarBuilder::from_buffered_safetensors(weights, DType::F32, &device()).unwrap();
+    let llama = Llama::load(weights, &config).unwrap();
+    let cache = cache(&config, &device()).unwrap();
+    CachedModel::new(Tiny { llama, config, cache }, device(), Some(CONTEXT))
+}
+
+pub fn vocabulary() -> Vocabulary {
+    Vocabulary::load(asset("tokenizer.json"), 1152).unwrap()
+}
