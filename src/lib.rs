@@ -50,6 +50,9 @@
 //! - **[`Row`]**: what a reduction tells of a row: winner, runner-up, tokens, masses, entropies.
 //! - **[`ConceptSampler`]**: candle's `LogitsProcessor`, counting meanings; those of the map, and
 //!   with [`TopKPooling`] those of each step's likeliest tokens.
+//! - **Phrases**, where a first token cannot decide: a [`PhraseTrie`] of whole answers, on which a
+//!   model [votes](DevicePhrases::vote) by the chain rule; and [`OpenVocabulary`], which rolls the
+//!   likeliest answers out where nobody has listed them. A model is a [`NextLogits`].
 //! - **[`mod@reference`]**: the same by definition, in `f64`, to test against.
 //!
 //! # On a CUDA device

@@ -37,7 +37,7 @@ fn masses_are_the_products_of_full_softmaxes() {
     let mut rng = rng(5);
     let prompt = vocabulary().encode("Q: Who wrote The Wealth of Nations?\nA:").unwrap();
     // The emulator takes its time.
-    let rounds = if device().is_cpu() { 12 } else { 1 };
+    let rounds = if device().is_cpu() { 12 } else { 4 };
     for round in 0..rounds {
         // Random ones have next to no probability; so some go the way that the model goes.
         let mut builder = PhraseTrie::builder(1152);
@@ -120,7 +120,7 @@ fn questions_that_a_first_token_cannot_decide_are_decided_by_phrases() {
     let questions = questions.filter(|question| question["kind"] == "phrase");
     let mut model = tiny();
     let (mut asked, mut by_first_tokens) = (0, 0);
-    for question in questions.take(if device().is_cpu() { usize::MAX } else { 2 }) {
+    for question in questions.take(if device().is_cpu() { usize::MAX } else { 4 }) {
         let text = question["question"].as_str().unwrap();
         let prompt = format!("Q: {text}\nA:");
         let mut aliases = Aliases::new();

@@ -79,7 +79,8 @@ impl Rollouts {
 ///         let [saint, st, mos, end] = self.0;
 ///         let p = |sequence: &Vec<u32>, token: u32| match (sequence.len(), token) {
 ///             (1, token) if token == mos => 0.4f32,
-///             (1, token) if token == saint || token == st => 0.3,
+///             (1, token) if token == saint => 0.35,
+///             (1, token) if token == st => 0.25,
 ///             (2, token) if token == end => 1.0,
 ///             _ => 1e-6,
 ///         };
