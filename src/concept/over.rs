@@ -25,6 +25,18 @@ pub enum OnConflict {
     First,
 }
 
+impl OnConflict {
+    /// Whether `concept` keeps what `claimants`, in order and itself among them, claim.
+    #[cfg(feature = "tokenizers")]
+    pub(super) fn keeps(self, concept: usize, mut claimants: impl Iterator<Item = usize>) -> bool {
+        match self {
+            Self::Refuse => true,
+            Self::LeaveOut => claimants.all(|claimant| claimant == concept),
+            Self::First => claimants.next() == Some(concept),
+        }
+    }
+}
+
 impl ConceptMap {
     /// Lays this map over `lower`: what both say, unless they disagree.
     ///

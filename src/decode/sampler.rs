@@ -148,10 +148,7 @@ impl ConceptSampler {
     ///
     /// For an example, see [`TopKPooling`].
     pub fn with_top_k_pooling(self, pooling: TopKPooling, embedding: Embedding) -> Result<Self> {
-        let (rows, vocab_size) = (embedding.vocab_size(), self.map.map().vocab_size());
-        if rows < vocab_size {
-            return Err(Error::EmbeddingRows { rows, vocab_size });
-        }
+        embedding.check_covers(self.map.map())?;
         let TopKPooling { k, threshold } = pooling;
         self.with_step(k, Source::Embedding(embedding, check_threshold(threshold)?))
     }

@@ -60,6 +60,12 @@ impl Embedding {
         self.matrix.dims()[0]
     }
 
+    /// Fails if there are tokens of `map` without a row.
+    pub(crate) fn check_covers(&self, map: &ConceptMap) -> Result<()> {
+        let (rows, vocab_size) = (self.vocab_size(), map.vocab_size());
+        if rows < vocab_size { Err(Error::EmbeddingRows { rows, vocab_size }) } else { Ok(()) }
+    }
+
     /// The groups of two or more among `tokens`: places in `tokens`, ascending.
     ///
     /// `threshold` is a cosine, in -1 to 1. The rows are gathered and multiplied on the matrix's

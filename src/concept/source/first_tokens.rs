@@ -119,12 +119,7 @@ impl FirstTokens {
         }
         let claims = self.claims();
         let keeps = |concept: usize, token: u32| {
-            let claims = &claims[&token];
-            match conflicts {
-                OnConflict::Refuse => true,
-                OnConflict::LeaveOut => claims.iter().all(|&(claimant, _)| claimant == concept),
-                OnConflict::First => claims[0].0 == concept,
-            }
+            conflicts.keeps(concept, claims[&token].iter().map(|&(claimant, _)| claimant))
         };
         let mut builder = ConceptMap::builder(self.vocabulary.vocab_size());
         for (concept, (name, _)) in self.concepts.iter().enumerate() {
@@ -168,7 +163,8 @@ impl FirstTokens {
     ///
     /// # Errors
     ///
-    /// [`Error::PhraseInTwoConcepts`] under [`OnConflict::Refuse`]; [`Error::NoBeginning`].
+    /// [`Error::PhraseInTwoConcepts`] under [`OnConflict::Refuse`]; [`Error::NoBeginning`] for a
+    /// concept all of whose forms are left out.
     ///
     /// ```
     /// # use concept_mass::{Aliases, OnConflict, Vocabulary};
@@ -189,17 +185,15 @@ impl FirstTokens {
                 claims.entry(&form.tokens).or_default().push(concept);
             }
         }
-        let keeps = |concept: usize, tokens: &[u32]| match conflicts {
-            OnConflict::Refuse => true,
-            OnConflict::LeaveOut => claims[tokens].iter().all(|&claimant| claimant == concept),
-            OnConflict::First => claims[tokens][0] == concept,
-        };
         let mut builder = PhraseTrie::builder(self.vocabulary.vocab_size());
         for (concept, (name, forms)) in self.concepts.iter().enumerate() {
-            self.tokens(concept, Form::first_in_probe)?;
-            for form in forms.iter().filter(|form| self.is_phrase(form)) {
-                if keeps(concept, &form.tokens) {
-                    builder = builder.phrase(name, form.tokens.iter().copied())?;
+            let phrases: Vec<&Form> = forms.iter().filter(|form| self.is_phrase(form)).collect();
+            if phrases.is_empty() {
+                return Err(self.no_beginning(concept));
+            }
+            for Form { tokens, .. } in phrases {
+                if conflicts.keeps(concept, claims[&tokens[..]].iter().copied()) {
+                    builder = builder.phrase(name, tokens.iter().copied())?;
                 }
             }
         }
@@ -213,13 +207,15 @@ impl FirstTokens {
 
     /// The first tokens of the forms of `concept`, at least one.
     fn tokens(&self, concept: usize, first: fn(&Form) -> Option<u32>) -> Result<Vec<u32>> {
-        let (name, forms) = &self.concepts[concept];
+        let (_, forms) = &self.concepts[concept];
         let tokens: Vec<u32> = forms.iter().filter_map(first).collect();
-        if tokens.is_empty() {
-            let forms = forms.iter().map(|form| (form.text.clone(), form.beginning)).collect();
-            return Err(Error::NoBeginning { concept: name.clone(), forms });
-        }
-        Ok(tokens)
+        if tokens.is_empty() { Err(self.no_beginning(concept)) } else { Ok(tokens) }
+    }
+
+    fn no_beginning(&self, concept: usize) -> Error {
+        let (name, forms) = &self.concepts[concept];
+        let forms = forms.iter().map(|form| (form.text.clone(), form.beginning)).collect();
+        Error::NoBeginning { concept: name.clone(), forms }
     }
 
     /// By token: the concepts, by number, and the forms that begin with it.

@@ -8,6 +8,9 @@ use super::vocabulary::Vocabulary;
 use crate::Result;
 use crate::concept::ConceptMap;
 
+/// Words settle after two or three; this only says that there is an end.
+const PASSES: usize = 8;
+
 /// Tokens that are one word, however it is written, are one concept: a map of a whole vocabulary,
 /// without knowing what is asked.
 ///
@@ -15,7 +18,7 @@ use crate::concept::ConceptMap;
 /// that are no text (special ones, bytes, padding), or hold control characters, or nothing but
 /// white space, stay alone.
 ///
-/// Takes a fifth of a second for 131,072 tokens.
+/// Takes a quarter of a second for 131,072 tokens.
 ///
 /// ```
 /// use concept_mass::{Spelling, Vocabulary};
@@ -89,29 +92,42 @@ impl Spelling {
     /// ```
     pub fn normalise(&self, text: &str) -> String {
         let bare = text.trim_start_matches(' ');
-        let space = &text[..text.len() - bare.len()];
+        let space = if self.leading_space { "" } else { &text[..text.len() - bare.len()] };
         let mut word = bare.to_owned();
-        if self.unicode {
-            word = word.nfkc().collect();
+        // What one switch does may give another something to do: a full-width bracket, a space
+        // behind one, an accent that is a character of its own until it is folded.
+        for _ in 0..PASSES {
+            let next = self.pass(&word);
+            if next == word {
+                break;
+            }
+            word = next;
         }
-        if self.diacritics {
-            word = word.nfd().filter(|&c| !is_diacritic(c)).nfc().collect();
+        format!("{space}{word}")
+    }
+
+    /// Does what every switch says, once.
+    fn pass(&self, word: &str) -> String {
+        let mut word = word.to_owned();
+        if !word.is_ascii() {
+            if self.unicode {
+                word = word.nfkc().collect();
+            }
+            if self.diacritics {
+                word = word.nfd().filter(|&c| !is_diacritic(c)).nfc().collect();
+            }
         }
         if self.case {
             word = word.chars().default_case_fold().collect();
         }
-        if self.unicode {
-            // Folding may take a character out of its form.
-            word = word.nfkc().collect();
-        }
         if self.punctuation {
             let trimmed = word.trim_start_matches(opens).trim_end_matches(closes);
             // Of nothing but punctuation, all counts.
-            if !trimmed.is_empty() {
+            if !trimmed.trim().is_empty() {
                 word = trimmed.to_owned();
             }
         }
-        if self.leading_space { word } else { format!("{space}{word}") }
+        word.trim_start_matches(' ').to_owned()
     }
 }
 

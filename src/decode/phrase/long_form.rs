@@ -1,6 +1,5 @@
-use super::model::NextLogits;
+use super::model::{NextLogits, PhraseCost};
 use super::open::{OpenVocabulary, OpenVote};
-use super::vote::PhraseCost;
 use crate::Result;
 use crate::reduce::Row;
 

@@ -13,8 +13,8 @@ mod transformers;
 mod vote;
 
 pub use long_form::{Intervention, LongForm};
-pub use model::{CachedForward, CachedModel, NextLogits};
+pub use model::{CachedForward, CachedModel, NextLogits, PhraseCost};
 pub use open::{Continuation, OpenStep, OpenVocabulary, OpenVote, Rollouts};
 #[cfg(feature = "candle-transformers")]
 pub use transformers::CachedLlama;
-pub use vote::{DevicePhrases, PhraseCost, PhraseVote};
+pub use vote::{DevicePhrases, PhraseVote};

@@ -1,5 +1,7 @@
 use candle_core::{Device, Result, Tensor};
 
+use crate::Error;
+
 /// All that a language model must offer to have whole phrases scored.
 ///
 /// For a model of candle's that keeps a cache of keys and values, [`CachedModel`] does it.
@@ -141,4 +143,40 @@ impl<M: CachedForward> NextLogits for CachedModel<M> {
     fn context(&self) -> Option<usize> {
         self.context
     }
+}
+
+/// What a vote on phrases took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PhraseCost {
+    /// The forward passes: calls of [`NextLogits::next_logits`].
+    pub passes: usize,
+    /// The largest batch of one.
+    pub batch: usize,
+    /// The rows of all passes: the sequences whose next token was asked for.
+    pub rows: usize,
+}
+
+/// The logits `[N, V]` of what follows `sequences`, counted in `cost`.
+pub(super) fn ask(
+    model: &mut impl NextLogits,
+    sequences: &[Vec<u32>],
+    vocab_size: usize,
+    cost: &mut PhraseCost,
+) -> crate::Result<Tensor> {
+    cost.passes += 1;
+    cost.batch = cost.batch.max(sequences.len());
+    cost.rows += sequences.len();
+    let logits = model.next_logits(sequences)?;
+    if logits.dims() != [sequences.len(), vocab_size] {
+        let expected = (sequences.len(), vocab_size);
+        return Err(Error::ModelOutput { expected, got: logits.shape().clone() });
+    }
+    Ok(logits)
+}
+
+/// A sequence that is done waits for longer ones, with anything at its end: as long as they.
+pub(super) fn padded(mut sequence: Vec<u32>, length: usize) -> Vec<u32> {
+    let filler = sequence.last().copied().unwrap_or_default();
+    sequence.resize(length, filler);
+    sequence
 }

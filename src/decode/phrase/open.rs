@@ -1,7 +1,6 @@
 use candle_core::{DType, Tensor};
 
-use super::model::NextLogits;
-use super::vote::PhraseCost;
+use super::model::{NextLogits, PhraseCost, ask, padded};
 use crate::concept::{Embedding, check_threshold};
 use crate::decode::top_k::largest;
 use crate::reduce::{DeviceMap, Row};
@@ -167,10 +166,7 @@ impl OpenVocabulary {
         embedding: Embedding,
         threshold: f32,
     ) -> Result<Self> {
-        let (rows, vocab_size) = (embedding.vocab_size(), map.map().vocab_size());
-        if rows < vocab_size {
-            return Err(Error::EmbeddingRows { rows, vocab_size });
-        }
+        embedding.check_covers(map.map())?;
         Self::new(map, rollouts, Meaning::Embedding(embedding, check_threshold(threshold)?))
     }
 
@@ -216,6 +212,10 @@ impl OpenVocabulary {
         self
     }
 
+    fn vocab_size(&self) -> usize {
+        self.map.map().vocab_size()
+    }
+
     /// Whether `token` ends an answer.
     pub(super) fn is_end(&self, token: u32) -> bool {
         self.ends.contains(&token)
@@ -235,7 +235,7 @@ impl OpenVocabulary {
             return Err(Error::EmptyPrompt);
         }
         let mut cost = PhraseCost::default();
-        let logits = self.ask(model, &[sequence.to_vec()], &mut cost)?;
+        let logits = ask(model, &[sequence.to_vec()], self.vocab_size(), &mut cost)?;
         let row = self.map.decide(&logits)?.rows()?[0];
         let token = row.token(0)?;
         if !self.rollouts.is_split(&row) {
@@ -252,24 +252,6 @@ impl OpenVocabulary {
         let vote = self.count(continuations)?;
         let tokens = vote.continuations[vote.winner].tokens.clone();
         Ok(OpenStep { row, tokens, vote: Some(vote), cost })
-    }
-
-    /// The model's logits `[N, V]`.
-    fn ask(
-        &self,
-        model: &mut impl NextLogits,
-        sequences: &[Vec<u32>],
-        cost: &mut PhraseCost,
-    ) -> Result<Tensor> {
-        cost.passes += 1;
-        cost.batch = cost.batch.max(sequences.len());
-        cost.rows += sequences.len();
-        let logits = model.next_logits(sequences)?;
-        let expected = (sequences.len(), self.map.map().vocab_size());
-        if logits.dims() != [expected.0, expected.1] {
-            return Err(Error::ModelOutput { expected, got: logits.shape().clone() });
-        }
-        Ok(logits)
     }
 
     /// The likeliest tokens down to the floor, and the likeliest in any case.
@@ -302,13 +284,10 @@ impl OpenVocabulary {
         let sequences: Vec<Vec<u32>> = continuations
             .iter()
             .map(|continuation| {
-                let mut all = [sequence, &continuation.tokens].concat();
-                // One that has ended waits, with anything, for the others.
-                all.resize(sequence.len() + length, all[all.len() - 1]);
-                all
+                padded([sequence, &continuation.tokens].concat(), sequence.len() + length)
             })
             .collect();
-        let logits = self.ask(model, &sequences, cost)?;
+        let logits = ask(model, &sequences, self.vocab_size(), cost)?;
         let rows = self.map.decide(&logits)?.rows()?;
         for (i, (continuation, row)) in continuations.iter_mut().zip(&rows).enumerate() {
             if !self.has_ended(continuation) {

@@ -2,7 +2,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use candle_core::{DType, Device, Tensor};
 
-use super::model::NextLogits;
+use super::model::{NextLogits, PhraseCost, ask, padded};
 use crate::concept::{Phrase, PhraseTrie, ProbeSet};
 use crate::reduce::DeviceProbes;
 use crate::{Error, Result};
@@ -69,17 +69,6 @@ pub struct PhraseVote {
     ln_probabilities: Vec<f64>,
     masses: Vec<f64>,
     cost: PhraseCost,
-}
-
-/// What a vote on phrases took.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct PhraseCost {
-    /// The forward passes: calls of [`NextLogits::next_logits`].
-    pub passes: usize,
-    /// The largest batch of one.
-    pub batch: usize,
-    /// The rows of all passes: the sequences whose next token was asked for.
-    pub rows: usize,
 }
 
 impl PhraseTrie {
@@ -178,13 +167,10 @@ impl DevicePhrases {
         for rows in self.rows.chunks(self.max_batch) {
             let depth = rows.iter().map(|row| row.path.len()).max().unwrap_or(0);
             for depth in 0..=depth {
-                let probabilities = self.ask(model, prompt, rows, depth)?;
-                scores.cost.passes += 1;
-                scores.cost.batch = scores.cost.batch.max(rows.len());
-                scores.cost.rows += rows.len();
+                let probabilities = self.read(model, prompt, rows, depth, &mut scores.cost)?;
                 for (row, probabilities) in rows.iter().zip(&probabilities) {
                     if let Some(&node) = row.nodes.get(depth) {
-                        self.read(node, probabilities, &mut scores);
+                        self.score(node, probabilities, &mut scores);
                     }
                 }
             }
@@ -208,27 +194,20 @@ impl DevicePhrases {
     }
 
     /// The probabilities of the probes after `depth` tokens of every row.
-    fn ask(
+    fn read(
         &self,
         model: &mut impl NextLogits,
         prompt: &[u32],
         rows: &[Row],
         depth: usize,
+        cost: &mut PhraseCost,
     ) -> Result<Vec<Vec<f32>>> {
         let sequence = |row: &Row| {
             let path = &row.path[..depth.min(row.path.len())];
-            let mut sequence = [prompt, path].concat();
-            // A row that is done waits, with anything, for the others.
-            let filler = sequence[sequence.len() - 1];
-            sequence.resize(prompt.len() + depth, filler);
-            sequence
+            padded([prompt, path].concat(), prompt.len() + depth)
         };
         let sequences: Vec<Vec<u32>> = rows.iter().map(sequence).collect();
-        let logits = model.next_logits(&sequences)?;
-        if logits.dims() != [rows.len(), self.trie.vocab_size()] {
-            let expected = (rows.len(), self.trie.vocab_size());
-            return Err(Error::ModelOutput { expected, got: logits.shape().clone() });
-        }
+        let logits = ask(model, &sequences, self.trie.vocab_size(), cost)?;
         let logits = match logits.dtype() {
             DType::F64 => logits.to_dtype(DType::F32)?,
             _ => logits,
@@ -243,7 +222,7 @@ impl DevicePhrases {
     }
 
     /// What `probabilities` after `node` say of its children, and of an end there.
-    fn read(&self, node: usize, probabilities: &[f32], scores: &mut Scores) {
+    fn score(&self, node: usize, probabilities: &[f32], scores: &mut Scores) {
         let ln = scores.ln[node];
         for (token, &child) in &self.trie.nodes[node].children {
             scores.ln[child] = ln + f64::from(probabilities[self.columns[token]]).ln();
