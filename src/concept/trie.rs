@@ -131,17 +131,6 @@ impl PhraseTrie {
         concepts.dedup();
         concepts
     }
-
-    /// The tokens from the root to `node`.
-    pub(crate) fn path(&self, mut node: usize) -> Vec<u32> {
-        let mut path = Vec::with_capacity(self.nodes[node].depth);
-        while node != 0 {
-            path.push(self.nodes[node].token);
-            node = self.nodes[node].parent;
-        }
-        path.reverse();
-        path
-    }
 }
 
 /// Builds a [`PhraseTrie`]; from [`PhraseTrie::builder`], or from aliases by

@@ -46,7 +46,7 @@ impl Vocabulary {
     /// other tokens are concepts of one, and none has a name.
     ///
     /// The judge gets the tokens' texts, with the space before those that have one. It is not asked
-    /// about tokens that are no words (see [`Spelling`](crate::Spelling)).
+    /// about tokens that are no words (see [`Spelling`](crate::Spelling)), nor about one alone.
     ///
     /// # Errors
     ///
@@ -72,8 +72,11 @@ impl Vocabulary {
     }
 }
 
-/// What `judge` says of `texts`, if it makes sense.
+/// What `judge` says of `texts`, if it makes sense; of fewer than two, there is nothing to say.
 pub(crate) fn judged(judge: &mut (impl Judge + ?Sized), texts: &[&str]) -> Result<Vec<Vec<usize>>> {
+    if texts.len() < 2 {
+        return Ok(Vec::new());
+    }
     let groups = judge.groups(texts).map_err(|source| Error::Judge { source })?;
     let mut taken = vec![false; texts.len()];
     for &index in groups.iter().flatten() {

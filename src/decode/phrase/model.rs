@@ -1,4 +1,4 @@
-use candle_core::{Device, Result, Tensor};
+use candle_core::{DType, Device, Result, Tensor};
 
 use crate::Error;
 
@@ -156,7 +156,7 @@ pub struct PhraseCost {
     pub rows: usize,
 }
 
-/// The logits `[N, V]` of what follows `sequences`, counted in `cost`.
+/// The logits `[N, V]` of what follows `sequences`, in a dtype that is reduced; counted in `cost`.
 pub(super) fn ask(
     model: &mut impl NextLogits,
     sequences: &[Vec<u32>],
@@ -171,7 +171,10 @@ pub(super) fn ask(
         let expected = (sequences.len(), vocab_size);
         return Err(Error::ModelOutput { expected, got: logits.shape().clone() });
     }
-    Ok(logits)
+    match logits.dtype() {
+        DType::F64 => Ok(logits.to_dtype(DType::F32)?),
+        _ => Ok(logits),
+    }
 }
 
 /// A sequence that is done waits for longer ones, with anything at its end: as long as they.

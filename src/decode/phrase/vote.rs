@@ -1,6 +1,6 @@
 use std::{collections::HashMap, sync::Arc};
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::Device;
 
 use super::model::{NextLogits, PhraseCost, ask, padded};
 use crate::concept::{Phrase, PhraseTrie, ProbeSet};
@@ -116,7 +116,7 @@ fn rows(trie: &PhraseTrie) -> Vec<Row> {
             nodes.push(at);
         }
         nodes.reverse();
-        Row { path: trie.path(node), nodes }
+        Row { path: nodes[1..].iter().map(|&node| trie.nodes[node].token).collect(), nodes }
     };
     let mut rows: Vec<Row> = (0..trie.nodes.len()).filter(is_last).map(row).collect();
     // Batches of like lengths, so that few rows wait for longer ones.
@@ -208,12 +208,7 @@ impl DevicePhrases {
         };
         let sequences: Vec<Vec<u32>> = rows.iter().map(sequence).collect();
         let logits = ask(model, &sequences, self.trie.vocab_size(), cost)?;
-        let logits = match logits.dtype() {
-            DType::F64 => logits.to_dtype(DType::F32)?,
-            _ => logits,
-        };
-        let masses: Tensor = self.probes.probe(&logits)?.masses;
-        let masses = masses.to_vec2::<f32>()?;
+        let masses = self.probes.probe(&logits)?.masses.to_vec2::<f32>()?;
         let still_read = |row: usize| rows[row].nodes.len() > depth;
         match masses.iter().enumerate().find(|(i, m)| still_read(*i) && m[0].is_nan()) {
             Some((row, _)) => Err(Error::PhraseLogits { after: rows[row].path[..depth].to_vec() }),
