@@ -42,13 +42,14 @@ pub struct Spelling {
     pub case: bool,
     /// The form of its characters, as full width or ligatures: NFKC.
     pub unicode: bool,
-    /// Accents and the like, of Unicode's blocks of combining diacritical marks: those of Latin,
-    /// Greek and Cyrillic. The vowel signs of other scripts are no diacritics.
+    /// Accents and the like on letters, of Unicode's blocks of combining diacritical marks: those
+    /// of Latin, Greek and Cyrillic. The vowel signs of other scripts are no diacritics.
     pub diacritics: bool,
-    /// Quotation marks, brackets and apostrophes about it; `¿` and `¡` before it; `.`, `,`, `;`,
-    /// `:`, `!`, `?`, `…` and their kin after it.
+    /// Quotation marks about a word; brackets that open, `¿` and `¡` before it; brackets that close,
+    /// apostrophes, `.`, `,`, `;`, `:`, `!`, `?`, `…` and their kin after it.
     ///
-    /// Other signs say something else: `-5`, `5%`, `C#`, `#tag`, `_name`, `.5`, `'s`.
+    /// Other signs say something else: `-5`, `5%`, `C#`, `#tag`, `_name`, `.5`, `'s`, `print(`; and
+    /// where there is neither letter nor digit, as in `="`, all of it counts.
     pub punctuation: bool,
 }
 
@@ -114,7 +115,7 @@ impl Spelling {
                 word = word.nfkc().collect();
             }
             if self.diacritics {
-                word = word.nfd().filter(|&c| !is_diacritic(c)).nfc().collect();
+                word = without_diacritics(&word);
             }
         }
         if self.case {
@@ -122,8 +123,8 @@ impl Spelling {
         }
         if self.punctuation {
             let trimmed = word.trim_start_matches(opens).trim_end_matches(closes);
-            // Of nothing but punctuation, all counts.
-            if !trimmed.trim().is_empty() {
+            // Of what is no word, such as `="`, all counts.
+            if trimmed.contains(char::is_alphanumeric) {
                 word = trimmed.to_owned();
             }
         }
@@ -136,83 +137,65 @@ pub(super) fn word(piece: &Piece) -> Option<&str> {
     piece.text().filter(|text| !text.contains(char::is_control) && !text.trim().is_empty())
 }
 
+/// The text without the marks on its letters; `≠` is no letter, and a mark alone is on none.
+fn without_diacritics(text: &str) -> String {
+    let mut is_on_letter = false;
+    let keep = |c: &char| {
+        let is_mark = is_diacritic(*c);
+        if !is_mark {
+            is_on_letter = c.is_alphabetic();
+        }
+        !(is_mark && is_on_letter)
+    };
+    text.nfd().filter(keep).nfc().collect()
+}
+
 fn is_diacritic(c: char) -> bool {
     matches!(u32::from(c),
         0x300..=0x36F | 0x1AB0..=0x1AFF | 0x1DC0..=0x1DFF | 0x20D0..=0x20FF | 0xFE20..=0xFE2F)
 }
 
-/// Whether it may stand about a word on either side and say nothing of its own.
-fn encloses(c: char) -> bool {
-    matches!(
-        c,
-        '"' | '“'
-            | '”'
-            | '„'
-            | '‟'
-            | '‘'
-            | '‚'
-            | '‛'
-            | '«'
-            | '»'
-            | '‹'
-            | '›'
-            | '('
-            | ')'
-            | '['
-            | ']'
-            | '{'
-            | '}'
-            | '（'
-            | '）'
-            | '［'
-            | '］'
-            | '「'
-            | '」'
-            | '『'
-            | '』'
-            | '《'
-            | '》'
-            | '〈'
-            | '〉'
-            | '【'
-            | '】'
-            | '〔'
-            | '〕'
-    )
+/// A quotation mark, which one language opens with and another closes with.
+fn quotes(c: char) -> bool {
+    matches!(c, '"' | '“' | '”' | '„' | '‟' | '‘' | '‚' | '‛' | '«' | '»' | '‹' | '›')
 }
 
 fn opens(c: char) -> bool {
-    encloses(c) || matches!(c, '¿' | '¡')
+    let bracket =
+        matches!(c, '(' | '[' | '{' | '（' | '［' | '「' | '『' | '《' | '〈' | '【' | '〔');
+    quotes(c) || bracket || matches!(c, '¿' | '¡')
 }
 
 /// An apostrophe only closes: before a word, it may be the rest of another, as in `'s`.
 fn closes(c: char) -> bool {
-    encloses(c)
-        || matches!(
-            c,
-            '.' | ','
-                | ';'
-                | ':'
-                | '!'
-                | '?'
-                | '…'
-                | '\''
-                | '’'
-                | '。'
-                | '、'
-                | '，'
-                | '．'
-                | '；'
-                | '：'
-                | '！'
-                | '？'
-                | '،'
-                | '؛'
-                | '؟'
-                | '।'
-                | '·'
-                | '‥'
-        )
+    let bracket =
+        matches!(c, ')' | ']' | '}' | '）' | '］' | '」' | '』' | '》' | '〉' | '】' | '〕');
+    let ends = matches!(
+        c,
+        '.' | ','
+            | ';'
+            | ':'
+            | '!'
+            | '?'
+            | '…'
+            | '\''
+            | '’'
+            | '。'
+            | '、'
+            | '，'
+            | '．'
+            | '；'
+            | '：'
+            | '！'
+            | '？'
+            | '،'
+            | '؛'
+            | '؟'
+            | '।'
+            | '·'
+            | '‥'
+    );
+    quotes(c) || bracket || ends
 }
 
 #[cfg(test)]
@@ -274,6 +257,9 @@ mod tests {
             ("boys’", "boys"),
             ("¿Qué", "que?"),
             ("「東京」", "東京"),
+            ("„Wort“", "Wort"),
+            (" ,", ","),
+            (" ＝", "="),
         ] {
             assert_eq!(ALL.normalise(a), ALL.normalise(b), "{a:?} {b:?}");
         }
@@ -294,6 +280,12 @@ mod tests {
             ("קָם", "קם"),
             ("a b", "ab"),
             ("ø", "o"),
+            ("=\"", "="),
+            ("≠", "="),
+            ("(", "["),
+            ("print(", "print"),
+            (")a", "a"),
+            ("\u{301}", "\u{300}"),
         ] {
             assert_ne!(ALL.normalise(a), ALL.normalise(b), "{a:?} {b:?}");
         }
