@@ -24,13 +24,13 @@ use std::{env, fs, time::Instant};
 use anyhow::{Result, ensure};
 use candle_core::{DType, Device, Tensor};
 use concept_mass::{
-    Aliases, CachedModel, DevicePhrases, OnConflict, PhraseCost, PhraseTrie, ProbeSet,
+    Aliases, CachedModel, DevicePhrases, NextLogits, OnConflict, PhraseCost, PhraseTrie, ProbeSet,
 };
 use serde_json::Value;
 
 use common::device;
 use report::{Counters, Report};
-use tiny::{Tiny, asset, tiny, vocabulary};
+use tiny::{Tiny, asset, sharing, tiny, vocabulary};
 
 /// Each is timed as often.
 const ROUNDS: usize = 15;
@@ -84,7 +84,7 @@ fn cases() -> Result<Vec<Case>> {
 
 impl Case {
     /// `ln P` of every form, and what it took, by one vote.
-    fn vote(&self, model: &mut CachedModel<Tiny>) -> Result<(Vec<f64>, PhraseCost)> {
+    fn vote(&self, model: &mut impl NextLogits) -> Result<(Vec<f64>, PhraseCost)> {
         let vote = self.together.vote(model, &self.prompt)?;
         Ok((vote.ln_probabilities().to_vec(), vote.cost()))
     }
@@ -103,11 +103,13 @@ impl Case {
         Ok((scores, cost))
     }
 
-    /// Both give the same.
+    /// All ways give the same.
     fn check(&self, model: &mut CachedModel<Tiny>) -> Result<[PhraseCost; 2]> {
         let ((vote, cost), (scores, cost_alone)) = (self.vote(model)?, self.one_by_one(model)?);
-        for (a, b) in vote.iter().zip(&scores) {
-            ensure!((a.exp() - b.exp()).abs() < 1e-5, "{}: {vote:?} {scores:?}", self.id);
+        let (shared, _) = self.vote(&mut sharing())?;
+        for ((a, b), c) in vote.iter().zip(&scores).zip(&shared) {
+            let is_same = (a.exp() - b.exp()).abs() < 1e-5 && (a.exp() - c.exp()).abs() < 1e-5;
+            ensure!(is_same, "{}: {vote:?} {scores:?} {shared:?}", self.id);
         }
         Ok([cost, cost_alone])
     }
@@ -115,26 +117,30 @@ impl Case {
 
 fn measure(model: &mut CachedModel<Tiny>, cases: &[Case]) -> Result<()> {
     println!(
-        "| question | forms | passes | largest batch | passes, each form alone | ms | ms, each \
-         form alone | alone ÷ together |\n| --- |{}",
-        " ---: |".repeat(7)
+        "| question | forms | passes | largest batch | passes, each form alone | ms, in batches \
+         | ms, sharing the prompt | ms, each form alone | alone ÷ in batches | alone ÷ sharing \
+         |\n| --- |{}",
+        " ---: |".repeat(9)
     );
     for case in cases {
         let [cost, alone] = case.check(model)?;
-        let mut times = [Vec::new(), Vec::new()];
+        let mut sharing = sharing();
+        let mut times = [Vec::new(), Vec::new(), Vec::new()];
         for _ in 0..ROUNDS {
             times[0].push(time(|| case.vote(model))?);
-            times[1].push(time(|| case.one_by_one(model))?);
+            times[1].push(time(|| case.vote(&mut sharing))?);
+            times[2].push(time(|| case.one_by_one(model))?);
         }
-        let [together, one_by_one] = times.map(median);
+        let [batched, shared, one_by_one] = times.map(median);
         println!(
-            "| {} | {} | {} | {} | {} | {together:.1} | {one_by_one:.1} | {:.1} |",
+            "| {} | {} | {} | {} | {} | {batched:.1} | {shared:.1} | {one_by_one:.1} | {:.1} | {:.1} |",
             case.id,
             case.alone.len(),
             cost.passes,
             cost.batch,
             alone.passes,
-            one_by_one / together
+            one_by_one / batched,
+            one_by_one / shared
         );
     }
     Ok(())
@@ -157,7 +163,9 @@ fn count(model: &mut CachedModel<Tiny>, case: &Case, report: &Report) -> Result<
         "| what | launches | MB read | MB written | M warp-instructions |\n| --- |{}",
         " ---: |".repeat(4)
     );
-    print("a vote, the model's passes included", &report.of(|| case.vote(model))?.1);
+    print("a vote in batches, the model's passes included", &report.of(|| case.vote(model))?.1);
+    let mut sharing = sharing();
+    print("the same, sharing the prompt", &report.of(|| case.vote(&mut sharing))?.1);
     print("each form alone", &report.of(|| case.one_by_one(model))?.1);
 
     // Of a real vocabulary: the reading alone, of as many next tokens.

@@ -104,7 +104,7 @@ pub use decode::CachedLlama;
 pub use decode::{
     CachedForward, CachedModel, ConceptSampler, Continuation, DevicePhrases, Intervention,
     LongForm, NextLogits, OpenStep, OpenVocabulary, OpenVote, PhraseCost, PhraseVote, Rollouts,
-    Sampling, TopKPooling,
+    Sampling, SharedPrompt, TopKPooling,
 };
 pub use error::{Error, FileProblem, Result};
 pub use reduce::{DeviceMap, DeviceProbes, Noise, Probed, Reduction, Row, Status, reference};

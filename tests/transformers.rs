@@ -7,7 +7,7 @@ use candle_transformers::models::{
     llama::{Cache, Llama, LlamaConfig},
     qwen2, qwen3,
 };
-use concept_mass::{CachedForward, CachedLlama, CachedModel, NextLogits, PhraseTrie};
+use concept_mass::{CachedForward, CachedLlama, CachedModel, NextLogits, PhraseTrie, SharedPrompt};
 use serde_json::{Value, json};
 
 mod common;
@@ -54,7 +54,8 @@ fn config() -> Value {
 }
 
 /// Asserts that phrases have the masses that one pass without a cache for each token gives them.
-fn agrees_with_itself<M: CachedForward>(model: M) {
+fn agrees_with_itself<M: CachedForward + Clone>(model: M) {
+    let mut shared = SharedPrompt::new(model.clone(), device(), Some(64));
     let mut model = CachedModel::new(model, device(), Some(64));
     let prompt = [3, 1, 4, 1, 5];
     let phrases: [&[u32]; 5] = [&[9, 2, 6], &[9, 2, 7], &[9, 8], &[11, 12, 13, 14], &[20]];
@@ -64,6 +65,10 @@ fn agrees_with_itself<M: CachedForward>(model: M) {
     let trie = builder.ends([0, 39]).unwrap().build().unwrap();
     let vote = trie.to_device(&device()).unwrap().vote(&mut model, &prompt).unwrap();
     assert_eq!(vote.cost().passes, 5);
+    let alike = trie.to_device(&device()).unwrap().vote(&mut shared, &prompt).unwrap();
+    for (a, b) in vote.ln_probabilities().iter().zip(alike.ln_probabilities()) {
+        assert!((a - b).abs() < 1e-4, "{a} {b}");
+    }
     for (phrase, ln) in phrases.iter().zip(vote.ln_probabilities()) {
         let mut want = 1.0;
         for i in 0..=phrase.len() {

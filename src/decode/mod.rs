@@ -8,7 +8,7 @@ mod top_k;
 pub use phrase::CachedLlama;
 pub use phrase::{
     CachedForward, CachedModel, Continuation, DevicePhrases, Intervention, LongForm, NextLogits,
-    OpenStep, OpenVocabulary, OpenVote, PhraseCost, PhraseVote, Rollouts,
+    OpenStep, OpenVocabulary, OpenVote, PhraseCost, PhraseVote, Rollouts, SharedPrompt,
 };
 pub use sampler::{ConceptSampler, Sampling};
 pub use top_k::TopKPooling;

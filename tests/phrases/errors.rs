@@ -1,8 +1,11 @@
 //! What cannot be voted on, and models that give what they should not.
 
+use std::{cell::RefCell, rc::Rc};
+
 use candle_core::{DType, Device, Result, Tensor};
 use concept_mass::{
-    Aliases, CachedForward, CachedModel, Error, NextLogits, OnConflict, PhraseTrie, Vocabulary,
+    Aliases, CachedForward, CachedModel, Error, NextLogits, OnConflict, PhraseTrie, SharedPrompt,
+    Vocabulary,
 };
 
 use super::toy::Toy;
@@ -153,4 +156,59 @@ fn what_was_read_is_not_read_again_unless_it_is_of_no_use() {
     assert_eq!(ask(&mut model, &[&[1, 2, 3, 4, 5, 6, 7, 8]]).1, (0, 8));
     model.model_mut().fails = false;
     assert_eq!(ask(&mut model, &[&[1, 2, 3, 4, 5, 6, 7, 8, 9]]), (Some(vec![1, 3]), (0, 9), 6));
+}
+
+/// The offset and the tokens of every pass.
+type Passes = Rc<RefCell<Vec<(usize, Vec<u32>)>>>;
+
+/// Counts what it reads, as do all of its copies.
+#[derive(Clone, Default)]
+struct Copied {
+    read: Passes,
+    /// What is in its own cache.
+    cache: Vec<u32>,
+}
+
+impl CachedForward for Copied {
+    fn forward(&mut self, tokens: &Tensor, offset: usize) -> Result<Tensor> {
+        let tokens = tokens.squeeze(0)?.to_vec1::<u32>()?;
+        assert_eq!(self.cache.len(), offset);
+        self.cache.extend(&tokens);
+        self.read.borrow_mut().push((offset, tokens));
+        // What is known of a sequence is its sum.
+        let sum: u32 = self.cache.iter().sum();
+        Tensor::full(sum as f32, (1, 1, 3), &Device::Cpu)
+    }
+
+    fn reset(&mut self) {
+        self.cache.clear();
+    }
+}
+
+#[test]
+fn a_prompt_is_read_once_for_all_rows() {
+    let copied = Copied::default();
+    let read = copied.read.clone();
+    let mut model = SharedPrompt::new(copied, Device::Cpu, None);
+    let mut ask = |sequences: &[&[u32]]| {
+        let sequences: Vec<Vec<u32>> = sequences.iter().map(|s| s.to_vec()).collect();
+        let logits = model.next_logits(&sequences).unwrap();
+        assert_eq!(logits.dims(), [sequences.len(), 3]);
+        for (sequence, logits) in sequences.iter().zip(logits.to_vec2::<f32>().unwrap()) {
+            assert_eq!(logits[0], sequence.iter().sum::<u32>() as f32);
+        }
+        read.take()
+    };
+    assert_eq!(ask(&[&[1, 2], &[1, 2]]), [(0, vec![1, 2])]);
+    assert_eq!(ask(&[&[1, 2, 3], &[1, 2, 4]]), [(2, vec![3]), (2, vec![4])]);
+    assert_eq!(ask(&[&[1, 2, 3, 5], &[1, 2, 4, 6]]), [(2, vec![3, 5]), (2, vec![4, 6])]);
+    // The text goes on, and the rows share more of it.
+    assert_eq!(ask(&[&[1, 2, 3]]), [(2, vec![3])]);
+    let rows = ask(&[&[1, 2, 3, 4, 5], &[1, 2, 3, 4, 6]]);
+    assert_eq!(rows, [(3, vec![4]), (4, vec![5]), (4, vec![6])]);
+    // The same again, another one, and rows that have nothing in common.
+    assert_eq!(ask(&[&[1, 2, 3, 4]]), [(0, vec![1, 2, 3, 4])]);
+    assert_eq!(ask(&[&[1, 9, 1]]), [(0, vec![1, 9, 1])]);
+    assert_eq!(ask(&[&[1, 9], &[2, 9]]), [(0, vec![1, 9]), (0, vec![2, 9])]);
+    assert_eq!(ask(&[&[5]]), [(0, vec![5])]);
 }

@@ -12,7 +12,7 @@ use concept_mass::{
 use rand::Rng;
 use serde_json::Value;
 
-use super::tiny::{Tiny, asset, cache, tiny, vocabulary};
+use super::tiny::{Tiny, asset, cache, sharing, tiny, vocabulary};
 use crate::common::{device, rng};
 
 /// `P(phrase | prompt)`: a full softmax after each token, without a cache.
@@ -56,11 +56,15 @@ fn masses_are_the_products_of_full_softmaxes() {
         let builder = if round % 2 == 1 { builder.ends([0]).unwrap() } else { builder };
         let ends: &[u32] = if round % 2 == 1 { &[0] } else { &[] };
         let trie = builder.build().unwrap();
-        let vote = trie.to_device(&device()).unwrap().vote(&mut model, &prompt).unwrap();
-        for (phrase, ln) in trie.phrases().iter().zip(vote.ln_probabilities()) {
+        let phrases = trie.to_device(&device()).unwrap();
+        let votes = [phrases.vote(&mut model, &prompt), phrases.vote(&mut sharing(), &prompt)];
+        let [batched, shared] = votes.map(|vote| vote.unwrap().ln_probabilities().to_vec());
+        for (i, phrase) in trie.phrases().iter().enumerate() {
             let tokens = [&phrase.tokens[..], ends].concat();
             let want = by_softmaxes(model.model(), &prompt, &tokens);
-            assert!((ln.exp() - want).abs() < 1e-5, "{phrase:?}: {} {want}", ln.exp());
+            for got in [batched[i].exp(), shared[i].exp()] {
+                assert!((got - want).abs() < 1e-5, "{phrase:?}: {got} {want}");
+            }
         }
     }
 }

@@ -5,12 +5,13 @@ use std::{fs, path::PathBuf};
 use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::VarBuilder;
 use candle_transformers::models::llama::{Cache, Config, Llama, LlamaConfig};
-use concept_mass::{CachedForward, CachedModel, Vocabulary};
+use concept_mass::{CachedForward, CachedModel, SharedPrompt, Vocabulary};
 
 use crate::common::device;
 
 const CONTEXT: usize = 128;
 
+#[derive(Clone)]
 pub struct Tiny {
     pub llama: Llama,
     pub config: Config,
@@ -35,7 +36,17 @@ pub fn asset(name: &str) -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/tiny")).join(name)
 }
 
+/// The model that reads in batches.
 pub fn tiny() -> CachedModel<Tiny> {
+    CachedModel::new(load(), device(), Some(CONTEXT))
+}
+
+/// The model that reads a prompt once.
+pub fn sharing() -> SharedPrompt<Tiny> {
+    SharedPrompt::new(load(), device(), Some(CONTEXT))
+}
+
+fn load() -> Tiny {
     let config: LlamaConfig =
         serde_json::from_slice(&fs::read(asset("config.json")).unwrap()).unwrap();
     let config = config.into_config(false);
@@ -43,7 +54,7 @@ pub fn tiny() -> CachedModel<Tiny> {
     let weights = VarBuilder::from_buffered_safetensors(weights, DType::F32, &device()).unwrap();
     let llama = Llama::load(weights, &config).unwrap();
     let cache = cache(&config, &device()).unwrap();
-    CachedModel::new(Tiny { llama, config, cache }, device(), Some(CONTEXT))
+    Tiny { llama, config, cache }
 }
 
 pub fn vocabulary() -> Vocabulary {

@@ -37,8 +37,9 @@ impl OpenVocabulary {
     /// Goes on from `prompt` for up to `max_tokens` tokens, or to an end, step by step: where a
     /// vote is split, with the phrase that [`step`](Self::step) decides for, whole.
     ///
-    /// A split step reads the sequence anew for its batch, and the step after it once more, unless
-    /// the model can do better; see [`NextLogits`].
+    /// With [`SharedPrompt`](crate::SharedPrompt) for the model, nothing is read twice; with
+    /// [`CachedModel`](crate::CachedModel), a split step reads the sequence anew, in each row of its
+    /// batch, and the step after it once more.
     ///
     /// # Errors
     ///

@@ -8,6 +8,7 @@
 mod long_form;
 mod model;
 mod open;
+mod shared;
 #[cfg(feature = "candle-transformers")]
 mod transformers;
 mod vote;
@@ -15,6 +16,7 @@ mod vote;
 pub use long_form::{Intervention, LongForm};
 pub use model::{CachedForward, CachedModel, NextLogits, PhraseCost};
 pub use open::{Continuation, OpenStep, OpenVocabulary, OpenVote, Rollouts};
+pub use shared::SharedPrompt;
 #[cfg(feature = "candle-transformers")]
 pub use transformers::CachedLlama;
 pub use vote::{DevicePhrases, PhraseVote};

@@ -4,7 +4,8 @@ use crate::Error;
 
 /// All that a language model must offer to have whole phrases scored.
 ///
-/// For a model of candle's that keeps a cache of keys and values, [`CachedModel`] does it.
+/// For a model of candle's that keeps a cache of keys and values, [`CachedModel`] and
+/// [`SharedPrompt`](crate::SharedPrompt) do it.
 ///
 /// ```
 /// use candle_core::{Device, Result, Tensor};
@@ -61,8 +62,10 @@ pub trait CachedForward {
 /// Makes a [`CachedForward`] a [`NextLogits`]: what the sequences of two calls have in common is
 /// read once.
 ///
-/// If every sequence is the one of the call before and something more, only that is read. Else
-/// all of them are, anew: candle-transformers' caches can be cleared and nothing else.
+/// If every sequence is the one of the call before and something more, only that is read, in one
+/// batch. Else all of them are, anew: candle-transformers' caches can be cleared, but one row's
+/// cannot be given to many. [`SharedPrompt`](crate::SharedPrompt) reads a prompt once, and has no
+/// batches.
 ///
 /// ```
 /// use candle_core::{Device, Result, Tensor};

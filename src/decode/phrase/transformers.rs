@@ -8,7 +8,8 @@ use candle_transformers::models::{
 
 use super::model::CachedForward;
 
-/// A Llama of candle-transformers with its cache, for [`CachedModel`](crate::CachedModel).
+/// A Llama of candle-transformers with its cache, for [`CachedModel`](crate::CachedModel) and
+/// [`SharedPrompt`](crate::SharedPrompt); a copy of it shares the weights.
 ///
 /// Qwen2 and Qwen3 (`ModelForCausalLM`) keep their cache themselves, and are
 /// [`CachedForward`] as they are.
@@ -33,6 +34,7 @@ use super::model::CachedForward;
 /// let model = CachedModel::new(llama, device, Some(context));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[derive(Clone)]
 pub struct CachedLlama {
     model: Llama,
     cache: Cache,
