@@ -3,6 +3,7 @@
 mod phrase;
 mod sampler;
 mod top_k;
+mod weights;
 
 #[cfg(feature = "candle-transformers")]
 pub use phrase::CachedLlama;
