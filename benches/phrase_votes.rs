@@ -25,17 +25,22 @@ use anyhow::{Result, ensure};
 use candle_core::{DType, Device, Tensor};
 use concept_mass::{
     Aliases, CachedModel, DevicePhrases, NextLogits, OnConflict, PhraseCost, PhraseTrie, ProbeSet,
+    SharedPrompt,
 };
 use serde_json::Value;
 
 use common::device;
 use report::{Counters, Report};
-use tiny::{Tiny, asset, sharing, tiny, vocabulary};
+use tiny::{Tiny, asset, roomy, sharing, tiny, vocabulary};
 
 /// Each is timed as often.
 const ROUNDS: usize = 15;
 
+/// The prompts of the second table, in tokens.
+const LENGTHS: [usize; 4] = [25, 100, 400, 800];
+
 /// A question, all of its forms, and each of them alone.
+#[derive(Clone)]
 struct Case {
     id: String,
     prompt: Vec<u32>,
@@ -48,7 +53,10 @@ fn main() -> Result<()> {
     let cases = cases()?;
     match env::var_os("CUDA_EMU_REPORT") {
         Some(path) if device().is_cuda() => count(&mut model, &cases[0], &Report(path.into())),
-        _ => measure(&mut model, &cases),
+        _ => {
+            measure(&mut model, &cases)?;
+            measure_long(&cases[0])
+        }
     }
 }
 
@@ -142,6 +150,33 @@ fn measure(model: &mut CachedModel<Tiny>, cases: &[Case]) -> Result<()> {
             one_by_one / batched,
             one_by_one / shared
         );
+    }
+    Ok(())
+}
+
+/// The first question after a long text, to a model with random weights, to which all is alike.
+fn measure_long(case: &Case) -> Result<()> {
+    println!(
+        "\n| tokens of the prompt | ms, in batches | ms, sharing the prompt | ms, each form alone |\n\
+         | ---: | ---: | ---: | ---: |"
+    );
+    let mut model = CachedModel::new(roomy(), device(), None);
+    let mut sharing = SharedPrompt::new(model.model().clone(), device(), None);
+    for length in LENGTHS {
+        let text = case.prompt.iter().copied().cycle();
+        let case = Case { prompt: text.take(length).collect(), ..case.clone() };
+        let ((batched, _), (shared, _)) = (case.vote(&mut model)?, case.vote(&mut sharing)?);
+        for (a, b) in batched.iter().zip(&shared) {
+            ensure!((a.exp() - b.exp()).abs() < 1e-5, "{batched:?} {shared:?}");
+        }
+        let mut times = [Vec::new(), Vec::new(), Vec::new()];
+        for _ in 0..3 {
+            times[0].push(time(|| case.vote(&mut model))?);
+            times[1].push(time(|| case.vote(&mut sharing))?);
+            times[2].push(time(|| case.one_by_one(&mut model))?);
+        }
+        let [batched, shared, alone] = times.map(median);
+        println!("| {length} | {batched:.0} | {shared:.0} | {alone:.0} |");
     }
     Ok(())
 }

@@ -1,9 +1,12 @@
-//! The tiny Llama of `assets/tiny`, by candle-transformers.
+//! The tiny Llama of `assets/tiny`, by candle-transformers; and another.
+
+// The tests use a part of this module, and the bench another.
+#![allow(dead_code)]
 
 use std::{fs, path::PathBuf};
 
 use candle_core::{DType, Device, Result, Tensor};
-use candle_nn::VarBuilder;
+use candle_nn::{VarBuilder, VarMap};
 use candle_transformers::models::llama::{Cache, Config, Llama, LlamaConfig};
 use concept_mass::{CachedForward, CachedModel, SharedPrompt, Vocabulary};
 
@@ -59,4 +62,21 @@ fn load() -> Tiny {
 
 pub fn vocabulary() -> Vocabulary {
     Vocabulary::load(asset("tokenizer.json"), 1152).unwrap()
+}
+
+/// A Llama with random weights, the tokens of the tiny one, and room for a long prompt.
+pub fn roomy() -> Tiny {
+    let config = LlamaConfig {
+        max_position_embeddings: 2048,
+        hidden_size: 256,
+        intermediate_size: 688,
+        num_attention_heads: 8,
+        num_key_value_heads: Some(8),
+        ..serde_json::from_slice(&fs::read(asset("config.json")).unwrap()).unwrap()
+    };
+    let config = config.into_config(false);
+    let weights = VarBuilder::from_varmap(&VarMap::new(), DType::F32, &device());
+    let llama = Llama::load(weights, &config).unwrap();
+    let cache = cache(&config, &device()).unwrap();
+    Tiny { llama, config, cache }
 }

@@ -12,8 +12,8 @@ use super::model::{CachedForward, NextLogits};
 /// aside.
 ///
 /// [`CachedModel`](crate::CachedModel) has it the other way: all rows in one batch, and the prompt
-/// in each of them. Take this one for long prompts, for texts, and on the CPU; and that one for
-/// short prompts on a GPU, where a batch costs little more than a row.
+/// in each of them. Take that one for short prompts, and this one for long ones and for texts; on
+/// one thread of a CPU they meet at some 150 tokens of prompt for ten forms.
 ///
 /// ```
 /// use candle_core::{Device, Result, Tensor};
