@@ -102,9 +102,7 @@ impl Case {
         let mut cost = PhraseCost::default();
         let score = |phrase: &DevicePhrases| {
             let vote = phrase.vote(model, &self.prompt)?;
-            cost.passes += vote.cost().passes;
-            cost.rows += vote.cost().rows;
-            cost.batch = cost.batch.max(vote.cost().batch);
+            cost += vote.cost();
             Ok(vote.ln_probabilities()[0])
         };
         let scores = self.alone.iter().map(score).collect::<Result<_>>()?;

@@ -3,7 +3,10 @@
 use anyhow::{Result, ensure};
 use concept_mass::{Aliases, ConceptMap, ConceptSampler, DevicePhrases, Sampling};
 
-use super::{Concepts, Decoder, Paint, screen::clip};
+use super::{
+    Concepts, Decoder, Paint,
+    screen::{clip, marked, share},
+};
 use crate::corpus::{self, Corpus, Forms, Kind};
 
 /// How many questions the phrases must decide, and a first token must not, for the example to show
@@ -132,11 +135,7 @@ impl Outcome {
         for (what, answer) in
             ["tokens", "the meanings of first tokens", "phrases"].iter().zip(&self.answers)
         {
-            let answer = match right {
-                None => answer.clone(),
-                Some(right) if right.contains_key(answer) => paint.green(&format!("{answer} ✓")),
-                Some(_) => paint.red(&format!("{answer} ✗")),
-            };
+            let answer = marked(answer, right, paint);
             page +=
                 &format!("  {} {answer}\n", paint.bold(&format!("Counting {what}, it answers:")));
         }
@@ -180,11 +179,6 @@ pub fn table(
     }
     ensure!(recovered >= ENOUGH, "{table}\nonly {recovered} are recovered by phrases alone");
     Ok(format!("{table}\n  {recovered} of {} recovered by phrases alone\n\n", questions.len()))
-}
-
-fn share(p: f64) -> String {
-    let text = format!("{p:.2}");
-    text.strip_prefix('0').map_or(text.clone(), str::to_owned)
 }
 
 /// The parts that matter, largest first: `Adam .61 + Smith .18`.

@@ -100,17 +100,9 @@ impl<'a> Page<'a> {
         let others = self.paint.dim(&self.columns("others", "", (1.0 - shown).max(0.0)));
         format!(
             "  {heading} {}\n{}{others}\n",
-            self.answer(&count.answer),
+            marked(&count.answer, self.right, self.paint),
             candidates.map(|line| line + "\n").collect::<String>(),
         )
-    }
-
-    fn answer(&self, answer: &str) -> String {
-        match self.right {
-            None => answer.to_owned(),
-            Some(right) if right.contains_key(answer) => self.paint.green(&format!("{answer} ✓")),
-            Some(_) => self.paint.red(&format!("{answer} ✗")),
-        }
     }
 
     fn candidate(&self, candidate: &Candidate) -> String {
@@ -126,8 +118,7 @@ impl<'a> Page<'a> {
 
     fn columns(&self, spellings: &str, meaning: &str, mass: f32) -> String {
         let [left, right] = self.widths;
-        let mass = format!("{mass:.2}");
-        let mass = mass.strip_prefix('0').unwrap_or(&mass);
+        let mass = share(mass.into());
         format!("    {spellings:<left$}  {meaning:<right$}  {mass:>4}")
     }
 
@@ -155,6 +146,21 @@ fn spellings(candidate: &Candidate) -> String {
 
 pub fn meaning(candidate: &Candidate) -> String {
     clip(candidate.name.as_deref().unwrap_or("–"), LABEL)
+}
+
+/// An answer, and whether it is right, where that is known.
+pub fn marked(answer: &str, right: Option<&Forms>, paint: Paint) -> String {
+    match right {
+        None => answer.to_owned(),
+        Some(right) if right.contains_key(answer) => paint.green(&format!("{answer} ✓")),
+        Some(_) => paint.red(&format!("{answer} ✗")),
+    }
+}
+
+/// A probability, as `.31`.
+pub fn share(probability: f64) -> String {
+    let text = format!("{probability:.2}");
+    text.strip_prefix('0').unwrap_or(&text).to_owned()
 }
 
 /// The text in at most `width` characters.

@@ -24,8 +24,7 @@ impl Text {
 
     /// The text of an answer: the first line of it, without the space that parts it from the prompt.
     pub fn answer(&self, tokens: &[u32]) -> Result<String> {
-        let tokenizer = self.vocabulary.tokenizer();
-        let text = tokenizer.decode(tokens, true).map_err(Error::from_boxed)?;
+        let text = self.vocabulary.decode(tokens)?;
         let line = text.trim_start().lines().next().unwrap_or_default().trim_end();
         // A piece shows itself without control characters: this is a model's, and for a terminal.
         Ok(Piece::Text(line.to_owned()).to_string())

@@ -95,10 +95,7 @@ impl Builder {
     }
 
     fn describe(&self, id: u32) -> String {
-        match &self.names[id as usize] {
-            Some(name) => format!("concept {name:?}"),
-            None => format!("concept {id}"),
-        }
+        describe(self.names[id as usize].as_deref(), id)
     }
 
     /// Makes every unclaimed token a concept of its own, and the map; `O(V)`.
@@ -118,6 +115,14 @@ impl Builder {
         });
         let concept_of = concept_of.collect();
         Ok(ConceptMap::from_partition(concept_of, self.names))
+    }
+}
+
+/// A concept as a person would call it.
+pub(super) fn describe(name: Option<&str>, id: u32) -> String {
+    match name {
+        Some(name) => format!("concept {name:?}"),
+        None => format!("concept {id}"),
     }
 }
 

@@ -230,6 +230,19 @@ pub(super) fn check_vocab_size(vocab_size: usize) -> Result<usize> {
     }
 }
 
+/// Fails for the first of `tokens`, which are those `of` something, that a vocabulary of this
+/// size, at least 1, does not have.
+pub(super) fn check_tokens(
+    tokens: &[u32],
+    vocab_size: usize,
+    of: impl Fn() -> String,
+) -> Result<()> {
+    match tokens.iter().find(|&&token| token as usize >= vocab_size) {
+        Some(&token) => Err(Error::TokenOutOfRange { token, concept: of(), vocab_size }),
+        None => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

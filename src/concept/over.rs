@@ -1,4 +1,5 @@
 use super::ConceptMap;
+use super::builder::describe;
 use crate::{Error, Result};
 
 /// What to do about a token that begins two meanings, which a map, a partition, cannot say.
@@ -86,7 +87,7 @@ impl ConceptMap {
                 }
                 (_, OnConflict::LeaveOut) => {}
                 (&[first, second, ..], OnConflict::Refuse) => {
-                    let [first, second] = [first, second].map(|c| self.describe(c));
+                    let [first, second] = [first, second].map(|c| describe(self.name(c), c));
                     return Err(Error::ConceptsMeet { tokens: tokens.to_vec(), first, second });
                 }
             }
@@ -106,13 +107,6 @@ impl ConceptMap {
     /// Whether somebody named it: it has a name, or two tokens or more.
     fn is_named(&self, concept: u32) -> bool {
         self.name(concept).is_some() || self.tokens(concept).is_some_and(|t| t.len() > 1)
-    }
-
-    fn describe(&self, concept: u32) -> String {
-        match self.name(concept) {
-            Some(name) => format!("concept {name:?}"),
-            None => format!("concept {concept}"),
-        }
     }
 
     /// The map of groups of places in `tokens`; all others stay alone.

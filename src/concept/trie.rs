@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, HashMap};
 
-use super::map::check_vocab_size;
+use super::map::{check_tokens, check_vocab_size};
 use super::{ProbeSet, ProbeSetBuilder};
 use crate::{Error, Result};
 
@@ -158,6 +158,7 @@ impl PhraseTrieBuilder {
         if tokens.is_empty() {
             return Err(Error::EmptyPhrase { concept: name });
         }
+        check_vocab_size(trie.vocab_size)?;
         check_tokens(&tokens, trie.vocab_size, || format!("concept {name:?}"))?;
         let next = trie.names.len() as u32;
         let concept = *self.ids.entry(name.clone()).or_insert(next);
@@ -202,6 +203,7 @@ impl PhraseTrieBuilder {
         ends.extend(tokens);
         ends.sort_unstable();
         ends.dedup();
+        check_vocab_size(self.trie.vocab_size)?;
         check_tokens(ends, self.trie.vocab_size, || "the ends".to_owned())?;
         Ok(self)
     }
@@ -224,13 +226,5 @@ impl PhraseTrieBuilder {
             }
         }
         Ok(trie)
-    }
-}
-
-fn check_tokens(tokens: &[u32], vocab_size: usize, of: impl Fn() -> String) -> Result<()> {
-    check_vocab_size(vocab_size)?;
-    match tokens.iter().find(|&&token| token as usize >= vocab_size) {
-        Some(&token) => Err(Error::TokenOutOfRange { token, concept: of(), vocab_size }),
-        None => Ok(()),
     }
 }

@@ -2,6 +2,7 @@ use candle_core::{DType, Tensor};
 
 use super::linkage::{self, Pair};
 use crate::concept::ConceptMap;
+use crate::concept::map::check_tokens;
 use crate::{Error, Result};
 
 /// The most cosines that are computed at a time: 4 bytes each, here 64 MB.
@@ -104,14 +105,7 @@ impl Embedding {
     }
 
     fn check_tokens(&self, tokens: &[u32]) -> Result<()> {
-        let vocab_size = self.vocab_size();
-        match tokens.iter().find(|&&token| token as usize >= vocab_size) {
-            None => Ok(()),
-            Some(&token) => {
-                let concept = "the candidates".to_owned();
-                Err(Error::TokenOutOfRange { token, concept, vocab_size })
-            }
-        }
+        check_tokens(tokens, self.vocab_size(), || "the candidates".to_owned())
     }
 
     /// The map of the groups among `tokens`, such as the likeliest of a step, or the pooled tokens

@@ -64,8 +64,8 @@ impl FirstTokens {
     /// Has the spacings that are not expected give way to forms of other concepts.
     fn give_way(&mut self, place: &Place) {
         let claims = self.claims();
-        let disputed = |token: &u32| claims[token].iter().any(|c| c.0 != claims[token][0].0);
-        let disputed: HashSet<u32> = claims.keys().copied().filter(disputed).collect();
+        let disputed = claims.iter().filter(|(_, claims)| is_disputed(claims));
+        let disputed: HashSet<u32> = disputed.map(|(&token, _)| token).collect();
         for form in self.concepts.iter_mut().flat_map(|(_, forms)| forms) {
             let bare = form.text.trim_start();
             let expected = place.spacings(bare)[0].len() == form.text.len() - bare.len();
@@ -94,7 +94,7 @@ impl FirstTokens {
     /// ```
     pub fn shared(&self) -> Vec<SharedToken> {
         let claims = self.claims().into_iter();
-        let shared = claims.filter(|(_, claims)| claims.iter().any(|c| c.0 != claims[0].0));
+        let shared = claims.filter(|(_, claims)| is_disputed(claims));
         let shared = shared.map(|(token, claims)| SharedToken {
             token,
             piece: self.vocabulary.piece(token).to_string(),
@@ -229,6 +229,11 @@ impl FirstTokens {
         }
         claims
     }
+}
+
+/// Whether more than one concept is among the claims on a token.
+fn is_disputed(claims: &[(usize, &str)]) -> bool {
+    claims.iter().any(|claim| claim.0 != claims[0].0)
 }
 
 impl fmt::Display for FirstTokens {

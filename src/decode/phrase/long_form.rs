@@ -76,9 +76,7 @@ impl OpenVocabulary {
         let max_tokens = max_tokens.min(room);
         while said.tokens.len() < max_tokens {
             let step = self.step(model, &[prompt, &said.tokens].concat())?;
-            said.cost.passes += step.cost.passes;
-            said.cost.rows += step.cost.rows;
-            said.cost.batch = said.cost.batch.max(step.cost.batch);
+            said.cost += step.cost;
             if let Some(vote) = step.vote {
                 let at = said.tokens.len();
                 said.interventions.push(Intervention { at, row: step.row, vote });

@@ -1,3 +1,5 @@
+use std::ops::AddAssign;
+
 use candle_core::{DType, Device, Result, Tensor};
 
 use crate::Error;
@@ -159,6 +161,14 @@ pub struct PhraseCost {
     pub rows: usize,
 }
 
+impl AddAssign for PhraseCost {
+    fn add_assign(&mut self, other: Self) {
+        self.passes += other.passes;
+        self.batch = self.batch.max(other.batch);
+        self.rows += other.rows;
+    }
+}
+
 /// The logits `[N, V]` of what follows `sequences`, in a dtype that is reduced; counted in `cost`.
 pub(super) fn ask(
     model: &mut impl NextLogits,
@@ -166,9 +176,7 @@ pub(super) fn ask(
     vocab_size: usize,
     cost: &mut PhraseCost,
 ) -> crate::Result<Tensor> {
-    cost.passes += 1;
-    cost.batch = cost.batch.max(sequences.len());
-    cost.rows += sequences.len();
+    *cost += PhraseCost { passes: 1, batch: sequences.len(), rows: sequences.len() };
     let logits = model.next_logits(sequences)?;
     if logits.dims() != [sequences.len(), vocab_size] {
         let expected = (sequences.len(), vocab_size);
