@@ -88,6 +88,8 @@
 mod concept;
 mod decode;
 mod error;
+#[cfg(feature = "probe")]
+pub mod probe;
 mod reduce;
 
 #[cfg(feature = "tokenizers")]

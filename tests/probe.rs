@@ -1,0 +1,5 @@
+//! The commitment probe: its statistics.
+
+mod probe {
+    mod statistics;
+}
