@@ -89,7 +89,7 @@ impl StepPooling {
 
 /// The places of the `k` largest of `logits`, largest first, without those of -inf; of equals, the
 /// lowest place first. `O(V)`, and `O(log k)` for each logit that is among the largest so far.
-pub(super) fn largest(logits: &[f32], k: usize) -> Vec<u32> {
+pub(crate) fn largest(logits: &[f32], k: usize) -> Vec<u32> {
     // The least of the largest is on top.
     let mut heap = BinaryHeap::with_capacity(k + 1);
     let mut least = f32::NEG_INFINITY;

@@ -170,7 +170,7 @@ impl AddAssign for PhraseCost {
 }
 
 /// The logits `[N, V]` of what follows `sequences`, in a dtype that is reduced; counted in `cost`.
-pub(super) fn ask(
+pub(crate) fn ask(
     model: &mut impl NextLogits,
     sequences: &[Vec<u32>],
     vocab_size: usize,

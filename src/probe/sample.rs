@@ -1,0 +1,164 @@
+use serde::{Deserialize, Serialize};
+
+/// One question, and all that was measured on it: a line of a run's `samples.jsonl`.
+///
+/// Probabilities are those of the softmax over the vocabulary, at temperature 1 unless it is said
+/// otherwise; entropies are in nats.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    /// The question's id.
+    pub id: String,
+    /// The question.
+    pub question: String,
+    /// The greedy answer: the likeliest token at each step, up to an end or a line break.
+    pub answer: String,
+    /// Whether the greedy answer is acceptable; see [`is_match`](super::is_match).
+    pub right: bool,
+    /// The step at which the model commits itself.
+    pub first: FirstStep,
+    /// The step after the greedy token, unless that ended the answer.
+    pub second: Option<SecondStep>,
+    /// What counting by the forms of the answers would have said.
+    pub aliases: Decision,
+    /// What counting by spelling would have said.
+    pub spelling: Decision,
+    /// What pooling the likeliest tokens by the model's embedding would have said.
+    pub embedding: Decision,
+    /// What counting whole answers would have said.
+    pub phrases: PhraseDecision,
+    /// The P-mass of the right concept at other temperatures.
+    pub at_temperature: Vec<AtTemperature>,
+    /// Answers sampled at a temperature, if any were.
+    pub sampled: Option<Sampled>,
+    /// What could not be measured, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// The first token of an answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FirstStep {
+    /// The id of the token that wins the argmax.
+    pub token: u32,
+    /// How it is spelt.
+    pub text: String,
+    /// Its probability.
+    pub probability: f32,
+    /// Whether it begins an acceptable form.
+    pub begins_answer: bool,
+    /// The P-mass: the probability of all tokens that begin an acceptable form.
+    pub mass: f32,
+    /// The share that the likeliest of these has of the P-mass; none if that is 0.
+    pub concentration: Option<f32>,
+    /// The entropy over tokens.
+    pub token_entropy: f32,
+}
+
+/// The second token of the greedy answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SecondStep {
+    /// The id of the likeliest token.
+    pub token: u32,
+    /// The entropy over tokens.
+    pub entropy: f32,
+    /// Whether the first two tokens are the beginning of an acceptable form, or the whole of one
+    /// and its end.
+    pub valid: bool,
+}
+
+/// What a decoder that counts concepts at the first step would have said.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Decision {
+    /// The winning concept: its name, or its tokens.
+    pub concept: String,
+    /// Its mass.
+    pub mass: f32,
+    /// The share that its likeliest token has of that.
+    pub concentration: f32,
+    /// The entropy over concepts.
+    pub entropy: f32,
+    /// The id of its likeliest token.
+    pub token: u32,
+    /// The answer that begins with that token and goes on greedily.
+    pub answer: String,
+    /// Whether that answer is acceptable.
+    pub right: bool,
+}
+
+/// What a decoder that counts whole answers would have said: the known ones, and the greedy one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PhraseDecision {
+    /// The probability that the whole answer is an acceptable form.
+    pub mass: f64,
+    /// The answer with the largest mass; none if there is nothing to choose from.
+    pub winner: Option<String>,
+    /// Its mass.
+    pub winner_mass: f64,
+    /// Its likeliest phrase.
+    pub answer: String,
+    /// Whether that is acceptable.
+    pub right: bool,
+}
+
+/// The right concept at another temperature.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct AtTemperature {
+    /// The logits are divided by this.
+    pub temperature: f64,
+    /// The P-mass then.
+    pub mass: f32,
+}
+
+/// Answers drawn at a temperature.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sampled {
+    /// The temperature of every step.
+    pub temperature: f64,
+    /// The answers, in the order in which they were drawn.
+    pub answers: Vec<SampledAnswer>,
+    /// The entropy over clusters, by their counts.
+    pub semantic_entropy: f64,
+}
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SampledAnswer {
+    /// What it says.
+    pub text: String,
+    /// Whether that is acceptable.
+    pub right: bool,
+    /// The cluster of answers of one meaning that it belongs to, from 0 in order of appearance.
+    pub cluster: usize,
+}
+
+impl Sample {
+    /// Whether this is a commitment failure: a wrong greedy answer, although the right concept's
+    /// P-mass is `tau` or more.
+    pub fn is_failure(&self, tau: f64) -> bool {
+        !self.right && self.mass() >= tau
+    }
+
+    /// The P-mass of the right concept.
+    ///
+    /// It comes from an `f32` such as 0.2, which as an `f64` is a little more or less: the decimal
+    /// that was written is what is compared with a threshold.
+    pub fn mass(&self) -> f64 {
+        decimal(self.first.mass)
+    }
+}
+
+impl Sampled {
+    /// An answer of the largest cluster, the first of it; of clusters of one size, the one that
+    /// appeared first. None if there are no answers.
+    pub fn majority(&self) -> Option<&SampledAnswer> {
+        let size = |of: &SampledAnswer| {
+            self.answers.iter().filter(|answer| answer.cluster == of.cluster).count()
+        };
+        self.answers.iter().reduce(|best, next| if size(next) > size(best) { next } else { best })
+    }
+}
+
+/// The number that `value` is written as.
+pub(crate) fn decimal(value: f32) -> f64 {
+    value.to_string().parse().unwrap_or(f64::NAN)
+}
