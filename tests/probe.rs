@@ -1,4 +1,4 @@
-//! The commitment probe: its statistics, and its measurements.
+//! The commitment probe: its statistics, its measurements, and what they come to.
 
 mod common;
 
@@ -6,5 +6,6 @@ mod probe {
     mod measures;
     mod questions;
     mod statistics;
+    mod summary;
     mod taught;
 }

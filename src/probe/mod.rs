@@ -3,10 +3,13 @@
 //! Yeom et al. (2026, <https://arxiv.org/abs/2605.22007>) call a wrong greedy answer a *commitment
 //! failure* if the right concept has a P-mass of τ = 0.2 or more: enough of the first token's
 //! probability, but split over several spellings. This module measures that, and what surrounds
-//! it, on any [`NextLogits`](crate::NextLogits).
+//! it, on any [`NextLogits`](crate::NextLogits); the program `commitment-probe` does it for models
+//! in files.
 //!
 //! ```text
-//! Question ─▶ Prober ─▶ Sample
+//! Question ─▶ Prober ─▶ Sample ─┐
+//! Question ─▶ Prober ─▶ Sample ─┼─▶ Summary of a run ─┬─▶ Report: Markdown, JSON, HTML
+//! …                             ┘   Summary of another┘
 //! ```
 //!
 //! - A [`Question`] comes with the forms in which it may be answered; [`Question::load`] reads
@@ -14,6 +17,8 @@
 //! - The [`Prober`] asks a model, and gives a [`Sample`] for each question: what wins, the P-mass
 //!   of the right concept and its concentration, entropies, what other ways of counting would have
 //!   said, and answers sampled at a temperature.
+//! - A [`Summary`] is what the samples of a run come to, by the functions of [`stats`].
+//! - A [`Report`] shows several runs side by side.
 //!
 //! # Definitions
 //!
@@ -39,12 +44,20 @@
 mod answer;
 mod measure;
 mod question;
+mod report;
 mod sample;
 pub mod stats;
+mod summarise;
+mod summary;
 
 pub use answer::{is_match, normalise_answer};
 pub use measure::{Asked, ProbeOptions, Prober, TEMPERATURES};
 pub use question::Question;
+pub use report::Report;
 pub use sample::{
     AtTemperature, Decision, FirstStep, PhraseDecision, Sample, Sampled, SampledAnswer, SecondStep,
+};
+pub use summary::{
+    CalibrationOf, Concentration, Confidence, DecoderSummary, Detector, Difference, MassAt,
+    Matched, SampledShares, SampledSummary, SecondToken, Summary, Temperature, Threshold,
 };

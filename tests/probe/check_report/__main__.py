@@ -1,0 +1,92 @@
+"""Checks a report of measurement runs against a second computation of all that it says.
+
+    python3 tests/probe/check_report REPORT.json RUN_DIR...
+
+The report is an object with summaries as its `runs`, one for each run directory and in the same
+order; a `note` is taken as it is.  Every number of every summary is computed again from the
+directory's `samples.jsonl` and `questions.jsonl` with numpy, scipy, and scikit-learn.  What the
+samples say of themselves (whether an answer is right, how large an entropy of counts is) is
+checked, too.
+
+Prints every mismatch with the path of its field and exits with 1 if there is one.  A field that
+nothing is known of is a mismatch: a number that is added to the report cannot go unchecked.
+"""
+
+import argparse
+import json
+import sys
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+from expected import Comparison, Exactly
+from samples import check_run
+from summary import expected_summary
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run directory holds."""
+
+    name: str
+    samples: list
+    questions: list
+
+
+def read_lines(path):
+    """The values of a file of JSON lines; numbers with a point are the decimals that they show."""
+    lines = path.read_text(encoding="utf-8").split("\n")
+    return [json.loads(line, parse_float=Decimal) for line in lines if line.strip()]
+
+
+def read_run(directory):
+    """Reads a run directory."""
+    return Run(
+        name=directory.resolve().name,
+        samples=read_lines(directory / "samples.jsonl"),
+        questions=read_lines(directory / "questions.jsonl"),
+    )
+
+
+def read_report(path):
+    """Reads a report: the whole, and the summaries in it."""
+    report = json.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
+    return report, report["runs"]
+
+
+def parse_arguments():
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("report", type=Path, metavar="REPORT.json")
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN_DIR")
+    return parser.parse_args()
+
+
+def main():
+    """Checks the report that the command line names; returns the exit status."""
+    arguments = parse_arguments()
+    report, summaries = read_report(arguments.report)
+    runs = [read_run(directory) for directory in arguments.runs]
+    if len(summaries) != len(runs):
+        print(f"{len(summaries)} summaries, but {len(runs)} run directories")
+        return 1
+    expected = [expected_summary(run, summary) for run, summary in zip(runs, summaries)]
+    comparison = Comparison()
+    note = {"note": Exactly(str(report["note"]))} if "note" in report else {}
+    comparison.compare(report, {**note, "runs": expected}, "")
+    checks = [check_run(run) for run in runs]
+    facts = sum(checked for checked, _ in checks)
+    wrong_facts = [problem for _, wrong in checks for problem in wrong]
+    for problem in [*comparison.mismatches, *wrong_facts]:
+        print(problem)
+    print(
+        f"{comparison.others} names, truth values, and nulls agree; "
+        f"{comparison.parameters} parameters are taken as they are"
+    )
+    print(f"{facts - len(wrong_facts)} of {facts} facts of the samples agree")
+    print(f"{comparison.numbers} numbers agree, {len(comparison.mismatches)} fields do not")
+    return 1 if comparison.mismatches or wrong_facts else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
