@@ -27,7 +27,8 @@
 //! cargo run --release --example saint_basils -- --phrases --all   # 14 such questions
 //! ```
 //!
-//! A model of your own, a Llama, Qwen2 or Qwen3 as Hugging Face hosts them, takes the same way:
+//! A model of your own, a Llama, Qwen2 or Qwen3 as Hugging Face hosts them or as GGUF, takes the
+//! same way:
 //!
 //! ```sh
 //! cargo run --release --example saint_basils -- --model path/to/Qwen3-0.6B --map aliases moscow.json \
@@ -48,12 +49,11 @@
 
 use std::{
     fs,
-    io::{ErrorKind, Write, stdout},
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use anyhow::{Context, Error, Result, ensure};
+use anyhow::{Context, Result, ensure};
 use candle_core::Device;
 use clap::{Parser, ValueEnum};
 use concept_mass::{Aliases, OnConflict};
@@ -63,10 +63,13 @@ use demo::{
     Ballot, Concepts, Decoder, Paint, Question, Source, Table, Vote, aliases, page, phrase_table,
     picture,
 };
+use terminal::{message, print};
 
 #[path = "tiny/corpus.rs"]
 mod corpus;
 mod demo;
+#[path = "../src/bin/commitment-probe/terminal.rs"]
+mod terminal;
 
 /// The question of the paper,
 const HEADLINE: &str = "red-square";
@@ -105,8 +108,9 @@ struct Args {
 #[derive(clap::Args)]
 #[group(requires_all = ["model", "prompt"])]
 struct Own {
-    /// A folder with config.json, tokenizer.json and safetensors; llama, qwen2 or qwen3.
-    #[arg(long, value_name = "DIR", required = false)]
+    /// A folder with config.json, tokenizer.json and safetensors, or a GGUF file; llama, qwen2 or
+    /// qwen3.
+    #[arg(long, value_name = "PATH", required = false)]
     model: PathBuf,
     /// The text that the answer is to follow.
     #[arg(long, value_name = "TEXT", required = false)]
@@ -196,19 +200,4 @@ fn device(args: &Args) -> Result<Device> {
     }
     ensure!(cfg!(feature = "cuda"), "--cuda needs an example built with --features cuda");
     Device::new_cuda(0).context("there is no CUDA device that can be used")
-}
-
-/// Prints `text`, and takes no offence at a reader such as `head` that has seen enough.
-fn print(text: &str) -> Result<()> {
-    match stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(()),
-    }
-}
-
-/// An error and its causes in one paragraph, without the backtrace that candle puts into the text
-/// of its errors where `RUST_BACKTRACE` is set.
-fn message(error: &Error) -> String {
-    let text = format!("{error:#}");
-    text.split("\n   0: ").next().unwrap_or_default().replace('\n', " ")
 }

@@ -1,6 +1,9 @@
 //! `examples/saint_basils.rs` from end to end: what it prints of the tiny model, models of every
 //! layout that a user may bring, and what it says of files that are unfit.
 
+#[path = "common/toy.rs"]
+mod toy;
+
 mod example {
     mod answers;
     mod complaints;

@@ -2,12 +2,16 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
-use candle_core::{Device, Tensor};
+use anyhow::{Result, ensure};
+use candle_core::{DType, Device, Tensor};
 use candle_transformers::generation::{LogitsProcessor, Sampling};
 use concept_mass::{CachedModel, ConceptSampler, DevicePhrases, Embedding, NextLogits, PhraseVote};
 
-use super::{config::Config, model::Model, question::Question, text::Text, weights};
+use super::{
+    model::{self, Loaded, Model},
+    question::Question,
+    text::Text,
+};
 
 /// Of no consequence, as nothing here is drawn by lot.
 const SEED: u64 = 0;
@@ -24,22 +28,14 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Loads the model that `dir` holds onto `device`, for answers of at most `max_tokens`.
-    pub fn load(dir: &Path, device: Device, max_tokens: usize) -> Result<Self> {
-        let path = dir.join("config.json");
-        let config = Config::load(&path)?;
-        let text = Text::load(&dir.join("tokenizer.json"), config.vocab_size)?;
-        let weights = weights::load(dir, &device)?;
-        let embedding = weights::embedding(&weights, config.vocab_size);
-        let model = Model::new(&config.architecture, weights).with_context(|| {
-            format!(
-                "the weights are not those that {} describes; take all files from one model",
-                path.display()
-            )
-        })?;
-        let embedding = Embedding::new(&embedding?)?;
-        let Config { positions, ends, .. } = config;
+    /// Loads the model at `path` onto `device`, for answers of at most `max_tokens`.
+    pub fn load(path: &Path, device: Device, max_tokens: usize) -> Result<Self> {
+        // In the same dtype everywhere, that all devices may say the same.
+        let Loaded { model, vocabulary, embedding, positions, ends, .. } =
+            model::load(path, None, &device, Some(DType::F32))?;
+        let embedding = Embedding::new(&embedding)?;
         let model = CachedModel::new(model, device.clone(), Some(positions));
+        let text = Text { vocabulary };
         Ok(Self { device, model, text, embedding, positions, ends, max_tokens })
     }
 

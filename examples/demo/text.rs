@@ -1,7 +1,5 @@
 //! Text to tokens and back.
 
-use std::path::Path;
-
 use anyhow::{Error, Result};
 use concept_mass::{Piece, Vocabulary};
 
@@ -10,11 +8,6 @@ pub struct Text {
 }
 
 impl Text {
-    /// Loads a `tokenizer.json` for a model with `vocab_size` logits.
-    pub fn load(path: &Path, vocab_size: usize) -> Result<Self> {
-        Ok(Self { vocabulary: Vocabulary::load(path, vocab_size)? })
-    }
-
     /// The tokens of a prompt, after those that the model wants at the beginning of any.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         let tokenizer = self.vocabulary.tokenizer();

@@ -193,7 +193,7 @@ fn the_tiny_model_answers_alike_as_a_model_of_the_users_own() {
 #[test]
 fn a_prompt_without_a_model_is_refused() {
     let refused = run(["--prompt", PROMPT]);
-    assert!(!refused.success && refused.stderr.contains("--model <DIR>"), "{}", refused.stderr);
+    assert!(!refused.success && refused.stderr.contains("--model <PATH>"), "{}", refused.stderr);
 }
 
 #[test]

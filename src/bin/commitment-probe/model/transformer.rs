@@ -1,36 +1,42 @@
 //! The transformers of candle-transformers, each with its KV cache, behind one `forward`.
 
-use candle_core::{DType, Result, Tensor};
+use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 use candle_transformers::models::{
-    llama::{self, Cache, Llama},
+    llama::{Cache, Llama},
     qwen2, qwen3,
 };
 use concept_mass::CachedForward;
 
 use super::config::Architecture;
 
+/// A model of candle's; a copy shares the weights, and has a cache of its own.
 #[allow(clippy::large_enum_variant, reason = "there is one of it")]
+#[derive(Clone)]
 pub enum Model {
+    /// Llama 2 and 3.
     Llama {
+        /// The weights.
         model: Llama,
+        /// What has been read.
         cache: Cache,
         /// What the cache is before the first token.
         blank: Cache,
     },
+    /// Qwen2 and Qwen2.5.
     Qwen2(qwen2::ModelForCausalLM),
+    /// Qwen3 without experts.
     Qwen3(qwen3::ModelForCausalLM),
 }
 
 impl Model {
-    /// On the device of the weights.
+    /// On the device and in the dtype of the weights, which must be those of the layout: where a
+    /// block lacks a tensor, candle's Llama panics.
     pub fn new(architecture: &Architecture, weights: VarBuilder) -> Result<Self> {
         match architecture {
             Architecture::Llama(config) => {
-                let device = weights.device().clone();
-                check_blocks(&weights, config)?;
+                let blank = Cache::new(true, weights.dtype(), config, weights.device())?;
                 let model = Llama::load(weights, config)?;
-                let blank = Cache::new(true, DType::F32, config, &device)?;
                 Ok(Self::Llama { model, cache: blank.clone(), blank })
             }
             Architecture::Qwen2(config) => {
@@ -59,29 +65,4 @@ impl CachedForward for Model {
             Self::Qwen3(model) => model.clear_kv_cache(),
         }
     }
-}
-
-/// Fails where `Llama::load` would panic: if a block lacks a tensor, or has it in another shape.
-fn check_blocks(weights: &VarBuilder, config: &llama::Config) -> Result<()> {
-    let (hidden, inner) = (config.hidden_size, config.intermediate_size);
-    let head = hidden / config.num_attention_heads;
-    let (queries, keys) = (head * config.num_attention_heads, head * config.num_key_value_heads);
-    for block in 0..config.num_hidden_layers {
-        let block = weights.pp(format!("model.layers.{block}"));
-        for (name, rows, columns) in [
-            ("self_attn.q_proj", queries, hidden),
-            ("self_attn.k_proj", keys, hidden),
-            ("self_attn.v_proj", keys, hidden),
-            ("self_attn.o_proj", hidden, queries),
-            ("mlp.gate_proj", inner, hidden),
-            ("mlp.up_proj", inner, hidden),
-            ("mlp.down_proj", hidden, inner),
-        ] {
-            block.pp(name).get((rows, columns), "weight")?;
-        }
-        for name in ["input_layernorm", "post_attention_layernorm"] {
-            block.pp(name).get(hidden, "weight")?;
-        }
-    }
-    Ok(())
 }
