@@ -13,6 +13,7 @@ mod models {
     mod gguf;
     mod gguf_complaints;
     mod gguf_file;
+    mod program;
     mod support;
     mod tokenizer;
 }
