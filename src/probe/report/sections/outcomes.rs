@@ -36,7 +36,8 @@ pub(super) fn calibration(runs: &[Summary]) -> Table {
     let text = "The expected calibration error (ECE; [Guo et al., \
         2017](https://arxiv.org/abs/1706.04599)): how far the share of right answers is from the \
         confidence, in the mean over all answers, by bins. 0 is perfect. The confidence is that in \
-        the first token, or in the concept that wins where tokens are counted by their meaning.";
+        the first token, in the concept that wins where tokens are counted by their meaning, or in \
+        the whole answer that wins; right is what would have been said then.";
     let mut table = Table::of_runs("ECE", text, &["Confidence in"], runs);
     for kind in kinds(runs) {
         table.each(&[kind], runs, |run| {
