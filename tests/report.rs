@@ -211,10 +211,13 @@ fn pictures_are_drawn_of_what_there_is() {
         let report = reports().into_iter().find(|(found, _)| *found == name).unwrap().1;
         report.html().matches("<svg class=\"plot\"").count()
     };
-    // Thresholds, concentration, three of decoders; detectors, calibration, temperature of each run.
-    assert_eq!(pictures("two"), 5 + 3 * 2);
-    assert_eq!(pictures("four"), 5 + 3 * 4);
-    assert_eq!(pictures("beside-nothing"), 5 + 3);
+    // Thresholds, concentration, three of decoders; one for each kind of confidence; detectors and
+    // temperature of each run.
+    let kinds = reports()[0].1.runs[0].calibration.len();
+    assert!(kinds > 1);
+    assert_eq!(pictures("two"), 5 + kinds + 2 * 2);
+    assert_eq!(pictures("four"), 5 + kinds + 2 * 4);
+    assert_eq!(pictures("beside-nothing"), 5 + kinds + 2);
     assert_eq!(["no-runs", "nothing", "never-wrong"].map(pictures), [0; 3]);
 }
 

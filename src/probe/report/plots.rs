@@ -102,18 +102,17 @@ fn detectors(runs: &[Summary]) -> (Vec<(Look, String)>, Figures) {
     (legend.map(|(look, text)| (look, text.into())).into(), figures.collect())
 }
 
+/// One for each kind of confidence: all of them in one would cross too often to be read.
 fn calibration(runs: &[Summary]) -> (Vec<(Look, String)>, Figures) {
-    let kinds = kinds(runs);
-    let look_of = |place: usize| if place == 0 { OTHERS } else { look(place - 1) };
-    let figures = runs.iter().enumerate().map(|(i, run)| {
-        let series = kinds.iter().enumerate().filter_map(|(place, kind)| {
+    let figures = kinds(runs).into_iter().map(|kind| {
+        let series = runs.iter().enumerate().filter_map(|(i, run)| {
             let bins = &of_kind(run, kind)?.calibration.bins;
             let points =
                 bins.iter().filter_map(|bin| Some((bin.confidence?, alone(bin.accuracy?))));
-            Some(Series { look: look_of(place), points: points.collect() })
+            Some(Series { look: look(i), points: points.collect() })
         });
         let figure = Lines {
-            title: name(i, run),
+            title: kind.to_owned(),
             x_name: "mean confidence",
             y_name: "share of right answers",
             x: (0.0, 1.0),
@@ -122,9 +121,9 @@ fn calibration(runs: &[Summary]) -> (Vec<(Look, String)>, Figures) {
         };
         figure.draw(&series.collect::<Vec<_>>())
     });
-    let legend = kinds.iter().enumerate().map(|(place, &kind)| (look_of(place), kind.to_owned()));
     let perfect = (REFERENCE, "Confidence = share right".to_owned());
-    (legend.chain([perfect]).collect(), figures.collect())
+    let figures = figures.collect();
+    (names(runs).into_iter().chain([perfect]).collect(), figures)
 }
 
 fn decoders(runs: &[Summary]) -> Figures {
