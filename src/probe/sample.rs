@@ -159,6 +159,6 @@ impl Sampled {
 }
 
 /// The number that `value` is written as.
-pub(crate) fn decimal(value: f32) -> f64 {
+fn decimal(value: f32) -> f64 {
     value.to_string().parse().unwrap_or(f64::NAN)
 }

@@ -7,7 +7,7 @@ use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 /// Measures commitment failures: how often a language model knows the answer, and says another.
 ///
-/// Without a command, it probes the tiny model that comes with it, which takes a minute: a
+/// Without a command, it probes the tiny model that comes with it, which takes some seconds: a
 /// demonstration on a synthetic world, not evidence about real models.
 #[derive(Parser)]
 #[command(version, max_term_width = 100)]

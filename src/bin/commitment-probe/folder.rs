@@ -18,8 +18,9 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use concept_mass::probe::{Question, Sample};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
 
+use crate::model::read_json;
 use crate::settings::Settings;
 
 const SETTINGS: &str = "run.json";
@@ -60,7 +61,7 @@ impl Folder {
             dir.display()
         );
         if dir.join(SETTINGS).exists() {
-            settings.check(&read_json(&dir.join(SETTINGS))?, dir)?;
+            settings.check(&read_json(&dir.join(SETTINGS), "the settings of a run")?, dir)?;
             ensure!(
                 Question::load(dir.join(QUESTIONS))? == questions,
                 "the questions are not those of the run in {}; give the same file and --limit, or \
@@ -78,9 +79,9 @@ impl Folder {
         let mut text = String::new();
         let read = samples.read_to_string(&mut text);
         read.with_context(|| format!("cannot read {}", path.display()))?;
-        let whole = text.rfind('\n').map_or(0, |end| end + 1);
-        let done = parse(&text[..whole], &path, questions)?;
-        samples.set_len(whole as u64)?;
+        let whole = whole_lines(&text);
+        let done = parse(whole, &path, questions)?;
+        samples.set_len(whole.len() as u64)?;
         samples.seek(SeekFrom::End(0))?;
         Ok((Self { samples }, done))
     }
@@ -104,9 +105,13 @@ impl Results {
         let path = dir.join(SAMPLES);
         let text =
             fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let whole = text.rfind('\n').map_or(0, |end| end + 1);
-        Ok(Self { samples: parse(&text[..whole], &path, &questions)?, questions })
+        Ok(Self { samples: parse(whole_lines(&text), &path, &questions)?, questions })
     }
+}
+
+/// The text without a last line that something has cut short.
+fn whole_lines(text: &str) -> &str {
+    &text[..text.rfind('\n').map_or(0, |end| end + 1)]
 }
 
 /// The samples of whole lines, each of another of the questions.
@@ -132,11 +137,6 @@ fn parse(text: &str, path: &Path, questions: &[Question]) -> Result<Vec<Sample>>
 fn lines<T: Serialize>(values: &[T]) -> Result<String> {
     let line = |value| Ok(serde_json::to_string(value)? + "\n");
     values.iter().map(line).collect()
-}
-
-fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    let read = || -> Result<T> { Ok(serde_json::from_slice(&fs::read(path)?)?) };
-    read().with_context(|| format!("cannot use {}", path.display()))
 }
 
 /// Writes a file that is there whole or not at all.

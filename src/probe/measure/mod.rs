@@ -236,6 +236,7 @@ impl<M: NextLogits> Prober<M> {
             let [aliases, spelling, embedding] = &vote.choices;
             let [aliases, spelling, embedding] =
                 [decision(aliases)?, decision(spelling)?, decision(embedding)?];
+            let phrases = self.phrases(asked, &vote.probabilities, &greedy.tokens, &answer)?;
             samples.push(Sample {
                 id: asked.question.id.clone(),
                 question: asked.question.question.clone(),
@@ -250,7 +251,7 @@ impl<M: NextLogits> Prober<M> {
                 aliases,
                 spelling,
                 embedding,
-                phrases: self.phrases(asked, &vote.probabilities, &greedy.tokens)?,
+                phrases,
                 at_temperature: vote.at_temperature,
                 sampled: self.sampled(asked, &logits.i(i)?)?,
                 note: known[i].note.clone(),

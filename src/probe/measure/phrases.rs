@@ -15,16 +15,16 @@ const FLOOR: f64 = 1e-4;
 
 impl<M: NextLogits> Prober<M> {
     /// What the model gives to whole answers: the forms of all concepts, with and without a full
-    /// stop, and its own greedy answer. `probabilities` are those of the first token, `said` is the
-    /// greedy answer.
+    /// stop, and its own greedy answer. `probabilities` are those of the first token, `said` and
+    /// `text` are the greedy answer.
     pub(super) fn phrases(
         &mut self,
         asked: &Asked,
         probabilities: &[f64],
         said: &[u32],
+        text: &str,
     ) -> Result<PhraseDecision> {
         let question = asked.question;
-        let text = self.text(said)?;
         // An answer that ends at once is no phrase, and has the ends' probability.
         let ends = self.ends.iter().map(|&end| probabilities[end as usize]);
         let silence = if said.is_empty() { ends.sum() } else { 0.0 };
@@ -32,11 +32,11 @@ impl<M: NextLogits> Prober<M> {
             mass,
             winner: said.is_empty().then(String::new),
             winner_mass: silence,
-            right: is_match(&text, &question.answers),
-            answer: text.clone(),
+            right: is_match(text, &question.answers),
+            answer: text.to_owned(),
         };
         let mut builder = PhraseTrie::builder(self.vocabulary.vocab_size());
-        for (concept, phrase) in self.ballot(asked, probabilities, said, &text)? {
+        for (concept, phrase) in self.ballot(asked, probabilities, said, text)? {
             builder = builder.phrase(concept, phrase)?;
         }
         let Ok(trie) = builder.ends(self.ends.iter().copied())?.build() else {

@@ -183,7 +183,7 @@ fn computed_in(
 }
 
 /// Reads a JSON file; where that fails, says what the file ought to be.
-fn read_json<T: DeserializeOwned>(path: &Path, ought: &str) -> Result<T> {
+pub fn read_json<T: DeserializeOwned>(path: &Path, ought: &str) -> Result<T> {
     let read = || -> Result<T> { Ok(serde_json::from_slice(&fs::read(path)?)?) };
     read().with_context(|| format!("cannot use {}, which must be {ought}", path.display()))
 }
