@@ -47,11 +47,7 @@
 //! Built with `--features cuda`, `--cuda` decodes on the first CUDA device; what is copied to the
 //! host at each step is the token.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{fs, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, Result, ensure};
 use candle_core::Device;
@@ -68,7 +64,7 @@ use terminal::{message, print};
 #[path = "tiny/corpus.rs"]
 mod corpus;
 mod demo;
-#[path = "../src/bin/commitment-probe/terminal.rs"]
+#[path = "demo/terminal.rs"]
 mod terminal;
 
 /// The question of the paper,
@@ -150,7 +146,7 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<()> {
     let source = Source::parse(&args.map)?;
-    let tiny = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/tiny");
+    let tiny = concept_mass_tiny::folder();
     let model = args.own.as_ref().map_or(&tiny, |own| &own.model);
     let mut decoder = Decoder::load(model, device(args)?, args.max_tokens)?;
     let concepts = Concepts::new(&source, args.conflicts.into(), &decoder)?;

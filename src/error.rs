@@ -113,19 +113,6 @@ pub enum Error {
         problem: FileProblem,
     },
 
-    /// A list of questions is not one.
-    #[cfg(feature = "probe")]
-    #[error(
-        "{}: {problem}",
-        path.as_deref().map_or("questions".into(), |p| p.display().to_string())
-    )]
-    QuestionFile {
-        /// The file, if the questions came from one.
-        path: Option<PathBuf>,
-        /// What is wrong, and with which question.
-        problem: FileProblem,
-    },
-
     /// A concept without a form.
     #[error("concept {concept:?} has no forms: give at least one in which it may be spelt")]
     NoForms {
@@ -346,19 +333,6 @@ pub enum Error {
         context: usize,
     },
 
-    /// Prompts of different lengths that are to be read in one batch.
-    #[cfg(feature = "probe")]
-    #[error(
-        "the prompts of a batch must have equally many tokens, but one has {first} and another \
-         {other}; measure them apart"
-    )]
-    UnequalPrompts {
-        /// The tokens of the first prompt.
-        first: usize,
-        /// The tokens of another one.
-        other: usize,
-    },
-
     /// Logits of another shape than was asked for.
     #[error(
         "the model must give logits of shape {expected:?}, a row for each sequence, got {got:?}"
@@ -519,31 +493,6 @@ pub enum FileProblem {
         field: String,
         /// What the parser says of it.
         source: serde_json::Error,
-    },
-
-    /// The file is compressed.
-    #[cfg(feature = "probe")]
-    #[error("it is compressed; decompress it first, as with gunzip")]
-    Compressed,
-
-    /// One of a file's records is not JSON, or its fields are missing or of another type.
-    #[cfg(feature = "probe")]
-    #[error("record {number}: {source}")]
-    Record {
-        /// Its number in the file, from 1.
-        number: usize,
-        /// What the parser says of it.
-        source: serde_json::Error,
-    },
-
-    /// One of a file's questions cannot be asked.
-    #[cfg(feature = "probe")]
-    #[error("question {question}: {problem}")]
-    Question {
-        /// Its number in the file, from 1.
-        question: String,
-        /// What is wrong with it.
-        problem: String,
     },
 
     /// The document is something else.

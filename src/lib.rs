@@ -53,9 +53,6 @@
 //! - **Phrases**, where a first token cannot decide: a [`PhraseTrie`] of whole answers, on which a
 //!   model [votes](DevicePhrases::vote) by the chain rule; and [`OpenVocabulary`], which rolls the
 //!   likeliest answers out where nobody has listed them. A model is a [`NextLogits`].
-//! - **`probe`**, with the feature of that name: how often a model knows the answer and says
-//!   another; measurements of questions, their statistics, and a report. The program
-//!   `commitment-probe` does it for models in files.
 //! - **[`mod@reference`]**: the same by definition, in `f64`, to test against.
 //!
 //! # On a CUDA device
@@ -91,8 +88,6 @@
 mod concept;
 mod decode;
 mod error;
-#[cfg(feature = "probe")]
-pub mod probe;
 mod reduce;
 
 #[cfg(feature = "tokenizers")]

@@ -2,23 +2,37 @@
 
 use std::path::Path;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor};
 use candle_transformers::generation::{LogitsProcessor, Sampling};
-use concept_mass::{CachedModel, ConceptSampler, DevicePhrases, Embedding, NextLogits, PhraseVote};
-
-use super::{
-    model::{self, Loaded, Model},
-    question::Question,
-    text::Text,
+use concept_mass::{
+    CachedForward, CachedModel, ConceptSampler, DevicePhrases, Embedding, NextLogits, PhraseVote,
+    Vocabulary,
 };
+
+use concept_mass_models::{Loaded, Model};
+
+use super::{question::Question, text::Text};
 
 /// Of no consequence, as nothing here is drawn by lot.
 const SEED: u64 = 0;
 
+/// A model of the loader's, as the core wants it.
+struct Cached(Model);
+
+impl CachedForward for Cached {
+    fn forward(&mut self, tokens: &Tensor, offset: usize) -> candle_core::Result<Tensor> {
+        self.0.forward(tokens, offset)
+    }
+
+    fn reset(&mut self) {
+        self.0.reset();
+    }
+}
+
 pub struct Decoder {
     pub device: Device,
-    model: CachedModel<Model>,
+    model: CachedModel<Cached>,
     pub text: Text,
     /// The model's own, for concepts that are made of it.
     pub embedding: Embedding,
@@ -31,10 +45,12 @@ impl Decoder {
     /// Loads the model at `path` onto `device`, for answers of at most `max_tokens`.
     pub fn load(path: &Path, device: Device, max_tokens: usize) -> Result<Self> {
         // In the same dtype everywhere, that all devices may say the same.
-        let Loaded { model, vocabulary, embedding, positions, ends, .. } =
-            model::load(path, None, &device, Some(DType::F32))?;
+        let Loaded { model, tokenizer, vocab_size, embedding, positions, ends, .. } =
+            concept_mass_models::load(path, None, &device, Some(DType::F32))?;
         let embedding = Embedding::new(&embedding)?;
-        let model = CachedModel::new(model, device.clone(), Some(positions));
+        let model = CachedModel::new(Cached(model), device.clone(), Some(positions));
+        let vocabulary = Vocabulary::new(tokenizer, vocab_size)
+            .with_context(|| format!("cannot use the tokenizer of {}", path.display()))?;
         let text = Text { vocabulary };
         Ok(Self { device, model, text, embedding, positions, ends, max_tokens })
     }

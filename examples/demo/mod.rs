@@ -2,7 +2,6 @@
 //!
 //! | module | what it does |
 //! | --- | --- |
-//! | `model` | files → a transformer of candle's own, with its KV cache; from the program `commitment-probe` |
 //! | `text` | text ↔ tokens |
 //! | `question` | a prompt, and where its concepts come from → a concept map |
 //! | `decoder` | the decode loop, with either sampler |
@@ -11,9 +10,6 @@
 //! | `screen`, `picture`, `table` | what is shown of it |
 
 mod decoder;
-#[allow(dead_code, reason = "the example has no chats")]
-#[path = "../../src/bin/commitment-probe/model/mod.rs"]
-mod model;
 mod phrases;
 mod picture;
 mod question;

@@ -27,5 +27,3 @@ pub use trie::{Phrase, PhraseTrie, PhraseTrieBuilder};
 
 pub(crate) use file::{FORMAT, VERSION};
 pub(crate) use source::check_threshold;
-#[cfg(feature = "tokenizers")]
-pub(crate) use source::judged;

@@ -7,13 +7,9 @@ mod weights;
 
 #[cfg(feature = "candle-transformers")]
 pub use phrase::CachedLlama;
-#[cfg(feature = "probe")]
-pub(crate) use phrase::ask;
 pub use phrase::{
     CachedForward, CachedModel, Continuation, DevicePhrases, Intervention, LongForm, NextLogits,
     OpenStep, OpenVocabulary, OpenVote, PhraseCost, PhraseVote, Rollouts, SharedPrompt,
 };
 pub use sampler::{ConceptSampler, Sampling};
 pub use top_k::TopKPooling;
-#[cfg(feature = "probe")]
-pub(crate) use top_k::largest;

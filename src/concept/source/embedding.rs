@@ -61,8 +61,21 @@ impl Embedding {
         self.matrix.dims()[0]
     }
 
-    /// Fails if there are tokens of `map` without a row.
-    pub(crate) fn check_covers(&self, map: &ConceptMap) -> Result<()> {
+    /// Checks that every token of `map` has a row.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::EmbeddingRows`] with both numbers.
+    ///
+    /// ```
+    /// # use candle_core::{DType, Device, Tensor};
+    /// # use concept_mass::{ConceptMap, Embedding};
+    /// let embedding = Embedding::new(&Tensor::eye(3, DType::F32, &Device::Cpu)?)?;
+    /// assert!(embedding.check_covers(&ConceptMap::singletons(3)?).is_ok());
+    /// assert!(embedding.check_covers(&ConceptMap::singletons(4)?).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn check_covers(&self, map: &ConceptMap) -> Result<()> {
         let (rows, vocab_size) = (self.vocab_size(), map.vocab_size());
         if rows < vocab_size { Err(Error::EmbeddingRows { rows, vocab_size }) } else { Ok(()) }
     }

@@ -33,6 +33,31 @@ pub trait Judge {
     ///
     /// Whatever may fail; it reaches the caller as [`Error::Judge`].
     fn groups(&mut self, texts: &[&str]) -> Result<Vec<Vec<usize>>, JudgeError>;
+
+    /// [`groups`](Self::groups), checked: every place is one of a text, and in one group at most. Of
+    /// fewer than two texts there is nothing to say, and the judge is not asked.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Judge`] if the judge fails, or its groups are none.
+    fn checked_groups(&mut self, texts: &[&str]) -> Result<Vec<Vec<usize>>> {
+        if texts.len() < 2 {
+            return Ok(Vec::new());
+        }
+        let groups = self.groups(texts).map_err(|source| Error::Judge { source })?;
+        let mut taken = vec![false; texts.len()];
+        for &index in groups.iter().flatten() {
+            match taken.get_mut(index) {
+                Some(taken) if !*taken => *taken = true,
+                Some(_) => return Err(misjudged(format!("text {index} is in two groups"))),
+                None => {
+                    let problem = format!("there is no text {index} among {}", texts.len());
+                    return Err(misjudged(problem));
+                }
+            }
+        }
+        Ok(groups)
+    }
 }
 
 impl<F: FnMut(&[&str]) -> Result<Vec<Vec<usize>>, JudgeError>> Judge for F {
@@ -66,30 +91,10 @@ impl Vocabulary {
         let words = tokens.iter().map(|&token| word(self.piece(token))).enumerate();
         let (places, texts): (Vec<usize>, Vec<&str>) =
             words.filter_map(|(place, text)| Some((place, text?))).unzip();
-        let groups = judged(judge, &texts)?;
+        let groups = judge.checked_groups(&texts)?;
         let in_tokens = |group: Vec<usize>| group.into_iter().map(|i| places[i]).collect();
         Ok(groups.into_iter().map(in_tokens).collect())
     }
-}
-
-/// What `judge` says of `texts`, if it makes sense; of fewer than two, there is nothing to say.
-pub(crate) fn judged(judge: &mut (impl Judge + ?Sized), texts: &[&str]) -> Result<Vec<Vec<usize>>> {
-    if texts.len() < 2 {
-        return Ok(Vec::new());
-    }
-    let groups = judge.groups(texts).map_err(|source| Error::Judge { source })?;
-    let mut taken = vec![false; texts.len()];
-    for &index in groups.iter().flatten() {
-        match taken.get_mut(index) {
-            Some(taken) if !*taken => *taken = true,
-            Some(_) => return Err(misjudged(format!("text {index} is in two groups"))),
-            None => {
-                let problem = format!("there is no text {index} among {}", texts.len());
-                return Err(misjudged(problem));
-            }
-        }
-    }
-    Ok(groups)
 }
 
 fn misjudged(problem: String) -> Error {

@@ -33,8 +33,6 @@ pub use embedding::Embedding;
 pub(crate) use embedding::check_threshold;
 
 #[cfg(feature = "tokenizers")]
-pub(crate) use judge::judged;
-#[cfg(feature = "tokenizers")]
 pub use {
     aliases::Aliases,
     first_tokens::{FirstTokens, SharedToken},

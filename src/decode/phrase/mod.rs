@@ -14,8 +14,6 @@ mod transformers;
 mod vote;
 
 pub use long_form::{Intervention, LongForm};
-#[cfg(feature = "probe")]
-pub(crate) use model::ask;
 pub use model::{CachedForward, CachedModel, NextLogits, PhraseCost};
 pub use open::{Continuation, OpenStep, OpenVocabulary, OpenVote, Rollouts};
 pub use shared::SharedPrompt;

@@ -344,7 +344,7 @@ impl Meaning {
             Self::Judge(vocabulary, judge) => {
                 let texts = texts(vocabulary, phrases)?;
                 let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-                crate::concept::judged(judge.as_mut(), &texts)
+                judge.checked_groups(&texts)
             }
         }
     }

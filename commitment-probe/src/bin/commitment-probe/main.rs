@@ -1,0 +1,55 @@
+//! The commitment probe: how often does a language model know the answer, and say another?
+//!
+//! ```sh
+//! cargo run --release --bin commitment-probe            # a demonstration
+//! cargo run --release --bin commitment-probe -- run --help
+//! cargo run --release --bin commitment-probe -- report RUN…
+//! ```
+//!
+//! The modules, in the order of the work: `args`, `settings` and `folder`, what is asked and where
+//! results go; `prompt`, how it is asked; `run`, the asking; `report`, what it
+//! comes to; and `demo`, all of that with the tiny model. What is measured, and what statistics say
+//! of it, is `commitment_probe`.
+
+mod args;
+mod demo;
+mod folder;
+mod judge;
+mod prompt;
+mod report;
+mod run;
+mod settings;
+mod terminal;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+
+use args::{Cli, Command, DemoArgs};
+use terminal::{message, print};
+
+fn main() -> ExitCode {
+    let command = Cli::parse().command.unwrap_or_else(|| Command::Demo(DemoArgs::default()));
+    match execute(&command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", message(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn execute(command: &Command) -> Result<()> {
+    match command {
+        Command::Run(args) => {
+            run::run(args)?;
+            print(&format!(
+                "Done; what it comes to: commitment-probe report {}\n",
+                args.out.display()
+            ))
+        }
+        Command::Report(args) => print(&report::report(args, None)?),
+        Command::Demo(args) => print(&demo::demo(args)?),
+    }
+}

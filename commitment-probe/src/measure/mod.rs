@@ -1,0 +1,313 @@
+//! The measurements of one question, or of several whose prompts are equally long.
+//!
+//! Everything that is measured at the first token comes from the logits of one forward pass, by
+//! the crate's own operations: the P-mass is [probed](concept_mass::DeviceProbes::probe), and each way of
+//! counting concepts is a map that the logits are [reduced](concept_mass::DeviceMap::reduce) with. What
+//! else there is to know takes further passes: the answers that follow from the choices of a first
+//! token, the vote on whole phrases, and the answers that are sampled.
+
+mod answers;
+mod choice;
+mod known;
+mod phrases;
+mod sampling;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use candle_core::{DType, Device, IndexOp, Tensor};
+
+use super::answer::is_match;
+use super::question::Question;
+use super::sample::{Decision, Sample, SecondStep};
+use crate::{Error, Result};
+use answers::Said;
+use choice::{Choice, FirstVote};
+use concept_mass::{
+    ConceptMap, DeviceMap, Embedding, Judge, NextLogits, Piece, Spelling, TopKPooling, Vocabulary,
+};
+use known::Known;
+
+/// The temperatures at which the P-mass is measured.
+pub const TEMPERATURES: [f64; 7] = [0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0];
+
+/// What is measured, and how far.
+///
+/// ```
+/// use commitment_probe::ProbeOptions;
+///
+/// let options = ProbeOptions { draws: 0, ..ProbeOptions::default() }; // no sampling
+/// assert_eq!(options.max_tokens, 24);
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProbeOptions {
+    /// The most tokens of an answer, at least 1.
+    pub max_tokens: usize,
+    /// The answers that are sampled for each question; may be 0.
+    pub draws: usize,
+    /// Their temperature, above 0.
+    pub temperature: f64,
+    /// What they are drawn from, together with the question's id.
+    pub seed: u64,
+    /// How the likeliest tokens are pooled by the model's embedding.
+    pub pooling: TopKPooling,
+    /// The most rows of a forward pass, at least 1; but the questions of one call are always read in
+    /// one.
+    pub batch: usize,
+}
+
+impl Default for ProbeOptions {
+    fn default() -> Self {
+        let pooling = TopKPooling { k: 20, threshold: 0.5 };
+        Self { max_tokens: 24, draws: 10, temperature: 1.0, seed: 0, pooling, batch: 16 }
+    }
+}
+
+impl ProbeOptions {
+    fn check(&self) -> Result<()> {
+        let Self { max_tokens, temperature, pooling, batch, .. } = *self;
+        let refuse =
+            |option, value, requirement| Err(Error::ProbeOption { option, value, requirement });
+        for (option, value) in [("max_tokens", max_tokens), ("batch", batch), ("k", pooling.k)] {
+            if value == 0 {
+                return refuse(option, 0.0, "it must be 1 or more");
+            }
+        }
+        if !(-1.0..=1.0).contains(&pooling.threshold) {
+            return refuse("threshold", pooling.threshold.into(), "it is a cosine, from -1 to 1");
+        }
+        if !(temperature > 0.0 && temperature.is_finite()) {
+            return refuse("temperature", temperature, "it must be above 0 and finite");
+        }
+        Ok(())
+    }
+}
+
+/// A question as the model is asked it.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// The question, and its answers.
+    pub question: &'a Question,
+    /// The text that the answer is to follow.
+    pub prompt: &'a str,
+    /// Its tokens, with those that the model wants at the beginning of any text.
+    pub tokens: &'a [u32],
+}
+
+/// A language model, ready to be probed.
+///
+/// ```
+/// use candle_core::{DType, Device, Result, Tensor};
+/// use concept_mass::{Embedding, NextLogits, Vocabulary};
+/// use commitment_probe::{Asked, ProbeOptions, Prober, Question};
+///
+/// /// Splits its vote as the paper's example does, and says one token.
+/// struct Model(Vocabulary);
+/// impl NextLogits for Model {
+///     fn next_logits(&mut self, sequences: &[Vec<u32>]) -> Result<Tensor> {
+///         let mut p = vec![1e-9f32; 1152];
+///         let vote = [(" Mos", 0.31), (" Saint", 0.24), (" St", 0.13), (" C", 0.12)];
+///         for (text, share) in vote {
+///             p[self.0.encode(text).unwrap()[0] as usize] = share;
+///         }
+///         p[0] = 0.2; // <|end|>
+///         Tensor::new(p, &Device::Cpu)?.log()?.repeat((sequences.len(), 1))
+///     }
+/// }
+///
+/// # let path = concept_mass_tiny::folder().join("tokenizer.json");
+/// let vocabulary = Vocabulary::load(path, 1152)?;
+/// let embedding = Embedding::new(&Tensor::eye(1152, DType::F32, &Device::Cpu)?)?;
+/// let model = Model(vocabulary.clone());
+/// let options = ProbeOptions { max_tokens: 1, draws: 0, ..ProbeOptions::default() };
+/// let mut prober = Prober::new(model, vocabulary.clone(), embedding, &Device::Cpu, &[0], options)?;
+///
+/// let question = Question::parse(
+///     r#"{"id": "red-square", "question": "Which cathedral did Ivan the Terrible build?",
+///         "answers": ["Saint Basil's Cathedral", "St. Basil's", "Cathedral of Vasily"]}"#,
+/// )?.remove(0);
+/// let prompt = "Q: Which cathedral did Ivan the Terrible build?\nA:";
+/// let tokens = vocabulary.encode(prompt)?;
+/// let asked = Asked { question: &question, prompt, tokens: &tokens };
+/// let sample = &prober.measure(&[asked])?[0];
+///
+/// assert!((sample.first.mass - 0.49).abs() < 1e-4); // the P-mass
+/// assert!((sample.first.concentration.unwrap() - 0.24 / 0.49).abs() < 1e-4);
+/// assert!(sample.is_failure(0.2) && sample.is_failure(0.4) && !sample.is_failure(0.5));
+/// assert_eq!(sample.aliases.concept, "Saint Basil's Cathedral");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Prober<M> {
+    model: M,
+    vocabulary: Vocabulary,
+    embedding: Embedding,
+    device: Device,
+    /// What ends an answer: the model's own ends, and tokens that begin with a line break.
+    ends: Vec<u32>,
+    options: ProbeOptions,
+    /// Counts tokens.
+    tokens: DeviceMap,
+    /// Counts words, however they are spelt.
+    spelling: DeviceMap,
+    judge: Option<Box<dyn Judge + Send>>,
+}
+
+impl<M: NextLogits> Prober<M> {
+    /// Takes a model whose logits are on `device`, its vocabulary, its embedding `[V, D]`, and the
+    /// tokens that end an answer; a line break does, too.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ProbeOption`] for options out of range; [`Error::ConceptMass`] if the embedding has too
+    /// few rows, or the device is none that is supported.
+    pub fn new(
+        model: M,
+        vocabulary: Vocabulary,
+        embedding: Embedding,
+        device: &Device,
+        ends: &[u32],
+        options: ProbeOptions,
+    ) -> Result<Self> {
+        options.check()?;
+        let tokens = ConceptMap::singletons(vocabulary.vocab_size())?;
+        embedding.check_covers(&tokens)?;
+        let is_break = |piece: &Piece| {
+            piece.text().is_some_and(|text| text.trim_start_matches(' ').starts_with(['\n', '\r']))
+        };
+        let breaks = (0u32..).zip(vocabulary.pieces()).filter(|(_, piece)| is_break(piece));
+        let mut ends: Vec<u32> = ends.iter().copied().chain(breaks.map(|(t, _)| t)).collect();
+        ends.sort_unstable();
+        ends.dedup();
+        Ok(Self {
+            tokens: tokens.to_device(device)?,
+            spelling: Spelling::default().map(&vocabulary)?.to_device(device)?,
+            device: device.clone(),
+            judge: None,
+            model,
+            vocabulary,
+            embedding,
+            ends,
+            options,
+        })
+    }
+
+    /// Lets `judge` say which sampled answers mean the same, as by mutual entailment (Kuhn et al.,
+    /// 2023). It is given the answers to one question that differ after
+    /// [normalisation](super::normalise_answer), each behind the question.
+    ///
+    /// Without one, answers mean the same if they do not differ then.
+    pub fn with_judge(mut self, judge: impl Judge + Send + 'static) -> Self {
+        self.judge = Some(Box::new(judge));
+        self
+    }
+
+    /// Measures questions whose prompts have equally many tokens, which the model reads in one
+    /// batch.
+    ///
+    /// One forward pass for the first step; one for each token of the longest answer; as many for
+    /// the answers that begin otherwise; and for each question those of a
+    /// [vote](concept_mass::DevicePhrases::vote) on whole answers, and of its sampled answers.
+    ///
+    /// The same questions in the same batches give the same samples.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::EmptyPrompt`]; [`Error::TooLong`] if a prompt and an answer exceed
+    /// [`NextLogits::context`]; [`Error::ConceptMass`] if the logits hold a NaN or `+inf`, or nothing
+    /// but `-inf`; [`Error::UnequalPrompts`]; those of the model, of the judge and of the device.
+    pub fn measure(&mut self, asked: &[Asked]) -> Result<Vec<Sample>> {
+        let Some(first) = asked.first() else { return Ok(Vec::new()) };
+        let first = first.tokens.len();
+        if let Some(other) = asked.iter().map(|a| a.tokens.len()).find(|&length| length != first) {
+            return Err(Error::UnequalPrompts { first, other });
+        }
+        self.check(first)?;
+        let prompts: Vec<Vec<u32>> = asked.iter().map(|asked| asked.tokens.to_vec()).collect();
+        let logits = self.ask(&prompts)?.to_dtype(DType::F32)?;
+        let known = asked.iter().map(|asked| Known::find(asked, &self.vocabulary));
+        let known: Vec<Known> = known.collect::<Result<_>>()?;
+        let votes = self.first_votes(&logits, &known)?;
+        let answers = self.answers_to(&prompts, &votes)?;
+
+        let mut samples = Vec::new();
+        for (i, (asked, vote)) in asked.iter().zip(votes).enumerate() {
+            let right = |text: &str| is_match(text, &asked.question.answers);
+            let greedy = &answers[&(i, vote.step.token)];
+            let answer = self.text(&greedy.tokens)?;
+            let decision = |choice: &Choice| -> Result<Decision> {
+                let answer = self.text(&answers[&(i, choice.token())].tokens)?;
+                let right = right(&answer);
+                Ok(choice.decision(answer, right))
+            };
+            let [aliases, spelling, embedding] = &vote.choices;
+            let [aliases, spelling, embedding] =
+                [decision(aliases)?, decision(spelling)?, decision(embedding)?];
+            let phrases = self.phrases(asked, &vote.probabilities, &greedy.tokens, &answer)?;
+            samples.push(Sample {
+                id: asked.question.id.clone(),
+                question: asked.question.question.clone(),
+                right: right(&answer),
+                answer,
+                second: greedy.second.map(|(token, entropy)| SecondStep {
+                    token,
+                    entropy,
+                    valid: known[i].is_prefix(vote.step.token, token, &self.ends),
+                }),
+                first: vote.step,
+                aliases,
+                spelling,
+                embedding,
+                phrases,
+                at_temperature: vote.at_temperature,
+                sampled: self.sampled(asked, &logits.i(i)?)?,
+                note: known[i].note.clone(),
+            });
+        }
+        Ok(samples)
+    }
+
+    /// The greedy answers that begin with a token that anything chooses; by the prompt's place and
+    /// that token.
+    fn answers_to(
+        &mut self,
+        prompts: &[Vec<u32>],
+        votes: &[FirstVote],
+    ) -> Result<BTreeMap<(usize, u32), Said>> {
+        let greedy: Vec<_> = votes.iter().map(|vote| vote.step.token).enumerate().collect();
+        let chosen = votes
+            .iter()
+            .enumerate()
+            .flat_map(|(i, vote)| vote.choices.iter().map(move |choice| (i, choice.token())));
+        let other: BTreeSet<_> = chosen.filter(|first| !greedy.contains(first)).collect();
+        let other: Vec<_> = other.into_iter().collect();
+        // First those for which the model need not read the prompts again.
+        let mut answers = BTreeMap::new();
+        for firsts in [&greedy[..]].into_iter().chain(other.chunks(self.options.batch)) {
+            answers.extend(firsts.iter().copied().zip(self.answers(prompts, firsts)?));
+        }
+        Ok(answers)
+    }
+
+    fn check(&self, prompt: usize) -> Result<()> {
+        if prompt == 0 {
+            return Err(Error::EmptyPrompt);
+        }
+        let answer = self.options.max_tokens;
+        match self.model.context() {
+            Some(context) if prompt + answer > context => {
+                Err(Error::TooLong { prompt, answer, context })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The logits `[N, V]` of what follows `sequences`.
+    fn ask(&mut self, sequences: &[Vec<u32>]) -> Result<Tensor> {
+        let (sequences_asked, vocab_size) = (sequences.len(), self.vocabulary.vocab_size());
+        let logits = self.model.next_logits(sequences)?;
+        if logits.dims() != [sequences_asked, vocab_size] {
+            let got = logits.shape().clone();
+            return Err(Error::ModelOutput { sequences: sequences_asked, vocab_size, got });
+        }
+        Ok(logits)
+    }
+}

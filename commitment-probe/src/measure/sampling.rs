@@ -1,0 +1,123 @@
+//! Answers drawn at a temperature, and which of them mean the same.
+
+use std::collections::HashMap;
+
+use candle_core::Tensor;
+use concept_mass::{Judge, NextLogits, Noise};
+
+use super::{Asked, Prober};
+use crate::Result;
+use crate::answer::{is_match, key};
+use crate::sample::{Sampled, SampledAnswer};
+use crate::stats;
+
+impl<M: NextLogits> Prober<M> {
+    /// The sampled answers to a question, if there are to be any; `logits` `[V]` are those of the
+    /// first token.
+    pub(super) fn sampled(&mut self, asked: &Asked, logits: &Tensor) -> Result<Option<Sampled>> {
+        let temperature = self.options.temperature;
+        if self.options.draws == 0 {
+            return Ok(None);
+        }
+        let mut noise = Noise::new(seed(self.options.seed, &asked.question.id), &self.device)?;
+        let tokens = self.tokens.clone();
+        let mut draw =
+            |logits: &Tensor| Ok(tokens.draw(logits, temperature, &mut noise)?.to_vec1::<u32>()?);
+        let mut texts = Vec::new();
+        while texts.len() < self.options.draws {
+            let rows = self.options.batch.min(self.options.draws - texts.len());
+            let firsts = draw(&logits.repeat((rows, 1))?)?;
+            let begin = |first: &u32| [asked.tokens, &[*first]].concat();
+            let begun = firsts.iter().map(begin).collect();
+            for said in self.complete(begun, asked.tokens.len(), &mut draw)? {
+                texts.push(self.text(&said)?);
+            }
+        }
+        let clusters = clusters(&asked.question.question, &texts, self.judge.as_mut())?;
+        let mut counts = vec![0; clusters.iter().max().map_or(0, |last| last + 1)];
+        clusters.iter().for_each(|&cluster| counts[cluster] += 1);
+        let answers = texts.into_iter().zip(clusters).map(|(text, cluster)| SampledAnswer {
+            right: is_match(&text, &asked.question.answers),
+            text,
+            cluster,
+        });
+        let answers = answers.collect();
+        Ok(Some(Sampled { temperature, answers, semantic_entropy: stats::entropy(&counts) }))
+    }
+}
+
+/// A seed for one question, whatever the others: FNV-1a over its id, from the run's seed.
+fn seed(seed: u64, id: &str) -> u64 {
+    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3);
+    id.bytes().fold(0xCBF2_9CE4_8422_2325 ^ seed, step)
+}
+
+/// The cluster of each answer, numbered as they appear: those that do not differ once normalised, and
+/// those that `judge` says mean the same.
+fn clusters(
+    question: &str,
+    answers: &[String],
+    judge: Option<&mut Box<dyn Judge + Send>>,
+) -> Result<Vec<usize>> {
+    let mut distinct = Vec::new();
+    let mut by_key = HashMap::new();
+    let number = |answer: &String| {
+        *by_key.entry(key(answer)).or_insert_with(|| {
+            // An entailment is judged of answers in the light of their question.
+            distinct.push(format!("{question} {answer}"));
+            distinct.len() - 1
+        })
+    };
+    let numbers: Vec<usize> = answers.iter().map(number).collect();
+    let mut joined: Vec<usize> = (0..distinct.len()).collect();
+    if let Some(judge) = judge {
+        let texts: Vec<&str> = distinct.iter().map(String::as_str).collect();
+        for group in judge.checked_groups(&texts)? {
+            let first = group.iter().copied().min();
+            group.iter().for_each(|&member| joined[member] = first.unwrap_or(member));
+        }
+    }
+    // As some have been joined, the numbers have gaps.
+    let mut clusters = HashMap::new();
+    let cluster = |number: usize| {
+        let next = clusters.len();
+        *clusters.entry(joined[number]).or_insert(next)
+    };
+    Ok(numbers.into_iter().map(cluster).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use concept_mass::JudgeError;
+
+    fn texts(texts: &[&str]) -> Vec<String> {
+        texts.iter().map(|text| (*text).to_owned()).collect()
+    }
+
+    #[test]
+    fn what_does_not_differ_once_normalised_is_one_cluster() {
+        let texts = texts(&["Paris", "the Paris.", "", "London", "paris", " "]);
+        assert_eq!(clusters("Where?", &texts, None).unwrap(), [0, 0, 1, 2, 0, 1]);
+    }
+
+    #[test]
+    fn a_judge_joins_clusters() {
+        let texts = texts(&["Holland", "Belgium", "Netherlands", "holland"]);
+        let judge = |texts: &[&str]| -> Result<Vec<Vec<usize>>, JudgeError> {
+            assert_eq!(texts, ["Where? Holland", "Where? Belgium", "Where? Netherlands"]);
+            Ok(vec![vec![2, 0]])
+        };
+        assert_eq!(
+            clusters("Where?", &texts, Some(&mut (Box::new(judge) as _))).unwrap(),
+            [0, 1, 0, 0]
+        );
+    }
+
+    #[test]
+    fn questions_have_seeds_of_their_own() {
+        assert_ne!(seed(0, "a"), seed(0, "b"));
+        assert_ne!(seed(0, "a"), seed(1, "a"));
+        assert_eq!(seed(5, "a"), seed(5, "a"));
+    }
+}

@@ -1,0 +1,285 @@
+use std::{
+    collections::{BTreeMap, HashSet},
+    fs::File,
+    io::{BufReader, Read},
+    path::Path,
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, QuestionProblem, Result};
+
+/// The first two bytes of a compressed file, as Natural Questions is published.
+const GZIP: [u8; 2] = [0x1F, 0x8B];
+
+/// A question, and how its answer may be spelt.
+///
+/// ```
+/// use commitment_probe::Question;
+///
+/// let line = r#"{"id": "capital", "question": "Capital of the UK?", "answers": ["London"]}"#;
+/// let question = &Question::parse(line)?[0];
+/// assert_eq!(question.answers, ["London"]);
+/// # Ok::<(), commitment_probe::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Question {
+    /// What the question is called; no two of a list are called alike.
+    pub id: String,
+    /// The question.
+    pub question: String,
+    /// The acceptable forms of the answer, the usual one first; at least one, all of one line.
+    pub answers: Vec<String>,
+    /// What else may be answered, by name, and the forms of each; need not be known.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub others: BTreeMap<String, Vec<String>>,
+}
+
+impl Question {
+    /// Reads the questions of a file.
+    ///
+    /// The file is one of these, recognised by its fields:
+    ///
+    /// | layout | a question |
+    /// | --- | --- |
+    /// | our own, JSONL | `{"id", "question", "answers": [forms…], "others": {name: [forms…], …}}`; `others` may be missing |
+    /// | TriviaQA, as published | an entry of `{"Data": [{"QuestionId", "Question", "Answer": {"Value", "Aliases"}}, …]}` |
+    /// | TriviaQA, JSONL | `{"question_id", "question", "answer": {"value", "aliases"}}` |
+    /// | Natural Questions, open, JSONL | `{"question", "answer": [forms…]}`; called by its number |
+    /// | Natural Questions, as published, JSONL | `{"example_id", "question_text", "document_text" or "document_tokens", "annotations"}`; one without a short answer is left out |
+    ///
+    /// # Errors
+    ///
+    /// [`Error::QuestionFile`] with the path, and the number of the offending question.
+    pub fn load(path: impl AsRef<Path>) -> Result<Vec<Self>> {
+        let path = path.as_ref();
+        let in_file = |problem| Error::QuestionFile { path: Some(path.to_owned()), problem };
+        let file = File::open(path).map_err(|e| in_file(e.into()))?;
+        read(BufReader::new(file)).map_err(in_file)
+    }
+
+    /// Reads questions in any of the layouts of [`load`](Self::load).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::QuestionFile`] without a path.
+    pub fn parse(text: &str) -> Result<Vec<Self>> {
+        read(text.as_bytes()).map_err(|problem| Error::QuestionFile { path: None, problem })
+    }
+
+    /// The name of the right concept: the usual form of the answer.
+    pub fn right(&self) -> &str {
+        &self.answers[0]
+    }
+
+    /// All that may be answered, by name, and the forms of each; the right concept first.
+    pub(super) fn concepts(&self) -> impl Iterator<Item = (&str, &[String])> {
+        let others = self.others.iter().map(|(name, forms)| (name.as_str(), forms.as_slice()));
+        [(self.right(), self.answers.as_slice())].into_iter().chain(others)
+    }
+
+    /// Refuses what cannot be asked, and drops what says nothing.
+    fn checked(mut self) -> Result<Self, String> {
+        self.question = self.question.trim().to_owned();
+        if self.question.is_empty() {
+            return Err("it has no text".into());
+        }
+        self.answers = forms(self.answers);
+        if self.answers.is_empty() {
+            return Err("it has no answers".into());
+        }
+        for (name, of_name) in &mut self.others {
+            *of_name = forms(std::mem::take(of_name));
+            if of_name.is_empty() {
+                return Err(format!("{name:?}, one of its others, has no forms"));
+            }
+        }
+        if self.others.contains_key(self.right()) {
+            return Err(format!("{:?} is the answer, and one of its others", self.right()));
+        }
+        Ok(self)
+    }
+}
+
+fn read(mut reader: impl Read) -> Result<Vec<Question>, QuestionProblem> {
+    let mut magic = Vec::new();
+    reader.by_ref().take(2).read_to_end(&mut magic)?;
+    if magic == GZIP {
+        return Err(QuestionProblem::Compressed);
+    }
+    let reader = magic.as_slice().chain(reader);
+    let mut questions = Vec::new();
+    let mut ids = HashSet::new();
+    for (i, record) in serde_json::Deserializer::from_reader(reader).into_iter().enumerate() {
+        let number = i + 1;
+        let record: Record = record.map_err(|source| QuestionProblem::Record { number, source })?;
+        for (question, place) in record.questions(number) {
+            let in_question =
+                |problem| QuestionProblem::Question { question: place.clone(), problem };
+            let Some(question) = question.map_err(in_question)? else { continue };
+            let question = question.checked().map_err(in_question)?;
+            if !ids.insert(question.id.clone()) {
+                let problem =
+                    format!("its id {:?} is taken; ids tell questions apart", question.id);
+                return Err(in_question(problem));
+            }
+            questions.push(question);
+        }
+    }
+    Ok(questions)
+}
+
+/// Each on one line, none empty, none twice.
+fn forms(forms: Vec<String>) -> Vec<String> {
+    let mut seen = HashSet::new();
+    let on_a_line = |form: &String| form.split_whitespace().collect::<Vec<_>>().join(" ");
+    let forms = forms.iter().map(on_a_line).filter(|form| !form.is_empty());
+    forms.filter(|form| seen.insert(form.clone())).collect()
+}
+
+/// A value of a file, of whatever layout: each has fields that no other has.
+#[derive(Deserialize)]
+struct Record {
+    // Our own.
+    id: Option<String>,
+    answers: Option<Vec<String>>,
+    #[serde(default)]
+    others: BTreeMap<String, Vec<String>>,
+    // Its question is also that of these.
+    question: Option<String>,
+    question_id: Option<String>,
+    answer: Option<Answer>,
+    // TriviaQA, as published.
+    #[serde(rename = "Data")]
+    data: Option<Vec<Trivia>>,
+    // Natural Questions, as published.
+    example_id: Option<serde_json::Number>,
+    question_text: Option<String>,
+    document_text: Option<String>,
+    document_tokens: Option<Vec<DocumentToken>>,
+    annotations: Option<Vec<Annotation>>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Answer {
+    Forms(Vec<String>),
+    Aliases {
+        value: String,
+        #[serde(default)]
+        aliases: Vec<String>,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Trivia {
+    question: String,
+    question_id: String,
+    /// The questions to be tested on have none.
+    answer: Option<TriviaAnswer>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct TriviaAnswer {
+    value: String,
+    #[serde(default)]
+    aliases: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct DocumentToken {
+    token: String,
+}
+
+#[derive(Deserialize)]
+struct Annotation {
+    #[serde(default)]
+    short_answers: Vec<Span>,
+}
+
+#[derive(Deserialize)]
+struct Span {
+    start_token: usize,
+    end_token: usize,
+}
+
+/// A question, or none where it is one without an answer to look for; or what is wrong with it.
+type Found = Result<Option<Question>, String>;
+
+impl Record {
+    /// The questions, and how a person would find each in the file.
+    fn questions(self, number: usize) -> Vec<(Found, String)> {
+        let Some(data) = self.data else {
+            return vec![(self.question(number), number.to_string())];
+        };
+        let entry = |(i, entry): (usize, Trivia)| (entry.read(), format!("{} of Data", i + 1));
+        data.into_iter().enumerate().map(entry).collect()
+    }
+
+    fn question(self, number: usize) -> Found {
+        let Self { id, question_id, others, .. } = self;
+        let found = |id: String, question: String, answers: Vec<String>| {
+            Ok(Some(Question { id, question, answers, others }))
+        };
+        match (self.question, self.answers, self.answer, self.annotations) {
+            (Some(question), Some(answers), ..) => {
+                found(id.ok_or("it has no id")?, question, answers)
+            }
+            (Some(question), _, Some(Answer::Forms(forms)), _) => {
+                found(id.unwrap_or_else(|| number.to_string()), question, forms)
+            }
+            (Some(question), _, Some(Answer::Aliases { value, aliases }), _) => {
+                let id = question_id.or(id).ok_or("it has no question_id")?;
+                found(id, question, [vec![value], aliases].concat())
+            }
+            (None, None, None, Some(annotations)) => {
+                let words = words(self.document_text, self.document_tokens)
+                    .ok_or("it has neither document_text nor document_tokens")?;
+                let answers = short_answers(&words, &annotations)?;
+                if answers.is_empty() {
+                    return Ok(None);
+                }
+                let id = self.example_id.ok_or("it has no example_id")?.to_string();
+                found(id, self.question_text.ok_or("it has no question_text")?, answers)
+            }
+            _ => Err("it is of no known layout; write a line for each question, like \
+                      {\"id\": \"1\", \"question\": \"…\", \"answers\": [\"a form\", \"another\"]}"
+                .into()),
+        }
+    }
+}
+
+impl Trivia {
+    fn read(self) -> Found {
+        let Self { question, question_id: id, answer } = self;
+        let others = BTreeMap::new();
+        Ok(answer.map(|TriviaAnswer { value, aliases }| {
+            let answers = [vec![value], aliases].concat();
+            Question { id, question, answers, others }
+        }))
+    }
+}
+
+/// The words of a document, to which short answers point.
+fn words(text: Option<String>, tokens: Option<Vec<DocumentToken>>) -> Option<Vec<String>> {
+    let of_tokens = || Some(tokens?.into_iter().map(|token| token.token).collect());
+    let of_text = |text: String| text.split(' ').map(str::to_owned).collect();
+    text.map(of_text).or_else(of_tokens)
+}
+
+/// The short answers of all who annotated, without the tags of the page.
+fn short_answers(words: &[String], annotations: &[Annotation]) -> Result<Vec<String>, String> {
+    let mut answers = Vec::new();
+    for span in annotations.iter().flat_map(|annotation| &annotation.short_answers) {
+        let Span { start_token, end_token } = *span;
+        let words = words.get(start_token..end_token).ok_or_else(|| {
+            format!("a short answer is of words {start_token} to {end_token}, of {}", words.len())
+        })?;
+        let is_tag = |word: &&String| word.starts_with('<') && word.ends_with('>');
+        let text: Vec<_> = words.iter().filter(|word| !is_tag(word)).cloned().collect();
+        answers.push(text.join(" "));
+    }
+    Ok(forms(answers))
+}

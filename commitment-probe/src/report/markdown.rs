@@ -1,0 +1,143 @@
+//! A report as Markdown that can be read as it is.
+
+use super::{
+    sections::{INTRODUCTION, NO_RUNS, NOTATION, TITLE, sections},
+    table::{NOT_MEASURED, Table},
+};
+use crate::Report;
+
+/// Text is wrapped at this many characters.
+const WIDTH: usize = 100;
+
+pub(super) fn page(report: &Report) -> String {
+    let Report { note, runs } = report;
+    let mut page = format!("# {TITLE}\n\n{}\n", wrapped(INTRODUCTION));
+    if let Some(note) = note {
+        page += &format!("\n{}\n", wrapped(&format!("**{}**", escape(note))));
+    }
+    if runs.is_empty() {
+        return format!("{page}\n{NO_RUNS}\n");
+    }
+    page += &format!("\n{}\n", wrapped(NOTATION));
+    for section in sections(runs) {
+        page += &format!("\n## {}\n", section.title);
+        for table in &section.tables {
+            if section.tables.len() > 1 {
+                page += &format!("\n### {}\n", table.title);
+            }
+            page += &format!("\n{}\n\n{}", wrapped(&table.text), aligned(table));
+        }
+    }
+    page
+}
+
+/// The table with columns of one width from top to bottom; numbers are at the right.
+fn aligned(table: &Table) -> String {
+    if table.rows.is_empty() {
+        return format!("{NOT_MEASURED}\n");
+    }
+    let escaped = |row: &Vec<String>| -> Vec<_> { row.iter().map(|cell| escape(cell)).collect() };
+    let (head, rows) = (escaped(&table.head), table.rows.iter().map(escaped));
+    let lines: Vec<Vec<String>> = [head].into_iter().chain(rows).collect();
+    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max();
+    let widths: Vec<_> = (0..table.head.len()).map(|c| width(c).unwrap_or(0).max(3)).collect();
+    let named = |column: usize| column < table.labels;
+
+    let mut text = String::new();
+    for (i, line) in lines.iter().enumerate() {
+        for (column, cell) in line.iter().enumerate() {
+            let width = widths[column];
+            text += &if named(column) {
+                format!("| {cell:<width$} ")
+            } else {
+                format!("| {cell:>width$} ")
+            };
+        }
+        text += "|\n";
+        if i == 0 {
+            for (column, width) in widths.iter().enumerate() {
+                let end = if named(column) { "-" } else { ":" };
+                text += &format!("| {}{end} ", "-".repeat(width - 1));
+            }
+            text += "|\n";
+        }
+    }
+    text
+}
+
+/// The text in lines that are no longer than they should be.
+fn wrapped(text: &str) -> String {
+    let (mut lines, mut length) = (String::new(), 0);
+    for word in text.split(' ') {
+        let word_length = word.chars().count();
+        let fits = length + 1 + word_length <= WIDTH;
+        lines += if lines.is_empty() {
+            ""
+        } else if fits {
+            " "
+        } else {
+            "\n"
+        };
+        length = if fits { length + 1 } else { 0 } + word_length;
+        lines += word;
+    }
+    lines
+}
+
+/// A cell in which nothing is markup. An underscore within a word is none anyway.
+fn escape(cell: &str) -> String {
+    let characters: Vec<_> = cell.chars().collect();
+    let in_word = |place: usize| {
+        let neighbour = |at: Option<usize>| at.and_then(|at| characters.get(at));
+        [place.checked_sub(1), Some(place + 1)]
+            .map(neighbour)
+            .iter()
+            .all(|c| c.is_some_and(|c| c.is_alphanumeric()))
+    };
+    let mut text = String::new();
+    for (place, &character) in characters.iter().enumerate() {
+        let markup = match character {
+            '\\' | '|' | '*' | '`' | '~' | '&' => true,
+            // "< 0.001" and "[.38, .56]" are no markup.
+            '<' => characters.get(place + 1).is_some_and(|&next| next != ' '),
+            '[' => cell.contains("](") || cell.contains("]["),
+            '_' => !in_word(place),
+            _ => false,
+        };
+        text.extend(markup.then_some('\\').into_iter().chain([character]));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_aligned() {
+        let mut table = Table::new("", "", &["Score"], &["Run", "of all"]);
+        table.row(["entropy", "–", ".5"].map(String::from));
+        table.row(["a|b", ".47 [.38, .56]", "1"].map(String::from));
+        let expected = "\
+| Score   |            Run | of all |
+| ------- | -------------: | -----: |
+| entropy |              – |     .5 |
+| a\\|b    | .47 [.38, .56] |      1 |
+";
+        assert_eq!(aligned(&table), expected);
+    }
+
+    #[test]
+    fn names_are_no_markup() {
+        assert_eq!(escape("qwen2.5_7b"), "qwen2.5_7b");
+        assert_eq!(escape("_a_ *b* <i> [x](y)"), r"\_a\_ \*b\* \<i> \[x](y)");
+        assert_eq!([escape("< 0.001"), escape(".4 [.3, .5]")], ["< 0.001", ".4 [.3, .5]"]);
+    }
+
+    #[test]
+    fn lines_are_wrapped_between_words() {
+        let text = wrapped("word ".repeat(40).trim_end());
+        assert!(text.lines().count() == 2 && text.lines().all(|line| line.len() <= WIDTH));
+        assert_eq!(text.replace('\n', " "), "word ".repeat(40).trim_end());
+    }
+}

@@ -1,0 +1,155 @@
+//! The percentile bootstrap.
+
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// How often a sample is drawn anew for an interval.
+pub const RESAMPLES: usize = 2000;
+
+/// What the generators of all resamples are seeded with, beside the resample's number.
+pub const SEED: u64 = 260_522_007;
+
+/// The quantiles between which 95 % lie.
+const LOW: f64 = 0.025;
+const HIGH: f64 = 0.975;
+
+/// A number with its 95 % bootstrap interval.
+///
+/// The interval is that of the percentile bootstrap (Efron, 1979; Efron and Tibshirani, 1993,
+/// chapter 13): the 2.5th and the 97.5th percentile of the number, formed anew on samples that are
+/// drawn from the sample with replacement. It tells nothing of a sample of one value, where `low`
+/// and `high` are `value`, and is too narrow for one of few values.
+///
+/// ```
+/// use commitment_probe::stats::{Estimate, share};
+///
+/// let failures: Estimate = share(47, 100).unwrap();
+/// assert_eq!(failures, Estimate { value: 0.47, low: 0.37, high: 0.57, n: 100 });
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Estimate {
+    /// The number, of the whole sample.
+    pub value: f64,
+    /// The lower end of the interval.
+    pub low: f64,
+    /// The upper end of the interval.
+    pub high: f64,
+    /// The size of the sample.
+    pub n: usize,
+}
+
+/// The mean `Σ x / n`, with its interval of [`RESAMPLES`] resamples.
+///
+/// Anything that is finite; `None` if there are no values, or if one of them or their sum is not
+/// finite. O([`RESAMPLES`] n), on rayon's threads.
+///
+/// Resample `r` draws by a generator that is seeded with ([`SEED`], `r`), so that the interval is
+/// the same on any number of threads. It does depend on the order of the values, as much as it does
+/// on the seed.
+///
+/// ```
+/// use commitment_probe::stats::mean;
+///
+/// let mass = mean(&[0.2, 0.5, 0.4, 0.7, 0.3, 0.6]).unwrap();
+/// assert_eq!((mass.value * 100.0).round(), 45.0);
+/// assert!(0.3 < mass.low && mass.low < mass.value && mass.value < mass.high && mass.high < 0.6);
+/// assert_eq!(mean(&[]), None);
+/// ```
+pub fn mean(values: &[f64]) -> Option<Estimate> {
+    let n = values.len();
+    let value = values.iter().sum::<f64>() / n as f64;
+    if !value.is_finite() {
+        return None;
+    }
+    let estimate = bootstrap(value, n, |rng| {
+        let sum: f64 = (0..n).map(|_| values[rng.random_range(0..n)]).sum();
+        sum / n as f64
+    });
+    // The sum of a resample may overflow where that of the sample does not.
+    (estimate.low.is_finite() && estimate.high.is_finite()).then_some(estimate)
+}
+
+/// The proportion `hits / of`, with its interval.
+///
+/// From 0 to 1; `None` if `of` is 0, or less than `hits`. At 0 and at 1 the interval has no width.
+///
+/// The interval is the one that [`mean`] of zeros and ones approaches as the resamples become more:
+/// the number of hits in a resample is binomial, so its percentiles are known, and nothing is
+/// drawn. O(√of).
+///
+/// ```
+/// use commitment_probe::stats::share;
+///
+/// let recovered = share(3, 40).unwrap();
+/// assert_eq!((recovered.value, recovered.low, recovered.high), (0.075, 0.0, 0.175));
+/// assert_eq!(share(0, 0), None);
+/// ```
+pub fn share(hits: usize, of: usize) -> Option<Estimate> {
+    if of == 0 || hits > of {
+        return None;
+    }
+    let [low, high] = binomial_quantiles(hits, of).map(|hits| hits as f64 / of as f64);
+    Some(Estimate { value: hits as f64 / of as f64, low, high, n: of })
+}
+
+/// A number with the interval of its resamples, each by a generator of its own.
+pub(super) fn bootstrap(
+    value: f64,
+    n: usize,
+    resample: impl Fn(&mut StdRng) -> f64 + Sync,
+) -> Estimate {
+    let mut replicates: Vec<f64> =
+        (0..RESAMPLES).into_par_iter().map(|r| resample(&mut generator(r))).collect();
+    replicates.sort_unstable_by(f64::total_cmp);
+    Estimate { value, low: percentile(&replicates, LOW), high: percentile(&replicates, HIGH), n }
+}
+
+/// The generator of resample `r`.
+fn generator(r: usize) -> StdRng {
+    let mut seed = [0; 32];
+    seed[..8].copy_from_slice(&SEED.to_le_bytes());
+    seed[8..16].copy_from_slice(&(r as u64).to_le_bytes());
+    StdRng::from_seed(seed)
+}
+
+/// The quantile `q` of sorted values, on the line between its neighbours: the seventh definition
+/// of Hyndman and Fan (1996), which NumPy and R take.
+fn percentile(sorted: &[f64], q: f64) -> f64 {
+    let place = q * (sorted.len() - 1) as f64;
+    let below = sorted[place as usize];
+    below + (sorted[place.ceil() as usize] - below) * place.fract()
+}
+
+/// The least numbers of hits that a binomial variable, of `n` trials at `hits / n` each, does not
+/// exceed with a probability of at least [`LOW`] and [`HIGH`].
+fn binomial_quantiles(hits: usize, n: usize) -> [usize; 2] {
+    /// Of the mode's probability; what is less likely adds nothing that an `f64` could hold.
+    const NEGLIGIBLE: f64 = 1e-18;
+    if hits == 0 || hits == n {
+        return [hits; 2];
+    }
+    // By recurrence from the mode, which is `hits`, whose own weight is 1: factorials would
+    // overflow, and (1 - p)^n would vanish.
+    let odds = hits as f64 / (n - hits) as f64;
+    let down = |&(k, weight): &(usize, f64)| {
+        (k > 0).then(|| (k - 1, weight * k as f64 / ((n - k + 1) as f64 * odds)))
+    };
+    let up = |&(k, weight): &(usize, f64)| {
+        (k < n).then(|| (k + 1, weight * (n - k) as f64 * odds / (k + 1) as f64))
+    };
+    let likely = |&(_, weight): &(usize, f64)| weight > NEGLIGIBLE;
+    let mode = Some((hits, 1.0));
+    let mut weights: Vec<_> = std::iter::successors(mode, down).take_while(likely).collect();
+    weights.reverse();
+    weights.extend(std::iter::successors(mode, up).take_while(likely).skip(1));
+    let total: f64 = weights.iter().map(|&(_, weight)| weight).sum();
+    [LOW, HIGH].map(|q| {
+        let mut cumulated = 0.0;
+        let reached = weights.iter().find(|&&(_, weight)| {
+            cumulated += weight;
+            cumulated >= q * total
+        });
+        reached.map_or(n, |&(k, _)| k)
+    })
+}

@@ -1,0 +1,13 @@
+//! The commitment probe: its statistics, its measurements, and the program.
+
+mod probe {
+    mod device;
+    mod killed;
+    mod layouts;
+    mod measures;
+    mod program;
+    mod questions;
+    mod statistics;
+    mod summary;
+    mod taught;
+}

@@ -1,0 +1,347 @@
+//! What is measured of models that are known in full.
+
+use std::f64::consts::LN_2;
+
+use candle_core::{DType, Device, Tensor};
+use commitment_probe::Error;
+use commitment_probe::{Asked, ProbeOptions, Prober, Sample, TEMPERATURES};
+use concept_mass::tokenizers::{
+    Tokenizer, models::wordlevel::WordLevel, pre_tokenizers::whitespace::Whitespace,
+};
+use concept_mass::{Embedding, JudgeError, NextLogits, TopKPooling, Vocabulary};
+
+use super::device::device;
+use super::taught::{
+    END, Lesson, Taught, VOCAB_SIZE, follows, measured, options, prober, question, sample,
+    vocabulary,
+};
+
+const RED_SQUARE: Lesson = (
+    "Q: Which cathedral did Ivan the Terrible build on Red Square?\nA:",
+    &[
+        ("Saint Basil's Cathedral", 0.24),
+        ("St. Basil's Cathedral", 0.13),
+        ("Cathedral of Vasily the Blessed", 0.12),
+        ("Moscow", 0.31),
+        ("Red Square", 0.20),
+    ],
+);
+
+const CATHEDRAL: &str = r#"{
+    "id": "red-square", "question": "Which cathedral did Ivan the Terrible build on Red Square?",
+    "answers": ["Saint Basil's Cathedral", "St. Basil's Cathedral", "Cathedral of Vasily the Blessed"]
+}"#;
+
+const WEALTH: Lesson = (
+    "Q: Who wrote The Wealth of Nations?\nA:",
+    &[("Adam Smith", 0.27), ("Smith", 0.18), ("Adam Lambert", 0.34), ("Karl Marx", 0.21)],
+);
+
+const SMITH: &str = r#"{
+    "id": "wealth", "question": "Who wrote The Wealth of Nations?",
+    "answers": ["Adam Smith", "Smith"], "others": {"Adam Lambert": ["Adam Lambert"]}
+}"#;
+
+#[track_caller]
+fn near(got: f64, want: f64) {
+    assert!((got - want).abs() < 2e-5, "{got}, not {want}");
+}
+
+fn entropy(shares: &[f64]) -> f64 {
+    shares.iter().map(|p| -p * p.ln()).sum()
+}
+
+#[test]
+fn the_example_of_the_paper() {
+    let sample = sample(RED_SQUARE, CATHEDRAL);
+    assert_eq!((sample.answer.as_str(), sample.right), ("Moscow", false));
+
+    let first = &sample.first;
+    assert_eq!((first.text.as_str(), first.begins_answer), ("Mos", false));
+    near(first.probability.into(), 0.31);
+    near(first.mass.into(), 0.49);
+    near(first.concentration.unwrap().into(), 0.24 / 0.49);
+    near(first.token_entropy.into(), entropy(&[0.24, 0.13, 0.12, 0.31, 0.20]));
+    for (tau, is_failure) in [(0.2, true), (0.4, true), (0.5, false)] {
+        assert_eq!(sample.is_failure(tau), is_failure, "{tau}");
+    }
+
+    let aliases = &sample.aliases;
+    assert_eq!(aliases.concept, "Saint Basil's Cathedral");
+    assert_eq!((aliases.answer.as_str(), aliases.right), ("Saint Basil's Cathedral", true));
+    near(aliases.mass.into(), 0.49);
+    near(aliases.concentration.into(), 0.24 / 0.49);
+    near(aliases.entropy.into(), entropy(&[0.49, 0.31, 0.20]));
+
+    // Neither spelling nor an embedding of rows at right angles pools anything here.
+    for decision in [&sample.spelling, &sample.embedding] {
+        assert_eq!((decision.answer.as_str(), decision.right), ("Moscow", false));
+        near(decision.mass.into(), 0.31);
+    }
+
+    let phrases = &sample.phrases;
+    assert_eq!(phrases.winner.as_deref(), Some("Saint Basil's Cathedral"));
+    assert_eq!((phrases.answer.as_str(), phrases.right), ("Saint Basil's Cathedral", true));
+    near(phrases.mass, 0.49);
+    near(phrases.winner_mass, 0.49);
+
+    // After `Mos`, nothing is open; and it begins no right answer.
+    let second = sample.second.as_ref().unwrap();
+    near(second.entropy.into(), 0.0);
+    assert!(!second.valid);
+    assert_eq!((&sample.sampled, &sample.note), (&None, &None));
+}
+
+#[test]
+fn the_mass_at_other_temperatures_is_that_of_the_scaled_logits() {
+    let sample = sample(RED_SQUARE, CATHEDRAL);
+    assert_eq!(sample.at_temperature.len(), TEMPERATURES.len());
+    for at in &sample.at_temperature {
+        // What nothing was taught of has a share, too, which the temperature raises.
+        let scaled = |share: f64| share.powf(1.0 / at.temperature);
+        let rest = (VOCAB_SIZE - 5) as f64 * scaled(1e-12);
+        let right: f64 = [0.24, 0.13, 0.12].map(scaled).iter().sum();
+        let wrong: f64 = [0.31, 0.20].map(scaled).iter().sum();
+        // Forms have tokens that stand for them without a space before, of no share.
+        let got = f64::from(at.mass);
+        assert!((got - right / (right + wrong + rest)).abs() < 2e-4, "{at:?}");
+    }
+}
+
+#[test]
+fn a_phrase_that_goes_wrong_after_its_first_token() {
+    let sample = sample(WEALTH, SMITH);
+    assert_eq!((sample.answer.as_str(), sample.right), ("Adam Lambert", false));
+    assert!(sample.first.begins_answer);
+    near(sample.first.mass.into(), 0.79); // Adam, and Smith
+    near(sample.first.concentration.unwrap().into(), 0.61 / 0.79);
+    // Of `Adam`, Smith and Lambert are left.
+    let second = sample.second.as_ref().unwrap();
+    near(second.entropy.into(), entropy(&[0.27 / 0.61, 0.34 / 0.61]));
+    assert!(!second.valid);
+    // `Adam` begins both, so it is left out of the map, and wins by itself.
+    assert_eq!((sample.aliases.concept.as_str(), sample.aliases.right), ("Adam", false));
+    near(sample.phrases.mass, 0.45);
+    assert_eq!((sample.phrases.answer.as_str(), sample.phrases.right), ("Adam Smith", true));
+}
+
+#[test]
+fn the_second_token_of_a_right_answer_is_valid() {
+    let prompt = "Q: Who?\nA:";
+    let lesson: Lesson = (prompt, &[("Adam Smith", 0.7), ("Karl Marx", 0.3)]);
+    let asked = r#"{"id": "who", "question": "Who?", "answers": ["Adam Smith"]}"#;
+    assert!(sample(lesson, asked).second.unwrap().valid);
+    // One token, and then the end.
+    assert_eq!(follows(prompt, "Smith").len(), 1);
+    let asked = r#"{"id": "who", "question": "Who?", "answers": ["Smith"]}"#;
+    let sample = sample((prompt, &[("Smith", 0.7), ("Karl Marx", 0.3)]), asked);
+    assert!(sample.right && sample.second.unwrap().valid);
+}
+
+#[test]
+fn answers_with_a_full_stop_are_the_answer() {
+    let lesson: Lesson = ("Q: Who?\nA:", &[("Smith.", 0.4), ("Smith", 0.2), ("Marx", 0.4)]);
+    let asked = r#"{"id": "who", "question": "Who?", "answers": ["Smith"]}"#;
+    let sample = sample(lesson, asked);
+    assert!(sample.right, "{sample:?}");
+    near(sample.phrases.mass, 0.6);
+}
+
+#[test]
+fn silence_is_an_answer() {
+    let asked = r#"{"id": "who", "question": "Who?", "answers": ["Adam Smith", "Smith"]}"#;
+    let lesson: Lesson = ("Q: Who?\nA:", &[("", 0.4), ("Smith", 0.35), ("Adam Smith", 0.25)]);
+    let outvoted = sample(lesson, asked);
+    assert!(!outvoted.right && outvoted.answer.is_empty(), "{outvoted:?}");
+    assert_eq!(outvoted.second, None);
+    near(outvoted.phrases.mass, 0.6);
+    assert_eq!((outvoted.phrases.answer.as_str(), outvoted.phrases.right), ("Smith", true));
+
+    let lesson: Lesson = ("Q: Who?\nA:", &[("", 0.6), ("Smith", 0.4)]);
+    let silent = sample(lesson, asked).phrases;
+    near(silent.mass, 0.4);
+    near(silent.winner_mass, 0.6);
+    assert_eq!((silent.answer.as_str(), silent.right), ("", false));
+}
+
+/// The same logits whatever comes before.
+struct Fixed(Tensor);
+
+impl NextLogits for Fixed {
+    fn next_logits(&mut self, sequences: &[Vec<u32>]) -> candle_core::Result<Tensor> {
+        self.0.repeat((sequences.len(), 1))
+    }
+}
+
+#[test]
+fn a_question_none_of_whose_forms_can_follow_the_prompt_says_so() {
+    let words = ["[UNK]", "Who", "Smith", "Marx", "[END]"];
+    let ids = (0u32..).zip(words).map(|(id, word)| (word.to_owned(), id)).collect();
+    let words = WordLevel::builder().vocab(ids).unk_token("[UNK]".into()).build().unwrap();
+    let mut tokenizer = Tokenizer::new(words);
+    tokenizer.with_pre_tokenizer(Some(Whitespace {}));
+    let vocabulary = Vocabulary::new(tokenizer, 5).unwrap();
+    let device = device();
+    let logits = Tensor::new(&[[0f32, 0.0, 1.0, 3.0, 2.0]], &device).unwrap();
+    let embedding = Embedding::new(&Tensor::eye(5, DType::F32, &device).unwrap()).unwrap();
+    let options = ProbeOptions { max_tokens: 2, ..options() };
+    let model = Fixed(logits);
+    let mut prober = Prober::new(model, vocabulary, embedding, &device, &[4], options).unwrap();
+
+    let known = question(r#"{"id": "a", "question": "Who", "answers": ["Smith"]}"#);
+    let unknown = question(
+        r#"{"id": "b", "question": "Who", "answers": ["Lambert"], "others": {"Marx": ["Marx"]}}"#,
+    );
+    let asked = [&known, &unknown].map(|question| Asked { question, prompt: "Who", tokens: &[1] });
+    let samples = prober.measure(&asked).unwrap();
+    assert!(samples[0].first.mass > 0.05 && samples[0].note.is_none(), "{:?}", samples[0]);
+    let Sample { first, note, phrases, aliases, .. } = &samples[1];
+    assert_eq!((first.mass, first.concentration, phrases.mass), (0.0, None, 0.0));
+    assert!(samples[1].at_temperature.iter().all(|at| at.mass == 0.0));
+    assert_eq!((aliases.concept.as_str(), first.begins_answer), ("Marx", false));
+    assert!(note.as_ref().is_some_and(|note| note.contains("no form of the answer")), "{note:?}");
+}
+
+/// Every field of the first step, and what follows of it.
+fn first_steps(samples: &[Sample]) -> Vec<(u32, [u32; 3], bool, Vec<f64>)> {
+    let step = |sample: &Sample| {
+        let decisions = [&sample.aliases, &sample.spelling, &sample.embedding];
+        let mut numbers = vec![
+            sample.first.probability.into(),
+            sample.first.mass.into(),
+            sample.first.concentration.unwrap_or(-1.0).into(),
+            sample.first.token_entropy.into(),
+        ];
+        for decision in decisions {
+            let of = [decision.mass, decision.concentration, decision.entropy];
+            numbers.extend(of.map(f64::from));
+        }
+        numbers.extend(sample.at_temperature.iter().map(|at| f64::from(at.mass)));
+        (sample.first.token, decisions.map(|d| d.token), sample.first.begins_answer, numbers)
+    };
+    samples.iter().map(step).collect()
+}
+
+/// Two questions whose prompts are equally long.
+const ALIKE: [Lesson; 2] = [
+    ("Q: Who?\nA:", &[("Adam Smith", 0.3), ("Smith", 0.25), ("Karl Marx", 0.45)]),
+    ("Q: Who?\nB:", &[("Marie Curie", 0.2), ("Smith", 0.5), ("curie", 0.3)]),
+];
+
+fn alike(options: ProbeOptions, device: &Device) -> [Vec<Sample>; 2] {
+    let mut prober = prober(&ALIKE, options, device);
+    let questions = [
+        question(r#"{"id": "a", "question": "Who?", "answers": ["Adam Smith", "Smith"]}"#),
+        question(r#"{"id": "b", "question": "Who?", "answers": ["Marie Curie", "Curie"]}"#),
+    ];
+    let tokens = ALIKE.map(|(prompt, _)| vocabulary().encode(prompt).unwrap());
+    assert_eq!(tokens[0].len(), tokens[1].len());
+    let asked: Vec<Asked> = (0..2)
+        .map(|i| Asked { question: &questions[i], prompt: ALIKE[i].0, tokens: &tokens[i] })
+        .collect();
+    let together = prober.measure(&asked).unwrap();
+    let one_by_one = asked.iter().map(|&asked| prober.measure(&[asked]).unwrap().remove(0));
+    [together, one_by_one.collect()]
+}
+
+#[test]
+fn a_batch_measures_what_its_questions_measure_alone() {
+    let options = ProbeOptions { draws: 5, ..options() };
+    let [together, alone] = alike(options, &device());
+    assert_eq!(together, alone);
+}
+
+#[test]
+fn the_first_step_on_the_device_is_that_on_the_cpu() {
+    let [here, _] = alike(options(), &device());
+    let [there, _] = alike(options(), &Device::Cpu);
+    for (here, there) in first_steps(&here).iter().zip(first_steps(&there)) {
+        assert_eq!((here.0, here.1, here.2), (there.0, there.1, there.2));
+        for (here, there) in here.3.iter().zip(&there.3) {
+            assert!((here - there).abs() < 1e-5, "{here} {there}");
+        }
+    }
+    for (here, there) in here.iter().zip(&there) {
+        assert_eq!((&here.answer, &here.phrases.answer), (&there.answer, &there.phrases.answer));
+        assert!((here.phrases.mass - there.phrases.mass).abs() < 1e-5);
+    }
+}
+
+#[test]
+fn sampled_answers_come_as_often_as_they_are_likely() {
+    let draws = if device().is_cpu() { 400 } else { 60 };
+    let options = ProbeOptions { draws, ..options() };
+    let mut prober = prober(&[WEALTH], options, &device());
+    let asked = question(SMITH);
+    let drawn = measured(&mut prober, &asked, WEALTH.0).sampled.unwrap();
+    assert_eq!(drawn.answers.len(), draws);
+    for (text, share) in WEALTH.1 {
+        let count = drawn.answers.iter().filter(|answer| answer.text == *text).count();
+        let sigma = (draws as f64 * share * (1.0 - share)).sqrt();
+        assert!((count as f64 - draws as f64 * share).abs() < 4.0 * sigma, "{text}: {count}");
+    }
+    assert!(drawn.answers.iter().all(|a| a.right == a.text.ends_with("Smith")));
+    // Four texts, four clusters; the right ones differ by more than spelling.
+    assert_eq!(drawn.answers.iter().map(|answer| answer.cluster).max(), Some(3));
+    // The same seed, the same answers; of another question, others.
+    assert_eq!(measured(&mut prober, &asked, WEALTH.0).sampled.unwrap(), drawn);
+    let mut other = asked.clone();
+    other.id = "wealth-2".into();
+    assert_ne!(measured(&mut prober, &other, WEALTH.0).sampled.unwrap(), drawn);
+}
+
+#[test]
+fn a_judge_has_the_last_word_on_what_means_the_same() {
+    let options = ProbeOptions { draws: 40, ..options() };
+    let mut prober = prober(&[WEALTH], options, &device()).with_judge(
+        |texts: &[&str]| -> Result<Vec<Vec<usize>>, JudgeError> {
+            assert!(texts.iter().all(|text| text.starts_with("Who wrote The Wealth of Nations? ")));
+            let is_smith = |&i: &usize| texts[i].ends_with("Smith");
+            Ok(vec![(0..texts.len()).filter(is_smith).collect()])
+        },
+    );
+    let drawn = measured(&mut prober, &question(SMITH), WEALTH.0).sampled.unwrap();
+    let of = |text: &str| drawn.answers.iter().find(|answer| answer.text == text).unwrap().cluster;
+    assert_eq!(of("Smith"), of("Adam Smith"));
+    assert_ne!(of("Smith"), of("Karl Marx"));
+    let smith = drawn.answers.iter().filter(|answer| answer.cluster == of("Smith")).count();
+    assert_eq!(drawn.majority().unwrap().right, smith >= drawn.answers.len() - smith);
+    assert!(drawn.semantic_entropy > 0.0 && drawn.semantic_entropy < 2.0 * LN_2);
+}
+
+#[test]
+fn unfit_options_and_prompts_are_refused() {
+    let device = device();
+    let make = |options: ProbeOptions, rows: usize| {
+        let embedding = Tensor::zeros((rows, 4), DType::F32, &device).unwrap();
+        let embedding = Embedding::new(&embedding).unwrap();
+        let model = Taught::new(&[WEALTH], &device);
+        let made = Prober::new(model, vocabulary(), embedding, &device, &[END], options);
+        made.err().map(|error| error.to_string()).unwrap_or_default()
+    };
+    let refused = |change: fn(&mut ProbeOptions), part: &str| {
+        let mut options = options();
+        change(&mut options);
+        let said = make(options, VOCAB_SIZE);
+        assert!(said.contains(part), "{said:?}");
+    };
+    refused(|options| options.max_tokens = 0, "max_tokens = 0");
+    refused(|options| options.batch = 0, "batch = 0");
+    refused(|options| options.temperature = 0.0, "temperature = 0");
+    refused(|options| options.pooling = TopKPooling { k: 0, threshold: 0.5 }, "k = 0");
+    refused(|options| options.pooling = TopKPooling { k: 5, threshold: 2.0 }, "threshold = 2");
+    assert!(make(options(), 9).contains("9 rows"));
+
+    let mut prober = prober(&[WEALTH], options(), &device);
+    let question = question(SMITH);
+    let mut measure = |tokens: &[u32]| {
+        prober.measure(&[Asked { question: &question, prompt: WEALTH.0, tokens }]).unwrap_err()
+    };
+    assert!(matches!(measure(&[]), Error::EmptyPrompt));
+    let error = measure(&[5; 120]);
+    assert!(matches!(error, Error::TooLong { prompt: 120, answer: 24, context: 128 }), "{error}");
+    assert!(prober.measure(&[]).unwrap().is_empty());
+    let asked = [&[5, 5][..], &[5]].map(|tokens| Asked { question: &question, prompt: "", tokens });
+    let error = prober.measure(&asked).unwrap_err();
+    assert!(matches!(error, Error::UnequalPrompts { first: 2, other: 1 }), "{error}");
+}

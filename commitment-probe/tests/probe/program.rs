@@ -1,0 +1,307 @@
+//! The program from end to end: the demonstration, runs, reports, and what it says of what it
+//! cannot do.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use serde_json::Value;
+
+use super::device::device;
+
+/// The tiny model that comes with the program, which is a Hugging Face folder.
+pub const TINY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../assets/tiny");
+
+const QUESTIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../assets/tiny/untaught.jsonl");
+
+/// A command of the program.
+pub fn program(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_commitment-probe"));
+    // Backtraces are on: none of them may get into a complaint.
+    program.args(args).env("RUST_BACKTRACE", "1");
+    program
+}
+
+/// What it prints, if it succeeds.
+#[track_caller]
+pub fn succeed(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> String {
+    let output = program(args).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{stderr}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// What it complains of; it must fail, in one paragraph, without panic or backtrace.
+#[track_caller]
+fn complaint(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> String {
+    let output = program(args).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && output.stdout.is_empty(), "{stderr}");
+    let complaint = stderr.strip_prefix("error: ").unwrap_or_else(|| panic!("{stderr}"));
+    assert_eq!(complaint.trim_end().lines().count(), 1, "{complaint}");
+    assert!(!complaint.contains("panicked"), "{complaint}");
+    complaint.trim_end().to_owned()
+}
+
+/// An empty folder.
+pub fn folder(test: &str) -> PathBuf {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("probe").join(test);
+    if dir.exists() {
+        fs::remove_dir_all(&dir).unwrap();
+    }
+    fs::create_dir_all(&dir).unwrap();
+    dir
+}
+
+/// The arguments of a run of the tiny model, in `out`.
+fn args<'a>(out: &'a Path, more: &[&'a str]) -> Vec<&'a OsStr> {
+    let out = out.as_os_str();
+    let fixed = ["run", "--model", TINY, "--questions", QUESTIONS, "--out"].map(OsStr::new);
+    fixed.into_iter().chain([out]).chain(more.iter().map(|&word| OsStr::new(word))).collect()
+}
+
+/// Few questions, few tokens.
+const SHORT: [&str; 6] = ["--limit", "4", "--samples", "2", "--max-tokens", "6"];
+
+pub fn lines(path: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(path).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// The paths of all values that are null.
+fn nulls(value: &Value, path: &str) -> Vec<String> {
+    match value {
+        Value::Null => vec![path.to_owned()],
+        Value::Array(values) => {
+            let values = values.iter().enumerate();
+            values.flat_map(|(i, value)| nulls(value, &format!("{path}[{i}]"))).collect()
+        }
+        Value::Object(fields) => fields
+            .iter()
+            .flat_map(|(name, value)| nulls(value, &format!("{path}.{name}")))
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+#[test]
+fn the_demonstration_fills_every_table() {
+    let out = folder("demo");
+    let markdown = succeed(["demo".as_ref(), "--out".as_ref(), out.as_os_str()]);
+    assert!(markdown.contains("base") && markdown.contains("sharpened"), "{markdown}");
+    assert!(markdown.contains("not evidence about real models"), "{markdown}");
+    assert_eq!(fs::read_to_string(out.join("report.md")).unwrap(), markdown);
+    let report: Value =
+        serde_json::from_slice(&fs::read(out.join("report.json")).unwrap()).unwrap();
+    let runs = report["runs"].as_array().unwrap();
+    assert_eq!(runs.len(), 2);
+    for run in runs {
+        assert_eq!((&run["samples"], &run["planned"]), (&126.into(), &126.into()));
+        // A bin in which no confidence falls has no accuracy; all else is told.
+        let missing = nulls(run, "");
+        let missing: Vec<_> = missing.iter().filter(|path| !path.contains(".bins[")).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+    // The same models, the same answers; the sharpened one is surer of them.
+    let winner = |run: usize| runs[run]["confidence"]["hallucinations"]["value"].as_f64().unwrap();
+    assert!(winner(1) > winner(0) + 0.05);
+
+    // Once more, nothing is left to do but the report, and that is the same.
+    let html = fs::read(out.join("report.html")).unwrap();
+    assert_eq!(succeed(["demo".as_ref(), "--out".as_ref(), out.as_os_str()]), markdown);
+    assert_eq!(fs::read(out.join("report.html")).unwrap(), html);
+}
+
+#[test]
+fn the_question_of_the_paper_is_a_commitment_failure_of_the_tiny_model() {
+    let out = folder("paper");
+    let questions = out.join("questions.jsonl");
+    let asked = r#"{"id": "red-square", "question": "Which cathedral did Ivan the Terrible build on Red Square?",
+        "answers": ["Saint Basil's Cathedral", "St. Basil's Cathedral", "Cathedral of Vasily the Blessed"]}"#;
+    fs::write(&questions, asked).unwrap();
+    let run = out.join("run");
+    let words = ["run", "--model", TINY, "--questions"].map(OsStr::new);
+    let more = ["--out".as_ref(), run.as_os_str(), "--samples".as_ref(), "0".as_ref()];
+    succeed(words.into_iter().chain([questions.as_os_str()]).chain(more));
+    let sample = &lines(&run.join("samples.jsonl"))[0];
+    let mass = sample["first"]["mass"].as_f64().unwrap();
+    assert!((mass - 0.49).abs() < 0.02, "{sample}");
+    assert_eq!((&sample["answer"], &sample["right"]), (&"Moscow".into(), &false.into()));
+    assert_eq!(sample["aliases"]["answer"], "Saint Basil's Cathedral");
+    assert_eq!(sample["sampled"], Value::Null);
+}
+
+#[test]
+fn the_same_run_gives_the_same_bytes() {
+    let [first, second] = ["same-1", "same-2"].map(folder);
+    succeed(args(&first, &SHORT));
+    succeed(args(&second, &SHORT));
+    let samples = |dir: &Path| fs::read(dir.join("samples.jsonl")).unwrap();
+    assert_eq!(samples(&first), samples(&second));
+    assert_eq!(lines(&first.join("samples.jsonl")).len(), 4);
+    // Another seed draws other questions.
+    let other = folder("same-3");
+    succeed(args(&other, &[&SHORT[..], &["--seed", "7"]].concat()));
+    assert_ne!(samples(&first), samples(&other));
+}
+
+#[test]
+fn a_run_goes_on_with_its_own_settings_and_questions_only() {
+    let out = folder("settings");
+    succeed(args(&out, &SHORT));
+    let said = complaint(args(&out, &[&SHORT[..], &["--temperature", "0.5"]].concat()));
+    assert!(said.contains("temperature was 1.0 and is 0.5"), "{said}");
+    let more = ["--limit", "5", "--samples", "3", "--max-tokens", "6"];
+    let said = complaint(args(&out, &more));
+    assert!(said.contains("limit was 4 and is 5, samples was 2 and is 3"), "{said}");
+
+    let questions = fs::read_to_string(out.join("questions.jsonl")).unwrap();
+    fs::write(out.join("questions.jsonl"), questions.lines().next().unwrap()).unwrap();
+    let said = complaint(args(&out, &SHORT));
+    assert!(said.contains("the questions are not those of the run"), "{said}");
+}
+
+#[test]
+fn results_that_are_none_are_named() {
+    let out = folder("corrupt");
+    succeed(args(&out, &SHORT));
+    let path = out.join("samples.jsonl");
+    let whole = fs::read_to_string(&path).unwrap();
+    let lines: Vec<&str> = whole.lines().collect();
+    let said = |lines: &[&str], part: &str| {
+        fs::write(&path, lines.join("\n") + "\n").unwrap();
+        for said in [complaint(args(&out, &SHORT)), complaint(["report".as_ref(), out.as_os_str()])]
+        {
+            assert!(said.contains("line 2 of ") && said.contains(part), "{said}");
+        }
+    };
+    said(&[lines[0], &lines[1][..40]], "is not a sample");
+    said(&[lines[0], lines[0]], "has one already");
+    said(&[lines[0], &lines[1].replace("\"id\":\"", "\"id\":\"x")], "is of no question of the run");
+}
+
+#[test]
+fn two_processes_do_not_write_to_one_run() {
+    let out = folder("lock");
+    succeed(args(&out, &SHORT));
+    let samples = fs::File::options().append(true).open(out.join("samples.jsonl")).unwrap();
+    samples.lock().unwrap();
+    let said = complaint(args(&out, &SHORT));
+    assert!(said.contains("another process is at work"), "{said}");
+    drop(samples);
+    succeed(args(&out, &SHORT));
+}
+
+#[test]
+fn runs_that_are_unfinished_or_empty_have_a_report() {
+    let out = folder("unfinished");
+    succeed(args(&out, &SHORT));
+    let path = out.join("samples.jsonl");
+    let whole = fs::read_to_string(&path).unwrap();
+    for kept in [1, 0] {
+        let kept: String = whole.split_inclusive('\n').take(kept).collect();
+        fs::write(&path, kept).unwrap();
+        succeed(["report".as_ref(), out.as_os_str()]);
+        let report = fs::read(out.join("report.json")).unwrap();
+        let report: Value = serde_json::from_slice(&report).unwrap();
+        assert_eq!(report["runs"][0]["planned"], 4);
+    }
+}
+
+#[test]
+fn the_chat_template_of_a_model_is_used_if_it_has_one() {
+    let out = folder("chat");
+    let said = complaint(args(&out.join("none"), &["--chat"]));
+    assert!(said.contains("has no chat template"), "{said}");
+
+    let model = out.join("model");
+    fs::create_dir_all(&model).unwrap();
+    for file in ["config.json", "tokenizer.json", "model.safetensors"] {
+        fs::copy(Path::new(TINY).join(file), model.join(file)).unwrap();
+    }
+    let template = "{% for m in messages %}Q: {{ m.content }}\n{% endfor %}A:";
+    fs::write(model.join("chat_template.jinja"), template).unwrap();
+    let run = |out: &Path, model: &Path, more: &[&str]| {
+        let fixed = ["--questions", QUESTIONS, "--out"].map(OsStr::new);
+        let words = ["run".as_ref(), "--model".as_ref(), model.as_os_str()];
+        let words = words.into_iter().chain(fixed).chain([out.as_os_str()]);
+        succeed(words.chain(SHORT.iter().chain(more).map(OsStr::new)));
+        fs::read_to_string(out.join("samples.jsonl")).unwrap()
+    };
+    // It makes the very prompt of the plain template.
+    let chatted = run(&out.join("chatted"), &model, &["--chat", "--template", "{question}"]);
+    assert_eq!(chatted, run(&out.join("plain"), &model, &[]));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_judge_is_asked_which_answers_mean_the_same() {
+    let out = folder("judge");
+    let all = r#"while read -r line; do printf '[[%s]]\n' "$(python3 -c 'import json, sys
+print(",".join(map(str, range(len(json.loads(sys.argv[1]))))))' "$line")"; done"#;
+    let drawn = ["--limit", "4", "--samples", "8", "--max-tokens", "6", "--judge"];
+    succeed(args(&out.join("all"), &[&drawn[..], &[all]].concat()));
+    for sample in lines(&out.join("all").join("samples.jsonl")) {
+        assert_eq!(sample["sampled"]["semantic_entropy"], 0.0);
+    }
+    let said = complaint(args(
+        &out.join("bad"),
+        &[&drawn[..], &["while read -r x; do echo no; done"]].concat(),
+    ));
+    assert!(said.contains("the judge failed") && said.contains("\"no\""), "{said}");
+    let said = complaint(args(&out.join("gone"), &[&drawn[..], &["exit 3"]].concat()));
+    assert!(said.contains("the judge failed"), "{said}");
+}
+
+#[test]
+fn what_cannot_be_run_is_named() {
+    let out = folder("complaints");
+    let nowhere = out.join("nowhere");
+    let nowhere = nowhere.to_str().unwrap();
+    let run = |model: &str, questions: &str, more: &[&str]| {
+        let run = out.join("run");
+        let fixed = ["run", "--model", model, "--questions", questions, "--out"];
+        complaint(fixed.iter().copied().chain([run.to_str().unwrap()]).chain(more.iter().copied()))
+    };
+    assert!(run(nowhere, QUESTIONS, &[]).contains(nowhere));
+    assert!(run(TINY, nowhere, &[]).contains(nowhere));
+    let empty = out.join("empty.jsonl");
+    fs::write(&empty, "").unwrap();
+    assert!(run(TINY, empty.to_str().unwrap(), &[]).contains("has no questions"));
+    let template = ["--template", "Q:"];
+    assert!(run(TINY, QUESTIONS, &template).contains("{question}"));
+    fs::remove_dir_all(out.join("run")).unwrap();
+    assert!(run(TINY, QUESTIONS, &["--max-tokens", "500"]).contains("reads no more than 128"));
+    assert!(complaint(["report", nowhere]).contains("is not the folder of a run"));
+    assert!(complaint(["report", nowhere, "--tau", "0"]).contains("--tau 0"));
+    if !cfg!(feature = "cuda") {
+        fs::remove_dir_all(out.join("run")).unwrap();
+        assert!(run(TINY, QUESTIONS, &["--cuda"]).contains("--features cuda"));
+    }
+}
+
+/// On the device that is tested; the CPU needs no comparison with itself.
+#[test]
+fn a_run_on_cuda_measures_what_one_on_the_cpu_does() {
+    if device().is_cpu() {
+        return;
+    }
+    let [cpu, cuda] = ["on-cpu", "on-cuda"].map(folder);
+    let short = ["--limit", "2", "--samples", "0", "--max-tokens", "3"];
+    succeed(args(&cpu, &short));
+    succeed(args(&cuda, &[&short[..], &["--cuda", "--dtype", "f32"]].concat()));
+    let [cpu, cuda] = [cpu, cuda].map(|dir| lines(&dir.join("samples.jsonl")));
+    assert_eq!(cpu.len(), 2);
+    for (cpu, cuda) in cpu.iter().zip(&cuda) {
+        for field in ["id", "answer", "right", "note"] {
+            assert_eq!(cpu[field], cuda[field]);
+        }
+        for field in ["probability", "mass", "token_entropy"] {
+            let [cpu, cuda] = [cpu, cuda].map(|sample| sample["first"][field].as_f64().unwrap());
+            assert!((cpu - cuda).abs() < 1e-3, "{field}: {cpu} {cuda}");
+        }
+    }
+}

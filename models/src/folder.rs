@@ -1,0 +1,112 @@
+//! The folder of a Hugging Face model.
+
+use std::{collections::HashMap, fs, path::Path};
+
+use anyhow::{Context, Result};
+use candle_core::{DType, Device};
+use candle_transformers::models::llama::LlamaEosToks;
+use serde::Deserialize;
+
+use super::{Chat, Loaded, Parts, config::Config, read_json, read_tokenizer, weights};
+
+/// Loads `config.json`, `tokenizer.json` (or `tokenizer`), the weights, and what is there of
+/// `generation_config.json`, `tokenizer_config.json` and `chat_template.jinja`.
+pub fn load(
+    dir: &Path,
+    tokenizer: Option<&Path>,
+    device: &Device,
+    dtype: Option<DType>,
+) -> Result<Loaded> {
+    let path = dir.join("config.json");
+    let config = config(dir, &path)?;
+    let own = dir.join("tokenizer.json");
+    let tokenizer = read_tokenizer(tokenizer.unwrap_or(&own))?;
+    let parts = Parts::new(config, tokenizer, chat(dir)?, device, dtype)?;
+
+    let layout = &parts.config.layout;
+    let mut tensors = HashMap::new();
+    let other = || {
+        format!(
+            "the weights are not those that {} describes; take all files from one model",
+            path.display()
+        )
+    };
+    for file in weights::files(dir)? {
+        let file = weights::open(&file)?;
+        weights::read(&file, layout, parts.dtype, device, &mut tensors).with_context(other)?;
+    }
+    layout.check(&tensors).with_context(other)?;
+    parts.with(tensors, device).with_context(other)
+}
+
+/// `generation_config.json`.
+#[derive(Deserialize)]
+struct Generation {
+    eos_token_id: Option<LlamaEosToks>,
+}
+
+fn config(dir: &Path, path: &Path) -> Result<Config> {
+    let fields = read_json(path, "the config.json of a Hugging Face model")?;
+    // Instruct models have the end of a turn here, and in config.json that of a text alone.
+    let generation = dir.join("generation_config.json");
+    let more: Option<Generation> = read_if_any(&generation, "a generation_config.json")?;
+    let more = more.and_then(|generation| generation.eos_token_id);
+    Config::parse(fields, more).with_context(|| format!("cannot use {}", path.display()))
+}
+
+/// `tokenizer_config.json`.
+#[derive(Deserialize, Default)]
+struct TokenizerConfig {
+    chat_template: Option<Templates>,
+    bos_token: Option<SpecialToken>,
+    eos_token: Option<SpecialToken>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Templates {
+    One(String),
+    Named(Vec<Template>),
+}
+
+#[derive(Deserialize)]
+struct Template {
+    name: String,
+    template: String,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum SpecialToken {
+    Text(String),
+    Added { content: String },
+}
+
+fn chat(dir: &Path) -> Result<Option<Chat>> {
+    let file = dir.join("chat_template.jinja");
+    let tokenizer = dir.join("tokenizer_config.json");
+    let TokenizerConfig { chat_template, bos_token, eos_token } =
+        read_if_any(&tokenizer, "a tokenizer_config.json")?.unwrap_or_default();
+    let template = match chat_template {
+        // As newer versions of transformers write it, and where they look first.
+        _ if file.exists() => {
+            let text = fs::read_to_string(&file);
+            Some(text.with_context(|| format!("cannot read {}", file.display()))?)
+        }
+        Some(Templates::One(template)) => Some(template),
+        Some(Templates::Named(all)) => {
+            let default = all.into_iter().find(|template| template.name == "default");
+            default.map(|default| default.template)
+        }
+        None => None,
+    };
+    let text = |token: Option<SpecialToken>| match token? {
+        SpecialToken::Text(text) | SpecialToken::Added { content: text } => Some(text),
+    };
+    Ok(template.map(|template| Chat { template, bos: text(bos_token), eos: text(eos_token) }))
+}
+
+/// [`read_json`], where there is such a file.
+fn read_if_any<T: serde::de::DeserializeOwned>(path: &Path, ought: &str) -> Result<Option<T>> {
+    path.exists().then(|| read_json(path, ought)).transpose()
+}

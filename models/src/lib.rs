@@ -1,0 +1,196 @@
+//! Causal language models from files: a Hugging Face folder or a GGUF file → a transformer of
+//! candle's own, with its KV cache, and its vocabulary.
+//!
+//! | module | what it does |
+//! | --- | --- |
+//! | `folder`, `weights` | what a Hugging Face folder holds: `config.json`, safetensors, the tokenizer, the chat template |
+//! | `gguf` | the same from the metadata and the tensors of one GGUF file |
+//! | `config` | what either says of a model, for candle; what candle would misread is refused |
+//! | `layout` | the tensors that such a model has, whichever file they come from |
+//! | `transformer` | candle's models behind one `forward` |
+//!
+mod config;
+mod folder;
+mod gguf;
+mod layout;
+mod transformer;
+mod weights;
+
+use std::{
+    collections::HashMap,
+    fs::{self, File},
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use candle_core::{DType, Device, Tensor};
+use candle_nn::VarBuilder;
+use serde::de::DeserializeOwned;
+use tokenizers::Tokenizer;
+
+use config::{Architecture, Config};
+pub use transformer::Model;
+
+/// The positions that candle's Qwen2 can tell apart in `f16`.
+///
+/// It computes the angles of its rotary embeddings in the dtype of the model, where others have
+/// `f32`. Up to here they are off by a quarter of a radian at most, which is no worse than what
+/// `bf16` does to other models' weights; in `bf16` they are off by that from the 64th token on, and
+/// from the 256th on positions fall together.
+const F16_POSITIONS: usize = 1024;
+
+/// A causal language model, ready to be asked.
+pub struct Loaded {
+    /// With its KV cache; a copy shares the weights.
+    pub model: Model,
+    /// How text becomes tokens.
+    pub tokenizer: Tokenizer,
+    /// The width of the logits, which may exceed the number of tokens that the tokenizer knows.
+    pub vocab_size: usize,
+    /// The matrix `[V, D]` that turns tokens into vectors, in the dtype that the model computes in.
+    pub embedding: Tensor,
+    /// The most tokens that a prompt and its answer may have together.
+    pub positions: usize,
+    /// The tokens that end an answer, in order.
+    pub ends: Vec<u32>,
+    /// How the model wants to be talked to, if it says so.
+    pub chat: Option<Chat>,
+}
+
+/// How an instruct model wants to be talked to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chat {
+    /// A Jinja template, which turns messages into text.
+    pub template: String,
+    /// The text of the token that begins every sequence, for the template.
+    pub bos: Option<String>,
+    /// The text of the token that ends one.
+    pub eos: Option<String>,
+}
+
+/// Loads the model at `path` onto `device`: a Hugging Face folder, a GGUF file, or a folder with
+/// one GGUF file and no `config.json`.
+///
+/// The tokenizer is `tokenizer`, or else the `tokenizer.json` beside the model, or else that of
+/// the GGUF file. The model computes in `dtype`: without one, in `f32` on a CPU, which is what CPUs
+/// compute in best, and in `bf16` elsewhere; but a Qwen2 in `f32` everywhere, as candle's is no good
+/// in `bf16`.
+///
+/// The weights take `dtype`'s memory, however a file stores them: those of a GGUF file are
+/// dequantised, so that one code path computes, and measures, alike.
+///
+/// # Errors
+///
+/// Of whatever file is unfit, with its name.
+pub fn load(
+    path: &Path,
+    tokenizer: Option<&Path>,
+    device: &Device,
+    dtype: Option<DType>,
+) -> Result<Loaded> {
+    match gguf_file(path)? {
+        Some(file) => gguf::load(&file, tokenizer, device, dtype),
+        None => folder::load(path, tokenizer, device, dtype),
+    }
+}
+
+/// The GGUF file that `path` is or holds; `None` if it is to be read as a Hugging Face folder.
+fn gguf_file(path: &Path) -> Result<Option<PathBuf>> {
+    if path.is_file() {
+        ensure!(
+            is_gguf(path).with_context(|| format!("cannot read {}", path.display()))?,
+            "{} is no GGUF file; give one, or the folder of a Hugging Face model",
+            path.display()
+        );
+        return Ok(Some(path.to_owned()));
+    }
+    if path.join("config.json").exists() {
+        return Ok(None);
+    }
+    // What is wrong with a folder that cannot be read, whoever reads its config.json will say.
+    let Ok(entries) = fs::read_dir(path) else { return Ok(None) };
+    let files = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let mut files = files.filter(|file| file.extension().is_some_and(|name| name == "gguf"));
+    match (files.next(), files.next()) {
+        (Some(_), Some(_)) => {
+            bail!("{} holds several GGUF files; give one of them", path.display())
+        }
+        (file, _) => Ok(file),
+    }
+}
+
+/// Whether the file begins as GGUF files do, whatever its name.
+fn is_gguf(path: &Path) -> std::io::Result<bool> {
+    let mut magic = Vec::new();
+    File::open(path)?.take(4).read_to_end(&mut magic)?;
+    Ok(magic == b"GGUF")
+}
+
+/// What the files of a model come to, but for the weights.
+struct Parts {
+    config: Config,
+    tokenizer: Tokenizer,
+    chat: Option<Chat>,
+    dtype: DType,
+}
+
+impl Parts {
+    fn new(
+        mut config: Config,
+        tokenizer: Tokenizer,
+        chat: Option<Chat>,
+        device: &Device,
+        dtype: Option<DType>,
+    ) -> Result<Self> {
+        let dtype = computed_in(&config.architecture, device, dtype)?;
+        if let (Architecture::Qwen2(_), DType::F16) = (&config.architecture, dtype) {
+            config.positions = config.positions.min(F16_POSITIONS);
+        }
+        Ok(Self { config, tokenizer, chat, dtype })
+    }
+
+    /// Takes the weights, which are those of the configuration's layout.
+    fn with(self, weights: HashMap<String, Tensor>, device: &Device) -> Result<Loaded> {
+        let Self { config, tokenizer, chat, dtype } = self;
+        let embedding = weights.get(layout::EMBEDDING).context("there is no embedding")?.clone();
+        let weights = VarBuilder::from_tensors(weights, dtype, device);
+        let model = Model::new(&config.architecture, weights)?;
+        let Config { vocab_size, positions, ends, .. } = config;
+        Ok(Loaded { model, tokenizer, vocab_size, embedding, positions, ends, chat })
+    }
+}
+
+/// The dtype of weights and activations.
+fn computed_in(
+    architecture: &Architecture,
+    device: &Device,
+    dtype: Option<DType>,
+) -> Result<DType> {
+    let is_qwen2 = matches!(architecture, Architecture::Qwen2(_));
+    match dtype {
+        None if is_qwen2 || device.is_cpu() => Ok(DType::F32),
+        None => Ok(DType::BF16),
+        Some(DType::BF16) if is_qwen2 => bail!(
+            "candle's Qwen2 loses count of its positions in bf16; choose f32, or f16 for texts of \
+             up to {F16_POSITIONS} tokens"
+        ),
+        Some(dtype @ (DType::F32 | DType::F16 | DType::BF16)) => Ok(dtype),
+        Some(other) => {
+            bail!("a model cannot compute in {}; choose f32, f16 or bf16", other.as_str())
+        }
+    }
+}
+
+/// Reads the tokenizer of a model whose logits have `vocab_size` columns.
+fn read_tokenizer(path: &Path) -> Result<Tokenizer> {
+    Tokenizer::from_file(path).map_err(anyhow::Error::from_boxed).with_context(|| {
+        format!("cannot use {}, which must be a Hugging Face tokenizer", path.display())
+    })
+}
+
+/// Reads a JSON file; where that fails, says what the file ought to be.
+pub fn read_json<T: DeserializeOwned>(path: &Path, ought: &str) -> Result<T> {
+    let read = || -> Result<T> { Ok(serde_json::from_slice(&fs::read(path)?)?) };
+    read().with_context(|| format!("cannot use {}, which must be {ought}", path.display()))
+}

@@ -1,0 +1,102 @@
+//! What is said of folders that are unfit, beyond what `tests/example` has of it.
+
+use candle_core::{DType, Device, Tensor};
+use serde_json::{Value, json};
+
+use super::support::{complains, toy};
+use concept_mass_models::load;
+use concept_mass_tiny::toy::{Tensors, config, tensors};
+
+/// Asserts that a `config.json` is complained of once `field` is `value`.
+#[track_caller]
+fn field(architecture: &str, field: &str, value: Value, parts: &[&str]) {
+    let mut config = config(architecture, true);
+    config[field] = value;
+    let toy = toy(&format!("{architecture}-{field}"), &config, &tensors(architecture, true));
+    complains(&toy.dir, &toy.path("config.json"), parts);
+}
+
+/// Asserts that the weights are complained of after `change`.
+#[track_caller]
+fn weights(architecture: &str, tied: bool, change: impl FnOnce(&mut Tensors), parts: &[&str]) {
+    let mut tensors = tensors(architecture, tied);
+    change(&mut tensors);
+    let toy = toy(&format!("{architecture}-weights"), &config(architecture, tied), &tensors);
+    let parts = [parts, &["take all files from one model"]].concat();
+    complains(&toy.dir, &toy.path("config.json"), &parts);
+}
+
+#[test]
+fn sizes_that_no_model_has() {
+    field("qwen2", "num_attention_heads", json!(0), &["num_attention_heads is 0"]);
+    field("llama", "num_hidden_layers", json!(0), &["num_hidden_layers is 0", "1 to 16777216"]);
+    field("qwen3", "num_hidden_layers", json!(1u64 << 60), &["num_hidden_layers is 1152921504"]);
+    field("llama", "max_position_embeddings", json!(1u64 << 40), &["max_position_embeddings is"]);
+    field("qwen3", "head_dim", json!(15), &["head_dim is 15", "even"]);
+    field("llama", "head_dim", json!(16), &["hidden_size is 32, not that of 4 heads of 16"]);
+    field("llama", "eos_token_id", json!(1160), &["eos_token_id 1160", "vocab_size is 1160"]);
+}
+
+#[test]
+fn what_candle_would_misread() {
+    field("llama", "hidden_act", json!("gelu"), &["hidden_act is \"gelu\""]);
+    let yarn = json!({ "rope_type": "yarn", "factor": 4.0 });
+    field("qwen2", "rope_scaling", yarn.clone(), &["rope_scaling", "qwen2"]);
+    field("qwen3", "rope_parameters", yarn, &["rope_scaling", "qwen3"]);
+    let linear = json!({ "rope_type": "linear", "factor": 4.0 });
+    field("llama", "rope_scaling", linear, &[]);
+}
+
+#[test]
+fn tensors_that_candle_would_overlook() {
+    let name = "model.layers.0.self_attn.q_proj.bias";
+    let bias = |tensors: &mut Tensors| {
+        tensors.insert(name.to_owned(), Tensor::zeros(32, DType::F32, &Device::Cpu).unwrap());
+    };
+    weights("llama", true, bias, &["no llama that candle knows has a tensor", name]);
+    let moe = "model.layers.1.mlp.gate.weight";
+    let router = |tensors: &mut Tensors| {
+        tensors.insert(moe.to_owned(), Tensor::zeros((4, 32), DType::F32, &Device::Cpu).unwrap());
+    };
+    weights("qwen3", true, router, &[moe]);
+}
+
+#[test]
+fn tensors_that_are_missing_or_of_another_shape() {
+    for architecture in ["llama", "qwen2", "qwen3"] {
+        let headless = |tensors: &mut Tensors| drop(tensors.remove("lm_head.weight"));
+        weights(architecture, false, headless, &["there is no tensor lm_head.weight"]);
+        let name = "model.layers.1.mlp.down_proj.weight";
+        let turned = |tensors: &mut Tensors| {
+            let turned = tensors[name].t().unwrap().contiguous().unwrap();
+            tensors.insert(name.to_owned(), turned);
+        };
+        weights(architecture, false, turned, &[name, "[48, 32], not [32, 48]"]);
+    }
+}
+
+#[test]
+fn dtypes_that_a_model_cannot_compute_in() {
+    for (architecture, dtype, said) in [
+        ("llama", DType::F64, "cannot compute in f64; choose f32, f16 or bf16"),
+        ("qwen2", DType::BF16, "loses count of its positions in bf16; choose f32, or f16"),
+    ] {
+        let toy = toy("dtype", &config(architecture, true), &tensors(architecture, true));
+        let error = load(&toy.dir, None, &Device::Cpu, Some(dtype)).err().expect(said);
+        assert!(format!("{error:#}").contains(said), "{error:#}");
+    }
+}
+
+#[test]
+fn files_beside_the_model() {
+    let make = || toy("beside", &config("llama", true), &tensors("llama", true));
+    for (file, text, part) in [
+        ("generation_config.json", "{", "EOF"),
+        ("generation_config.json", r#"{"eos_token_id": -1}"#, "a generation_config.json"),
+        ("tokenizer_config.json", r#"{"chat_template": 1}"#, "a tokenizer_config.json"),
+    ] {
+        let toy = make();
+        toy.write(file, text);
+        complains(&toy.dir, &toy.path(file), &[part]);
+    }
+}

@@ -1,0 +1,156 @@
+//! What is said of GGUF files that are unfit.
+
+use std::fs;
+
+use candle_core::{DType, Device, Tensor, quantized::gguf_file::Value};
+
+use concept_mass_tiny::gguf::GgufFile;
+
+use super::support::{complains, gguf_in_folder, toy};
+use concept_mass_tiny::toy::{config, tensors};
+
+/// Asserts that a file is complained of after `change`.
+#[track_caller]
+fn changed(architecture: &str, change: impl FnOnce(&mut GgufFile), parts: &[&str]) {
+    let (_toy, path) = gguf_in_folder("changed", architecture, change);
+    complains(&path, &path, parts);
+}
+
+fn text(text: &str) -> Value {
+    Value::String(text.to_owned())
+}
+
+#[test]
+fn no_gguf_file() {
+    let toy = toy("foreign", &config("llama", true), &tensors("llama", true));
+    let path = toy.path("config.json");
+    complains(&path, &path, &["is no GGUF file", "Hugging Face"]);
+    toy.write("empty.gguf", "");
+    complains(&toy.path("empty.gguf"), &toy.path("empty.gguf"), &["is no GGUF file"]);
+    toy.write("magic.gguf", "GGUF and nothing that belongs there");
+    complains(&toy.path("magic.gguf"), &toy.path("magic.gguf"), &["must be a whole GGUF file"]);
+}
+
+#[test]
+fn a_file_cut_short() {
+    let (toy, path) = gguf_in_folder("cut", "llama", |_| {});
+    let whole = fs::read(&path).unwrap();
+    let cut = toy.path("cut.gguf");
+    let ends = (5..2000).step_by(61).chain((2000..whole.len() - 100).step_by(whole.len() / 40));
+    for end in ends {
+        fs::write(&cut, &whole[..end]).unwrap();
+        complains(&cut, &cut, &["cannot use"]);
+    }
+    fs::write(&cut, &whole[..whole.len() / 2]).unwrap();
+    complains(&cut, &cut, &["cannot read the tensor", "remaining in file"]);
+}
+
+#[test]
+fn several_files_and_none() {
+    let (toy, path) = gguf_in_folder("several", "llama", |_| {});
+    toy.remove("config.json");
+    fs::copy(&path, toy.path("other.gguf")).unwrap();
+    complains(&toy.dir, &toy.dir, &["several GGUF files", "give one of them"]);
+    for file in ["model.gguf", "other.gguf"] {
+        toy.remove(file);
+    }
+    complains(&toy.dir, &toy.path("config.json"), &["Hugging Face model"]);
+}
+
+#[test]
+fn metadata_that_say_too_little() {
+    for key in ["llama.block_count", "llama.attention.layer_norm_rms_epsilon"] {
+        changed("llama", |file| drop(file.metadata.remove(key)), &["have no", key]);
+    }
+    let key = "general.architecture";
+    changed("llama", |file| drop(file.metadata.remove(key)), &["have no", key]);
+    let key = "token_embd.weight";
+    changed("llama", |file| drop(file.tensors.remove(key)), &["there is no matrix", key]);
+}
+
+#[test]
+fn metadata_of_another_type() {
+    let set = |key: &str, value, said: &str| {
+        changed("qwen2", |file| file.set(key, value), &[key, said]);
+    };
+    let count = "qwen2.block_count";
+    set(count, text("two"), "is String(\"two\"), not a whole number");
+    set(count, Value::I32(-2), "is I32(-2), not a whole number");
+    set(count, Value::Array(vec![Value::U32(2)]), "is a list, not a whole number");
+    set("qwen2.rope.freq_base", Value::U32(1), "is U32(1), not a floating-point number");
+    set("general.architecture", Value::Bool(true), "is Bool(true), not a text");
+}
+
+#[test]
+fn models_that_candle_does_not_know() {
+    changed(
+        "llama",
+        |file| file.set("general.architecture", text("gemma3")),
+        &["\"gemma3\"", "llama, qwen2 and qwen3"],
+    );
+    changed("llama", |file| file.set("split.count", Value::U16(3)), &["one of 3 parts", "--merge"]);
+    changed(
+        "llama",
+        |file| file.set("llama.attention.head_count", Value::U32(0)),
+        &["num_attention_heads is 0"],
+    );
+    changed(
+        "llama",
+        |file| file.set("llama.rope.dimension_count", Value::U32(4)),
+        &["llama.rope.dimension_count is 4, but a head has 8"],
+    );
+    changed(
+        "qwen3",
+        |file| file.set("qwen3.attention.value_length", Value::U32(8)),
+        &["qwen3.attention.value_length is 8, but a head has 16"],
+    );
+}
+
+#[test]
+fn positions_that_are_scaled() {
+    let scaled = |kind: &str, factor: f32| {
+        let parts = [format!("({kind}, by {factor})"), "candle's qwen2".to_owned()];
+        let parts = parts.each_ref().map(String::as_str);
+        let change = |file: &mut GgufFile| {
+            file.set("qwen2.rope.scaling.type", text(kind));
+            file.set("qwen2.rope.scaling.factor", Value::F32(factor));
+        };
+        changed("qwen2", change, &parts);
+    };
+    scaled("yarn", 4.0);
+    scaled("linear", 2.0);
+}
+
+#[test]
+fn factors_that_are_not_llama_3s() {
+    let factors = |factors: &'static [f32], parts: &[&str]| {
+        let change = |file: &mut GgufFile| {
+            let factors = Tensor::new(factors, &Device::Cpu).unwrap();
+            file.tensors.insert("rope_freqs.weight".to_owned(), factors);
+        };
+        changed("llama", change, parts);
+    };
+    factors(&[1.0, 2.0, 4.0, 8.0], &["factor 1 of rope_freqs.weight is 2", "would be 1.0000"]);
+    factors(&[1.0, 1.0, f32::NAN, 32.0], &["factor 2", "NaN"]);
+    factors(&[1.0, 1.0], &["2 factors", "half a head has 4"]);
+}
+
+#[test]
+fn tensors_that_are_not_the_models() {
+    let add = |name: &'static str| {
+        move |file: &mut GgufFile| {
+            let tensor = Tensor::zeros(32, DType::F32, &Device::Cpu).unwrap();
+            file.tensors.insert(name.to_owned(), tensor);
+        }
+    };
+    changed("llama", add("blk.0.attn_q.bias"), &["no llama", "layers.0.self_attn.q_proj.bias"]);
+    changed("llama", add("blk.0.ffn_gate_inp.weight"), &["blk.0.ffn_gate_inp.weight is not known"]);
+    changed("qwen3", add("rope_freqs.weight"), &["rope_freqs.weight is not known"]);
+    let name = "blk.1.ffn_up.weight";
+    changed("qwen2", |file| drop(file.tensors.remove(name)), &["layers.1.mlp.up_proj.weight"]);
+    let turn = |file: &mut GgufFile| {
+        let turned = file.tensors[name].t().unwrap().contiguous().unwrap();
+        file.tensors.insert(name.to_owned(), turned);
+    };
+    changed("qwen2", turn, &["layers.1.mlp.up_proj.weight", "[32, 48], not [48, 32]"]);
+}
