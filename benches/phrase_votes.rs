@@ -24,8 +24,10 @@ use std::{env, fs, time::Instant};
 use anyhow::{Result, ensure};
 use candle_core::{DType, Device, Tensor};
 use concept_mass::{
-    Aliases, CachedModel, DevicePhrases, NextLogits, OnConflict, PhraseCost, PhraseTrie, ProbeSet,
-    SharedPrompt,
+    TokenSets,
+    map::OnConflict,
+    phrase::{CachedModel, DevicePhrases, NextLogits, PhraseCost, PhraseTrie, SharedPrompt},
+    source::Aliases,
 };
 use serde_json::Value;
 
@@ -206,12 +208,12 @@ fn count(model: &mut CachedModel<Tiny>, case: &Case, report: &Report) -> Result<
     let logits = Tensor::zeros((rows, vocab_size), DType::BF16, &Device::Cpu)?;
     let logits = logits.to_device(&device())?;
     let tokens = case.together.trie().phrases().iter().flat_map(|phrase| &phrase.tokens);
-    let mut probes = ProbeSet::builder(vocab_size);
+    let mut probes = TokenSets::builder(vocab_size);
     for (i, token) in tokens.enumerate() {
-        probes = probes.probe(i.to_string(), [*token])?;
+        probes = probes.set(i.to_string(), [*token])?;
     }
     let probes = probes.build()?.to_device(&device())?;
-    let read = || Ok(probes.probe(&logits)?.masses.to_vec2::<f32>()?);
+    let read = || Ok(probes.measure(&logits)?.masses.to_vec2::<f32>()?);
     let (masses, counters) = report.of(read)?;
     let expected = 1.0 / vocab_size as f32;
     ensure!(masses.iter().flatten().all(|mass| (mass - expected).abs() < 1e-5 * expected + 1e-9));

@@ -52,7 +52,7 @@ use std::{fs, path::PathBuf, process::ExitCode};
 use anyhow::{Context, Result, ensure};
 use candle_core::Device;
 use clap::{Parser, ValueEnum};
-use concept_mass::{Aliases, OnConflict};
+use concept_mass::{map::OnConflict, source::Aliases};
 
 use corpus::Corpus;
 use demo::{

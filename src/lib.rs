@@ -38,28 +38,24 @@
 //! logits [V] or [B, V] ────────────────────────────────────┘
 //! ```
 //!
-//! - **Sources**, with the feature `tokenizers`: [`Aliases`], what may be answered and how it is
-//!   spelt; [`Spelling`], one word however written; [`Judge`], whatever you do; each over a
-//!   [`Vocabulary`]. And without it: [`Embedding`], the model's own matrix.
-//! - **[`ConceptMap`]**: which tokens begin which meaning; a partition of the vocabulary, from a
-//!   source, from named sets or dense ids; one laid [over](ConceptMap::over) another; saved as
-//!   JSON. [`ProbeSet`]: sets to measure, which may overlap.
-//! - **[`DeviceMap`]**: a map beside the logits, with the operations:
-//!   [`reduce`](DeviceMap::reduce), [`decide`](DeviceMap::decide), [`draw`](DeviceMap::draw),
-//!   [`masses`](DeviceMap::masses), [`pool`](DeviceMap::pool); and [`DeviceProbes::probe`].
-//! - **[`Row`]**: what a reduction tells of a row: winner, runner-up, tokens, masses, entropies.
-//! - **[`ConceptSampler`]**: candle's `LogitsProcessor`, counting meanings; those of the map, and
-//!   with [`TopKPooling`] those of each step's likeliest tokens.
-//! - **Phrases**, where a first token cannot decide: a [`PhraseTrie`] of whole answers, on which a
-//!   model [votes](DevicePhrases::vote) by the chain rule; and [`OpenVocabulary`], which rolls the
-//!   likeliest answers out where nobody has listed them. A model is a [`NextLogits`].
-//! - **[`mod@reference`]**: the same by definition, in `f64`, to test against.
+//! - [`source`]: where maps come from. [`Aliases`](source::Aliases), the answers that are possible
+//!   and how each is spelt; [`Spelling`](source::Spelling), one word however it is written;
+//!   [`Judge`](source::Judge), a function of your own; [`Embedding`](source::Embedding), the
+//!   model's own matrix. All but the last need the feature `tokenizers`.
+//! - [`map`]: the [`ConceptMap`], a partition of the vocabulary into concepts, which can be laid
+//!   [over](ConceptMap::over) another and saved as JSON; and [`TokenSets`], whose mass is measured
+//!   whether they win or not.
+//! - [`mod@reduce`]: a map on a device ([`DeviceMap`]) and its operations, with a [`Row`] of numbers for
+//!   each row of logits.
+//! - [`mod@sample`]: the [`ConceptSampler`], candle's `LogitsProcessor` counting meanings.
+//! - [`phrase`]: whole answers, where a first token cannot decide.
+//! - [`mod@reference`]: the same operations by definition, in `f64`, to test against.
 //!
 //! # On a CUDA device
 //!
 //! With the feature `cuda`, a map put on a CUDA device reduces the tensors of that device where
 //! they are. No operation waits for the device, or copies anything from or to the host; what comes
-//! back is a tensor on the device, and a [`Reduction`] is copied when its rows are asked for. An
+//! back is a tensor on the device, and a [`Reduction`](reduce::Reduction) is copied when its rows are asked for. An
 //! operation that a thread has done once can be recorded in a CUDA graph by it. The results lie in
 //! memory of the graph, so instantiate it with `CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH`.
 //! Like all of candle's work on a device, a graph must be replayed in order with what else its
@@ -81,32 +77,20 @@
 //! Ties go to the lowest id. The same row gives the same bits on every run on one processor or
 //! GPU, whatever its place in the batch, the layout of the tensor and the number of threads; but a
 //! draw has noise of its own at every place in the batch, on purpose. `-inf` is probability 0. A
-//! NaN, a `+inf` or a row of nothing but `-inf` is told in that row's [`Status`], and no other row
+//! NaN, a `+inf` or a row of nothing but `-inf` is told in that row's [`Status`](reduce::Status), and no other row
 //! is touched by it. Whatever is wrong with shapes, dtypes, devices or maps is a typed
 //! [`enum@Error`] that names the offender.
 
-mod concept;
-mod decode;
 mod error;
-mod reduce;
+pub mod map;
+pub mod phrase;
+pub mod reduce;
+pub mod sample;
+pub mod source;
 
-#[cfg(feature = "tokenizers")]
-pub use concept::{
-    Aliases, Beginning, FirstTokens, Form, Judge, JudgeError, Piece, SharedToken, Spelling,
-    Vocabulary,
-};
-pub use concept::{
-    Builder, ConceptMap, Embedding, MAX_VOCAB_SIZE, MapStats, OnConflict, Phrase, PhraseTrie,
-    PhraseTrieBuilder, ProbeSet, ProbeSetBuilder,
-};
-#[cfg(feature = "candle-transformers")]
-pub use decode::CachedLlama;
-pub use decode::{
-    CachedForward, CachedModel, ConceptSampler, Continuation, DevicePhrases, Intervention,
-    LongForm, NextLogits, OpenStep, OpenVocabulary, OpenVote, PhraseCost, PhraseVote, Rollouts,
-    Sampling, SharedPrompt, TopKPooling,
-};
-pub use error::{Error, FileProblem, Result};
-pub use reduce::{DeviceMap, DeviceProbes, Noise, Probed, Reduction, Row, Status, reference};
-#[cfg(feature = "tokenizers")]
-pub use tokenizers;
+pub use candle_core;
+
+pub use error::{Error, Result};
+pub use map::{ConceptMap, TokenSets};
+pub use reduce::{DeviceMap, Noise, Row, reference};
+pub use sample::{ConceptSampler, Sampling};

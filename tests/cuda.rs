@@ -8,6 +8,7 @@ use std::thread;
 use candle_core::cuda_backend::CudaDevice;
 use candle_core::{DType, Device, DeviceLocation, Tensor};
 use common::*;
+use concept_mass::reduce::ReduceError;
 use concept_mass::{ConceptMap, ConceptSampler, DeviceMap, Error, Noise, Row, Sampling, reference};
 use cudarc::driver::CudaGraph;
 use cudarc::driver::sys::{
@@ -29,7 +30,7 @@ fn everything(map: &DeviceMap, logits: &Tensor) -> Vec<u32> {
     let mut noise = Noise::new(5, map.device()).unwrap();
     let mut bits = words(&map.reduce(logits).unwrap().rows().unwrap()).to_vec();
     bits.extend(map.decide(logits).unwrap().tokens().unwrap().to_vec1::<u32>().unwrap());
-    bits.extend(map.draw(logits, 0.8, &mut noise).unwrap().to_vec1::<u32>().unwrap());
+    bits.extend(map.sample(logits, 0.8, &mut noise).unwrap().to_vec1::<u32>().unwrap());
     for floats in [map.masses(logits).unwrap(), map.pool(logits).unwrap()] {
         let floats = floats.flatten_all().unwrap().to_vec1::<f32>().unwrap();
         bits.extend(floats.into_iter().map(f32::to_bits));
@@ -122,12 +123,12 @@ fn a_map_on_one_device_refuses_logits_of_another() {
         (device(), zeros(&other)),
     ] {
         let error = map.to_device(&on).unwrap().reduce(&logits).unwrap_err();
-        assert!(matches!(error, Error::LogitsDevice { .. }), "{error}");
+        assert!(matches!(error, ReduceError::LogitsDevice { .. }), "{error}");
     }
     let mut noise = Noise::new(1, &Device::Cpu).unwrap();
     let on_cuda = map.to_device(&device()).unwrap();
-    let error = on_cuda.draw(&zeros(&device()), 1.0, &mut noise).unwrap_err();
-    assert!(matches!(error, Error::NoiseDevice { got: DeviceLocation::Cpu, .. }), "{error}");
+    let error = on_cuda.sample(&zeros(&device()), 1.0, &mut noise).unwrap_err();
+    assert!(matches!(error, ReduceError::NoiseDevice { got: DeviceLocation::Cpu, .. }), "{error}");
 }
 
 // Graphs.
@@ -167,13 +168,13 @@ fn a_decode_step_replays_from_a_graph_over_changing_logits() {
         let mut step = || {
             let tokens = map.decide(&logits).unwrap().tokens().unwrap();
             let rows = map.reduce(&logits).unwrap();
-            (tokens, rows, map.draw(&logits, 1.0, &mut noise).unwrap())
+            (tokens, rows, map.sample(&logits, 1.0, &mut noise).unwrap())
         };
         step(); // sets the memory aside that recording cannot
         let ((tokens, rows, drawn), graph) = record(&cuda, &mut step);
 
         let mut same_noise = Noise::new(8, &device).unwrap();
-        map.draw(&logits, 1.0, &mut same_noise).unwrap();
+        map.sample(&logits, 1.0, &mut same_noise).unwrap();
         let mut draws = Vec::new();
         for seed in 1..6 {
             let new = new_logits(seed);
@@ -184,7 +185,7 @@ fn a_decode_step_replays_from_a_graph_over_changing_logits() {
             let winners: Vec<u32> = want.iter().map(|row| row.representative).collect();
             assert_eq!(tokens.to_vec1::<u32>().unwrap(), winners);
             let drawn = drawn.to_vec1::<u32>().unwrap();
-            let want = map.draw(&new, 1.0, &mut same_noise).unwrap().to_vec1::<u32>().unwrap();
+            let want = map.sample(&new, 1.0, &mut same_noise).unwrap().to_vec1::<u32>().unwrap();
             assert_eq!(drawn, want, "each replay draws with noise of its own");
             draws.push(drawn);
         }
@@ -223,7 +224,7 @@ fn recording_what_was_never_done_is_refused() {
         let _something = logits.affine(1.0, 1.0).unwrap();
         result
     });
-    assert!(matches!(result, Err(Error::CaptureBeforeUse)), "{result:?}");
+    assert!(matches!(result, Err(ReduceError::CaptureBeforeUse)), "{result:?}");
     assert_eq!(map.decide(&logits).unwrap().rows().unwrap()[2].greedy, 0, "all is well after it");
 }
 
@@ -235,7 +236,10 @@ fn too_little_memory_is_an_error() {
     let row = Tensor::zeros((1, 4096), DType::F32, &device()).unwrap();
     let terabyte = row.broadcast_as((1 << 26, 4096)).unwrap();
     let error = map.pool(&terabyte).unwrap_err();
-    assert!(matches!(error, Error::DeviceFailed { action: "allocate memory", .. }), "{error}");
+    assert!(
+        matches!(error, ReduceError::DeviceFailed { action: "allocate memory", .. }),
+        "{error}"
+    );
     assert_eq!(map.decide(&row).unwrap().rows().unwrap()[0].greedy, 0, "all is well after it");
 }
 
@@ -251,7 +255,7 @@ fn the_cpu_draws_the_same_from_the_same_seed() {
             let mut noise = Noise::new(0x1234_5678_9abc_def0, device).unwrap();
             let map = map.to_device(device).unwrap();
             let logits = logits.to_device(device).unwrap();
-            let draw = |_| map.draw(&logits, 0.9, &mut noise).unwrap().to_vec1::<u32>().unwrap();
+            let draw = |_| map.sample(&logits, 0.9, &mut noise).unwrap().to_vec1::<u32>().unwrap();
             (0..3).flat_map(draw).collect::<Vec<_>>()
         };
         let (cpu, cuda) = (draws(&Device::Cpu), draws(&device()));
@@ -271,7 +275,7 @@ fn draws_follow_the_masses_and_the_temperature() {
     let logits = row.broadcast_as((batch, 5)).unwrap();
     for temperature in [1.0, 0.5] {
         let mut noise = Noise::new(12, &device()).unwrap();
-        let drawn = map.draw(&logits, temperature, &mut noise).unwrap().to_vec1::<u32>().unwrap();
+        let drawn = map.sample(&logits, temperature, &mut noise).unwrap().to_vec1::<u32>().unwrap();
         let weights = [0.49, 0.0, 0.0, 0.31, 0.2].map(|p: f64| p.powf(1.0 / temperature));
         for (token, weight) in (0..).zip(weights) {
             let want = weight / weights.iter().sum::<f64>();
@@ -291,7 +295,7 @@ fn rows_that_cannot_be_drawn_from_say_so() {
     let rows = [[0f32, 1.0, f32::NAN], [-inf; 3], [0.0, inf, 0.0], [-inf, -3.0, -inf]];
     let logits = Tensor::new(&rows, &device()).unwrap();
     let mut noise = Noise::new(1, &device()).unwrap();
-    let drawn = map.draw(&logits, 1.0, &mut noise).unwrap().to_vec1::<u32>().unwrap();
+    let drawn = map.sample(&logits, 1.0, &mut noise).unwrap().to_vec1::<u32>().unwrap();
     assert_eq!(drawn, [Row::NONE, Row::NONE, Row::NONE, 1]);
     let sampling = Sampling::GumbelSoftmax { temperature: 1.0 };
     let error = ConceptSampler::from_sampling(1, sampling, map).sample_batch(&logits).unwrap_err();

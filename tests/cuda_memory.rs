@@ -5,13 +5,13 @@ mod common;
 
 use candle_core::{DType, Tensor};
 use common::*;
-use concept_mass::{Noise, ProbeSet};
+use concept_mass::{Noise, TokenSets};
 
 #[test]
 fn a_thousand_calls_leave_the_memory_as_it_was() {
     let stream = device().as_cuda_device().unwrap().cuda_stream();
     let map = Partition::EverySize.map(700, &mut rng(9)).to_device(&device()).unwrap();
-    let probes = ProbeSet::builder(700).probe("p", 5..60).unwrap().build().unwrap();
+    let probes = TokenSets::builder(700).set("p", 5..60).unwrap().build().unwrap();
     let probes = probes.to_device(&device()).unwrap();
     let logits = Tensor::zeros((2, 700), DType::F16, &device()).unwrap();
     let mut noise = Noise::new(1, &device()).unwrap();
@@ -19,8 +19,8 @@ fn a_thousand_calls_leave_the_memory_as_it_was() {
         map.reduce(&logits).unwrap();
         map.masses(&logits).unwrap();
         map.pool(&logits).unwrap();
-        map.draw(&logits, 1.0, &mut noise).unwrap();
-        probes.probe(&logits).unwrap();
+        map.sample(&logits, 1.0, &mut noise).unwrap();
+        probes.measure(&logits).unwrap();
         stream.synchronize().unwrap();
     };
     call();

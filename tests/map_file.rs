@@ -5,7 +5,8 @@ mod common;
 use std::fs;
 
 use common::{PARTITIONS, rng};
-use concept_mass::{ConceptMap, Error, FileProblem};
+use concept_mass::map::MapError;
+use concept_mass::{ConceptMap, map::FileProblem};
 use proptest::prelude::*;
 
 proptest! {
@@ -54,7 +55,7 @@ fn sample() -> String {
 
 fn problem(text: &str) -> FileProblem {
     match ConceptMap::from_json(text).unwrap_err() {
-        Error::MapFile { path: None, problem } => problem,
+        MapError::File { path: None, problem } => problem,
         error => panic!("{error}"),
     }
 }
@@ -131,7 +132,7 @@ fn files_are_named_in_errors() {
     let path = std::env::temp_dir().join(format!("concept-mass-{}.json", std::process::id()));
     let error = ConceptMap::load(&path).unwrap_err();
     assert!(
-        matches!(&error, Error::MapFile { path: Some(p), problem: FileProblem::Io(_) } if *p == path)
+        matches!(&error, MapError::File { path: Some(p), problem: FileProblem::Io(_) } if *p == path)
     );
     fs::write(&path, b"\xff\xfe").unwrap();
     let error = ConceptMap::load(&path).unwrap_err();
@@ -139,5 +140,5 @@ fn files_are_named_in_errors() {
     fs::remove_file(&path).unwrap();
     let nowhere = std::env::temp_dir().join("no such folder").join("map.json");
     let map = ConceptMap::singletons(2).unwrap();
-    assert!(matches!(map.save(nowhere), Err(Error::MapFile { path: Some(_), .. })));
+    assert!(matches!(map.save(nowhere), Err(MapError::File { path: Some(_), .. })));
 }

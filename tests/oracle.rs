@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use candle_core::DType;
 use common::*;
-use concept_mass::{ProbeSet, Row, reference};
+use concept_mass::{Row, TokenSets, reference};
 use proptest::prelude::*;
 use rand::Rng;
 
@@ -36,7 +36,7 @@ fn check(case: Case) -> Result<usize, TestCaseError> {
     let decided = on_device.decide(&logits).unwrap();
     let masses = on_device.masses(&logits).unwrap().to_vec2::<f32>().unwrap();
     let pooled = on_device.pool(&logits).unwrap().to_vec2::<f32>().unwrap();
-    let probed = probes.to_device(&device()).unwrap().probe(&logits).unwrap();
+    let probed = probes.to_device(&device()).unwrap().measure(&logits).unwrap();
     let probed_masses = probed.masses.to_vec2::<f32>().unwrap();
     let concentrations = probed.concentrations.to_vec2::<f32>().unwrap();
 
@@ -81,14 +81,14 @@ fn same_but_for_concept_entropy(a: &Row, b: &Row) -> bool {
 }
 
 /// Three probes that overlap.
-fn random_probes(vocab_size: usize, rng: &mut impl Rng) -> ProbeSet {
+fn random_probes(vocab_size: usize, rng: &mut impl Rng) -> TokenSets {
     let mut token = || rng.random_range(0..vocab_size as u32);
     let shared = token();
     let many: Vec<u32> = (0..40).map(|_| token()).chain([shared]).collect();
-    ProbeSet::builder(vocab_size)
-        .probe("one", [shared])
-        .and_then(|b| b.probe("two", [shared, token()]))
-        .and_then(|b| b.probe("many", many))
+    TokenSets::builder(vocab_size)
+        .set("one", [shared])
+        .and_then(|b| b.set("two", [shared, token()]))
+        .and_then(|b| b.set("many", many))
         .and_then(|b| b.build())
         .unwrap()
 }

@@ -4,7 +4,8 @@ mod common;
 
 use candle_core::{DType, DeviceLocation, IndexOp, Tensor};
 use common::*;
-use concept_mass::{ConceptMap, DeviceMap, Error, ProbeSet, Row, Status};
+use concept_mass::reduce::ReduceError;
+use concept_mass::{ConceptMap, DeviceMap, Row, TokenSets, reduce::Status};
 use rand::Rng;
 
 fn on_device(map: &ConceptMap) -> DeviceMap {
@@ -18,7 +19,9 @@ fn row_of(map: &ConceptMap, logits: &[f32]) -> Row {
 
 fn pooling(vocab_size: usize, concepts: &[&[u32]]) -> ConceptMap {
     let builder = ConceptMap::builder(vocab_size);
-    let add = |b: concept_mass::Builder, tokens: &&[u32]| b.unnamed(tokens.iter().copied());
+    let add = |b: concept_mass::map::ConceptMapBuilder, tokens: &&[u32]| {
+        b.unnamed(tokens.iter().copied())
+    };
     concepts.iter().try_fold(builder, add).unwrap().build().unwrap()
 }
 
@@ -128,9 +131,9 @@ fn negative_zero_ties_with_zero() {
 // Determinism.
 
 /// Every operation's result as bits.
-fn all_bits(map: &DeviceMap, probes: &ProbeSet, logits: &Tensor) -> Vec<u32> {
+fn all_bits(map: &DeviceMap, probes: &TokenSets, logits: &Tensor) -> Vec<u32> {
     let rows = map.reduce(logits).unwrap().rows().unwrap();
-    let probed = probes.to_device(&device()).unwrap().probe(logits).unwrap();
+    let probed = probes.to_device(&device()).unwrap().measure(logits).unwrap();
     let tensors = [
         map.masses(logits).unwrap(),
         map.pool(logits).unwrap(),
@@ -155,7 +158,7 @@ fn the_same_bits_on_any_number_of_threads() {
         for (batch, vocab_size) in [(1, 600_001), (7, 80_001), (7, 500)] {
             let mut rng = rng(batch);
             let map = on_device(&partition.map(vocab_size, &mut rng));
-            let probes = ProbeSet::builder(vocab_size).probe("p", 0..99).unwrap().build().unwrap();
+            let probes = TokenSets::builder(vocab_size).set("p", 0..99).unwrap().build().unwrap();
             let rows: Vec<_> =
                 (0..batch).map(|_| Profile::Peaked.row(vocab_size, &mut rng)).collect();
             let logits = Layout::Contiguous.tensor(&rows, vocab_size, DType::F32).unwrap();
@@ -177,7 +180,7 @@ fn the_same_bits_alone_and_anywhere_in_a_batch_in_any_layout() {
     for dtype in DTYPES {
         let mut rng = rng(3);
         let map = on_device(&Partition::Dense.map(vocab_size, &mut rng));
-        let probes = ProbeSet::builder(vocab_size).probe("p", 5..60).unwrap().build().unwrap();
+        let probes = TokenSets::builder(vocab_size).set("p", 5..60).unwrap().build().unwrap();
         let rows: Vec<_> = PROFILES.iter().map(|p| p.row(vocab_size, &mut rng)).collect();
         for layout in LAYOUTS {
             let logits = layout.tensor(&rows, vocab_size, dtype).unwrap();
@@ -261,7 +264,7 @@ fn expect_bad(bad: &[f32], status: Status, reason: &str) {
             assert!(rows[0].status.is_ok());
             assert_eq!(reduction.tokens().unwrap().to_vec1::<u32>().unwrap()[1], Row::NONE);
             let error = rows[1].token(1).unwrap_err();
-            assert!(matches!(error, Error::BadRow { row: 1, status: s } if s == status));
+            assert!(matches!(error, ReduceError::BadRow { row: 1, status: s } if s == status));
             assert_eq!(
                 error.to_string(),
                 format!("row 1 of the logits has no winner: it {reason}")
@@ -357,20 +360,20 @@ fn an_empty_batch_gives_empty_results() {
 
 #[test]
 fn no_probes_give_empty_results() {
-    let probes = ProbeSet::builder(4).build().unwrap().to_device(&device()).unwrap();
+    let probes = TokenSets::builder(4).build().unwrap().to_device(&device()).unwrap();
     let logits = Tensor::zeros((2, 4), DType::F32, &device()).unwrap();
-    assert_eq!(probes.probe(&logits).unwrap().masses.dims(), [2, 0]);
+    assert_eq!(probes.measure(&logits).unwrap().masses.dims(), [2, 0]);
 }
 
 /// What every operation says of unfit logits.
-fn errors(logits: &Tensor) -> [Error; 4] {
+fn errors(logits: &Tensor) -> [ReduceError; 4] {
     let map = on_device(&ConceptMap::singletons(4).unwrap());
-    let probes = ProbeSet::builder(4).probe("p", [1]).unwrap().build().unwrap();
+    let probes = TokenSets::builder(4).set("p", [1]).unwrap().build().unwrap();
     [
         map.reduce(logits).unwrap_err(),
         map.masses(logits).unwrap_err(),
         map.pool(logits).unwrap_err(),
-        probes.to_device(&device()).unwrap().probe(logits).unwrap_err(),
+        probes.to_device(&device()).unwrap().measure(logits).unwrap_err(),
     ]
 }
 
@@ -379,7 +382,7 @@ fn ranks_0_and_3_are_refused() {
     for dims in [vec![], vec![1, 1, 4]] {
         let logits = Tensor::zeros(dims.as_slice(), DType::F32, &device()).unwrap();
         for error in errors(&logits) {
-            let Error::LogitsRank { shape } = error else { panic!("{error}") };
+            let ReduceError::LogitsRank { shape } = error else { panic!("{error}") };
             assert_eq!(shape.dims(), dims);
         }
     }
@@ -391,7 +394,7 @@ fn logits_for_another_vocabulary_are_refused() {
         let logits = Tensor::zeros((2, width), DType::F32, &device()).unwrap();
         for error in errors(&logits) {
             assert!(
-                matches!(error, Error::LogitsWidth { expected: 4, got } if got == width),
+                matches!(error, ReduceError::LogitsWidth { expected: 4, got } if got == width),
                 "{error}"
             );
         }
@@ -403,7 +406,7 @@ fn f64_and_integer_logits_are_refused() {
     for dtype in [DType::F64, DType::U32, DType::I64, DType::U8] {
         let logits = Tensor::zeros(4, dtype, &device()).unwrap();
         for error in errors(&logits) {
-            assert!(matches!(error, Error::LogitsDType { got } if got == dtype), "{error}");
+            assert!(matches!(error, ReduceError::LogitsDType { got } if got == dtype), "{error}");
         }
     }
 }
@@ -417,7 +420,7 @@ fn errors_become_candles() {
     };
     let message = inner().unwrap_err().to_string();
     assert!(message.contains("logits have 3 columns"), "{message}");
-    let error = Error::LogitsDevice {
+    let error = ReduceError::LogitsDevice {
         expected: DeviceLocation::Cpu,
         got: DeviceLocation::Cuda { gpu_id: 1 },
     };

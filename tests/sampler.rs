@@ -5,7 +5,9 @@ mod common;
 use candle_core::{DType, Device, Tensor};
 use candle_transformers::generation::{self, LogitsProcessor};
 use common::device;
-use concept_mass::{ConceptMap, ConceptSampler, Error, Sampling, Status};
+use concept_mass::reduce::ReduceError;
+use concept_mass::sample::SampleError;
+use concept_mass::{ConceptMap, ConceptSampler, Sampling, reduce::Status};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 fn candles(sampling: &Sampling) -> generation::Sampling {
@@ -237,7 +239,13 @@ fn a_row_without_a_winner_is_an_error_that_names_it() {
     for sampling in [Sampling::ArgMax, Sampling::All { temperature: 1.0 }] {
         let mut sampler = ConceptSampler::from_sampling(1, sampling, map.clone());
         let error = sampler.sample_batch(&logits).unwrap_err();
-        assert!(matches!(error, Error::BadRow { row: 1, status: Status::NAN }), "{error}");
+        assert!(
+            matches!(
+                error,
+                SampleError::Reduce(ReduceError::BadRow { row: 1, status: Status::NAN })
+            ),
+            "{error}"
+        );
     }
 }
 
@@ -248,7 +256,7 @@ fn several_rows_are_too_many_for_one_token() {
     for rows in [0, 2] {
         let logits = Tensor::zeros((rows, 2), DType::F32, &device()).unwrap();
         let error = sampler.sample(&logits).unwrap_err();
-        assert!(matches!(error, Error::NotOneRow { rows: r } if r == rows), "{error}");
+        assert!(matches!(error, SampleError::NotOneRow { rows: r } if r == rows), "{error}");
     }
 }
 
@@ -267,7 +275,7 @@ fn unfit_parameters_are_refused_by_name() {
     ];
     for (name, sampling) in unfit {
         let error = ConceptSampler::from_sampling(1, sampling, map.clone()).sample(&logits);
-        let Err(Error::SamplingParameter { parameter, .. }) = error else {
+        let Err(SampleError::Parameter { parameter, .. }) = error else {
             panic!("{name}: {error:?}")
         };
         assert_eq!(parameter, name);
@@ -278,6 +286,6 @@ fn unfit_parameters_are_refused_by_name() {
     let mut sampler = ConceptSampler::from_sampling(1, Sampling::All { temperature: 1.0 }, map);
     for broken in [0.0, f32::NAN, -1.0] {
         let error = sampler.sample_f(&logits, |p| p.fill(broken)).unwrap_err();
-        assert!(matches!(error, Error::Weights { row: 0, .. }), "{error}");
+        assert!(matches!(error, SampleError::Weights { row: 0, .. }), "{error}");
     }
 }

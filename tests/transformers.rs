@@ -7,7 +7,9 @@ use candle_transformers::models::{
     llama::{Cache, Llama, LlamaConfig},
     qwen2, qwen3,
 };
-use concept_mass::{CachedForward, CachedLlama, CachedModel, NextLogits, PhraseTrie, SharedPrompt};
+use concept_mass::phrase::{
+    CachedForward, CachedLlama, CachedModel, NextLogits, PhraseTrie, SharedPrompt,
+};
 use serde_json::{Value, json};
 
 mod common;

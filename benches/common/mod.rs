@@ -11,7 +11,7 @@ mod vocabulary;
 use std::cell::OnceCell;
 
 use candle_core::{D, DType, Device, Result, Tensor};
-use concept_mass::{ConceptMap, DeviceMap, Spelling, reference};
+use concept_mass::{ConceptMap, DeviceMap, reference, source::Spelling};
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::SliceRandom};
 
 pub const VOCAB_SIZES: [usize; 3] = [32_000, 131_072, 262_144];
@@ -188,7 +188,7 @@ impl Inputs {
     }
 
     fn candle_chain(&self) -> Result<Tensor> {
-        candle_chain(&self.logits, &self.concept_ids, self.map.map().concepts())
+        candle_chain(&self.logits, &self.concept_ids, self.map.map().num_concepts())
     }
 
     /// Every rival against the oracle.

@@ -3,7 +3,10 @@
 use anyhow::{Context, Result};
 use candle_core::cuda_backend::cudarc::driver::sys;
 use candle_core::{Device, Tensor};
-use concept_mass::{ConceptMap, DeviceMap, DeviceProbes, Noise, ProbeSet, Reduction};
+use concept_mass::{
+    ConceptMap, DeviceMap, Noise, TokenSets,
+    reduce::{DeviceTokenSets, Reduction},
+};
 
 use crate::common::candle_chain;
 
@@ -26,7 +29,7 @@ pub const OURS: [Operation; 6] = [Decide, Reduce, Masses, Pool, Probe, Draw];
 /// A map on the device, and the same as a set of probes and as a tensor.
 pub struct Map {
     pub tables: DeviceMap,
-    probes: DeviceProbes,
+    probes: DeviceTokenSets,
     concept_ids: Tensor,
 }
 
@@ -39,10 +42,10 @@ pub enum Output {
 impl Map {
     /// The probes are the pooled concepts.
     pub fn new(map: ConceptMap, device: &Device) -> Result<Self> {
-        let mut probes = ProbeSet::builder(map.vocab_size());
-        for concept in 0..map.concepts() as u32 {
+        let mut probes = TokenSets::builder(map.vocab_size());
+        for concept in 0..map.num_concepts() as u32 {
             if let Some(tokens @ [_, _, ..]) = map.tokens(concept) {
-                probes = probes.probe(concept.to_string(), tokens.iter().copied())?;
+                probes = probes.set(concept.to_string(), tokens.iter().copied())?;
             }
         }
         Ok(Self {
@@ -60,11 +63,11 @@ impl Map {
             Masses => vec![tables.masses(logits)?],
             Pool => vec![tables.pool(logits)?],
             Probe => {
-                let probed = probes.probe(logits)?;
+                let probed = probes.measure(logits)?;
                 vec![probed.masses, probed.concentrations]
             }
-            Draw => vec![tables.draw(logits, 0.7, noise)?],
-            Chain => vec![candle_chain(logits, &self.concept_ids, tables.map().concepts())?],
+            Draw => vec![tables.sample(logits, 0.7, noise)?],
+            Chain => vec![candle_chain(logits, &self.concept_ids, tables.map().num_concepts())?],
         }))
     }
 

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use candle_core::{DType, Device, Result, Tensor};
-use concept_mass::{DeviceMap, Reduction};
+use concept_mass::{DeviceMap, reduce::Reduction};
 
 use super::kernels::{self, Kernels};
 use crate::common::{Pooling, candle_chain, model_like_logits};
@@ -165,7 +165,7 @@ impl Inputs {
     }
 
     pub(super) fn candle_chain(&self, logits: &Tensor) -> Result<Tensor> {
-        candle_chain(logits, &self.concept_ids, self.map.map().concepts())
+        candle_chain(logits, &self.concept_ids, self.map.map().num_concepts())
     }
 
     pub(super) fn on_host(&self, logits: &Tensor) -> anyhow::Result<Reduction> {

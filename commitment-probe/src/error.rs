@@ -133,3 +133,21 @@ pub enum QuestionProblem {
         problem: String,
     },
 }
+
+/// The core has an error for each of its modules; here they are one.
+macro_rules! from_modules {
+    ($($error:ty),*) => {$(
+        impl From<$error> for Error {
+            fn from(error: $error) -> Self {
+                Self::ConceptMass(error.into())
+            }
+        }
+    )*};
+}
+
+from_modules!(
+    concept_mass::map::MapError,
+    concept_mass::source::SourceError,
+    concept_mass::reduce::ReduceError,
+    concept_mass::phrase::PhraseError
+);

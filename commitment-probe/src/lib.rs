@@ -3,7 +3,7 @@
 //! Yeom et al. (2026, <https://arxiv.org/abs/2605.22007>) call a wrong greedy answer a *commitment
 //! failure* if the right concept has a P-mass of τ = 0.2 or more: enough of the first token's
 //! probability, but split over several spellings. This module measures that, and what surrounds
-//! it, on any [`NextLogits`](concept_mass::NextLogits); the program `commitment-probe` does it for models
+//! it, on any [`NextLogits`](concept_mass::phrase::NextLogits); the program `commitment-probe` does it for models
 //! in files.
 //!
 //! ```text
@@ -27,14 +27,14 @@
 //! | quantity | definition |
 //! | --- | --- |
 //! | hallucination | the greedy answer [matches](is_match) no acceptable form |
-//! | P-mass | the probability of all tokens that begin an acceptable form after the prompt, as [`Aliases::after`](concept_mass::Aliases::after) finds them; forms may share tokens with other answers |
+//! | P-mass | the probability of all tokens that begin an acceptable form after the prompt, as [`Aliases::after`](concept_mass::source::Aliases::after) finds them; forms may share tokens with other answers |
 //! | commitment failure | a hallucination with a P-mass of τ or more |
 //! | concentration | the share of the P-mass that its likeliest token has |
 //! | wrong-winner confidence | the probability of the first token of a hallucination |
 //! | second-token entropy | the entropy after the greedy first token; where the first two tokens are a valid prefix (of an acceptable form, or all of one and an end), and where they are not |
 //! | phrase mass | the probability of all acceptable forms, whole and ended, with or without a full stop; forms whose first token has less than 10⁻⁴ are left out |
 //! | decision by aliases | the argmax over concepts, where the right answer is one, each other answer that is named is one, and every other token is its own; a token that begins two is its own |
-//! | decision by spelling, by embedding | the same without knowing any answer: tokens that are [one word](concept_mass::Spelling), or those of the likeliest whose rows in the model's [embedding](concept_mass::Embedding) point the same way |
+//! | decision by spelling, by embedding | the same without knowing any answer: tokens that are [one word](concept_mass::source::Spelling), or those of the likeliest whose rows in the model's [embedding](concept_mass::source::Embedding) point the same way |
 //! | decision by phrases | the largest mass of a whole answer: the right one, those that are named, and the greedy one |
 //! | semantic entropy | over the clusters of sampled answers, by their counts: the discrete estimate of Farquhar et al. (2024); answers are one cluster if they are equal once [normalised](normalise_answer), or if a [judge](Prober::with_judge), as a model of entailment, says so |
 //!

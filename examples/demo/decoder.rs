@@ -6,8 +6,9 @@ use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor};
 use candle_transformers::generation::{LogitsProcessor, Sampling};
 use concept_mass::{
-    CachedForward, CachedModel, ConceptSampler, DevicePhrases, Embedding, NextLogits, PhraseVote,
-    Vocabulary,
+    ConceptSampler,
+    phrase::{CachedForward, CachedModel, DevicePhrases, NextLogits, PhraseVote},
+    source::{Embedding, Vocabulary},
 };
 
 use concept_mass_models::{Loaded, Model};

@@ -1,7 +1,7 @@
 //! The vote on whole answers, beside the vote on their first tokens.
 
 use anyhow::{Result, ensure};
-use concept_mass::{Aliases, ConceptMap, ConceptSampler, DevicePhrases, Sampling};
+use concept_mass::{ConceptMap, ConceptSampler, Sampling, phrase::DevicePhrases, source::Aliases};
 
 use super::{
     Concepts, Decoder, Paint,
@@ -61,12 +61,12 @@ impl Ballot {
         let probability = candle_nn::ops::softmax_last_dim(&logits)?.to_vec1::<f32>()?;
         let vote = decoder.vote(&self.phrases, &self.tokens)?;
 
-        let firsts = trie.probes(&[]);
+        let firsts = trie.token_sets(&[]);
         let first_tokens = |concept: usize| {
             firsts.as_ref().and_then(|probes| probes.tokens(concept)).unwrap_or_default()
         };
         let probability = |token: u32| f64::from(probability[token as usize]);
-        let rows = (0..trie.concepts()).map(|concept| {
+        let rows = (0..trie.num_concepts()).map(|concept| {
             let first = first_tokens(concept).iter();
             let first: Vec<_> = first.map(|&t| (decoder.text.token(t), probability(t))).collect();
             let phrases = trie.phrases().iter().zip(vote.ln_probabilities());

@@ -4,7 +4,11 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use anyhow::{Context, Result, bail};
 use concept_mass::{
-    Aliases, ConceptMap, DeviceMap, FirstTokens, OnConflict, PhraseTrie, Spelling, TopKPooling,
+    ConceptMap, DeviceMap,
+    map::OnConflict,
+    phrase::PhraseTrie,
+    sample::TopKPooling,
+    source::{Aliases, FirstTokens, Spelling},
 };
 
 use super::Decoder;

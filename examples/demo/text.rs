@@ -1,7 +1,7 @@
 //! Text to tokens and back.
 
 use anyhow::{Error, Result};
-use concept_mass::{Piece, Vocabulary};
+use concept_mass::source::{Piece, Vocabulary};
 
 pub struct Text {
     pub vocabulary: Vocabulary,

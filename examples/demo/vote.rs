@@ -3,7 +3,7 @@
 use anyhow::Result;
 use candle_core::Tensor;
 use candle_nn::ops::softmax_last_dim;
-use concept_mass::{ConceptMap, TopKPooling};
+use concept_mass::{ConceptMap, sample::TopKPooling};
 
 use super::{Decoder, Question, text::Text};
 

@@ -4,7 +4,7 @@
 
 use std::{collections::HashSet, hint::black_box};
 
-use concept_mass::{Aliases, ConceptMap, MapStats};
+use concept_mass::{ConceptMap, map::MapStats, source::Aliases};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -31,7 +31,7 @@ fn check_aliases(aliases: &Aliases) {
 fn check(map: &ConceptMap) {
     let stats = stats_of_a_partition(map);
     assert_eq!(map.stats(), stats);
-    for concept in 0..map.concepts() as u32 {
+    for concept in 0..map.num_concepts() as u32 {
         if let Some(name) = map.name(concept) {
             assert_eq!(map.find(name), Some(concept));
         }
@@ -45,12 +45,12 @@ fn check(map: &ConceptMap) {
 fn stats_of_a_partition(map: &ConceptMap) -> MapStats {
     let mut stats = MapStats {
         vocab_size: 0,
-        concepts: map.concepts(),
+        concepts: map.num_concepts(),
         pooled_concepts: 0,
         pooled_tokens: 0,
         largest_concept: 0,
     };
-    for concept in 0..map.concepts() as u32 {
+    for concept in 0..map.num_concepts() as u32 {
         let tokens = map.tokens(concept).expect("an id below the number of concepts");
         assert!(!tokens.is_empty() && tokens.is_sorted_by(|a, b| a < b));
         assert!(tokens.iter().all(|&token| map.concept_of(token) == Some(concept)));
@@ -65,7 +65,7 @@ fn stats_of_a_partition(map: &ConceptMap) -> MapStats {
     // are as many as the vocabulary has leaves none without.
     assert_eq!(map.vocab_size(), stats.vocab_size);
     assert_eq!(map.concept_ids().len(), stats.vocab_size);
-    let end = (map.vocab_size() as u32, map.concepts() as u32);
+    let end = (map.vocab_size() as u32, map.num_concepts() as u32);
     assert_eq!((map.concept_of(end.0), map.tokens(end.1)), (None, None));
     stats
 }

@@ -6,7 +6,7 @@ use candle_core::{CpuStorage, DType, Device, Storage, Tensor};
 use half::{bf16, f16};
 
 use super::cpu::Logit;
-use crate::{Error, Result};
+use crate::reduce::ReduceError;
 
 /// Logits that fit: rank 1 or 2, the right width, dtype and device, rows without gaps.
 pub(crate) struct Logits {
@@ -26,21 +26,25 @@ impl Logits {
     ///
     /// Rows may lie anywhere in memory, in any distance from each other; only a row whose logits
     /// are not next to each other is copied.
-    pub(crate) fn check(logits: &Tensor, vocab_size: usize, device: &Device) -> Result<Self> {
+    pub(crate) fn check(
+        logits: &Tensor,
+        vocab_size: usize,
+        device: &Device,
+    ) -> Result<Self, ReduceError> {
         let (rows, width) = match *logits.dims() {
             [width] => (1, width),
             [rows, width] => (rows, width),
-            _ => return Err(Error::LogitsRank { shape: logits.shape().clone() }),
+            _ => return Err(ReduceError::LogitsRank { shape: logits.shape().clone() }),
         };
         if width != vocab_size {
-            return Err(Error::LogitsWidth { expected: vocab_size, got: width });
+            return Err(ReduceError::LogitsWidth { expected: vocab_size, got: width });
         }
         if !matches!(logits.dtype(), DType::F32 | DType::F16 | DType::BF16) {
-            return Err(Error::LogitsDType { got: logits.dtype() });
+            return Err(ReduceError::LogitsDType { got: logits.dtype() });
         }
         if !logits.device().same_device(device) {
             let (expected, got) = (device.location(), logits.device().location());
-            return Err(Error::LogitsDevice { expected, got });
+            return Err(ReduceError::LogitsDevice { expected, got });
         }
         let gapless = width == 1 || logits.stride().last() == Some(&1);
         let tensor = if gapless { logits.clone() } else { logits.contiguous()? };
@@ -61,7 +65,7 @@ impl Logits {
     }
 
     /// Runs `work` on the rows; the tensor must be on the CPU.
-    pub(crate) fn on_cpu<W: OnRows>(&self, work: W) -> Result<W::Output> {
+    pub(crate) fn on_cpu<W: OnRows>(&self, work: W) -> Result<W::Output, ReduceError> {
         let storage = self.storage();
         let Storage::Cpu(storage) = &*storage else {
             return Err(self.unsupported_device());
@@ -70,12 +74,12 @@ impl Logits {
             CpuStorage::F32(data) => work.run(Rows::<f32>::new(data, self)),
             CpuStorage::F16(data) => work.run(Rows::<f16>::new(data, self)),
             CpuStorage::BF16(data) => work.run(Rows::<bf16>::new(data, self)),
-            _ => return Err(Error::LogitsDType { got: self.tensor.dtype() }),
+            _ => return Err(ReduceError::LogitsDType { got: self.tensor.dtype() }),
         })
     }
 
-    pub(crate) fn unsupported_device(&self) -> Error {
-        Error::UnsupportedDevice { device: self.tensor.device().location() }
+    pub(crate) fn unsupported_device(&self) -> ReduceError {
+        ReduceError::UnsupportedDevice { device: self.tensor.device().location() }
     }
 
     /// What the logits lie in, among other things.

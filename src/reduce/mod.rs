@@ -7,10 +7,10 @@
 //! | --- | --- | --- |
 //! | [`reduce`](DeviceMap::reduce) | winner, runner-up, tokens, masses, entropies | `B` rows |
 //! | [`decide`](DeviceMap::decide) | the same, but for the concept entropy | `B` rows |
-//! | [`draw`](DeviceMap::draw) | a token, of a concept drawn at random by its mass | `[B]` |
+//! | [`sample`](DeviceMap::sample) | a token, of a concept drawn at random by its mass | `[B]` |
 //! | [`masses`](DeviceMap::masses) | the mass of every concept | `[B, C]` |
 //! | [`pool`](DeviceMap::pool) | logits in which concepts stand for their tokens | `[B, V]` |
-//! | [`DeviceProbes::probe`] | mass and concentration of named sets | `[B, P]` |
+//! | [`DeviceTokenSets::measure`] | mass and concentration of named sets | `[B, P]` |
 //!
 //! All take logits `[V]` or `[B, V]` in `f32`, `f16` or `bf16`, contiguous or not, and accumulate
 //! in `f32` or better. They are deterministic, and a row's result does not depend on the batch.
@@ -18,10 +18,11 @@
 mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
+mod error;
 mod logits;
 mod noise;
-mod probe;
 mod row;
+mod token_sets;
 
 pub mod reference;
 
@@ -29,16 +30,16 @@ use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 
+pub use error::ReduceError;
 pub use noise::Noise;
-pub use probe::{DeviceProbes, Probed};
 pub use row::{Row, Status};
+pub use token_sets::{DeviceTokenSets, SetMasses};
 
 use self::cpu::tensor as on_cpu;
 #[cfg(feature = "cuda")]
 use self::cuda as on_cuda;
 use self::logits::Logits;
-use crate::concept::ConceptMap;
-use crate::{Error, Result};
+use crate::ConceptMap;
 
 /// A [`ConceptMap`] on a device, ready to reduce logits there; cheap to clone.
 ///
@@ -80,14 +81,14 @@ impl ConceptMap {
     ///
     /// # Errors
     ///
-    /// [`Error::UnsupportedDevice`] for a CUDA device without the feature `cuda`, and for any
-    /// other kind of device; [`Error::DeviceFailed`].
-    pub fn to_device(&self, device: &Device) -> Result<DeviceMap> {
+    /// [`ReduceError::UnsupportedDevice`] for a CUDA device without the feature `cuda`, and for any
+    /// other kind of device; [`ReduceError::DeviceFailed`].
+    pub fn to_device(&self, device: &Device) -> Result<DeviceMap, ReduceError> {
         let tables = match device {
             Device::Cpu => Tables::Cpu(Arc::new(cpu::Tables::new(self))),
             #[cfg(feature = "cuda")]
             Device::Cuda(device) => Tables::Cuda(on_cuda::upload_map(self, device)?),
-            device => return Err(Error::UnsupportedDevice { device: device.location() }),
+            device => return Err(ReduceError::UnsupportedDevice { device: device.location() }),
         };
         Ok(DeviceMap { map: self.clone(), device: device.clone(), tables })
     }
@@ -116,9 +117,9 @@ impl DeviceMap {
     ///
     /// # Errors
     ///
-    /// [`Error::LogitsRank`], [`Error::LogitsWidth`], [`Error::LogitsDType`],
-    /// [`Error::LogitsDevice`]; on a CUDA device also [`Error::DeviceFailed`] and
-    /// [`Error::CaptureBeforeUse`]. A NaN, a `+inf`, or a row of nothing but `-inf` is no error
+    /// [`ReduceError::LogitsRank`], [`ReduceError::LogitsWidth`], [`ReduceError::LogitsDType`],
+    /// [`ReduceError::LogitsDevice`]; on a CUDA device also [`ReduceError::DeviceFailed`] and
+    /// [`ReduceError::CaptureBeforeUse`]. A NaN, a `+inf`, or a row of nothing but `-inf` is no error
     /// here: it is told in [`Row::status`], and other rows are right.
     ///
     /// ```
@@ -131,7 +132,7 @@ impl DeviceMap {
     /// assert!((row.log_z - (2.0 + 1f32.exp()).ln()).abs() < 1e-6);
     /// # Ok::<(), concept_mass::Error>(())
     /// ```
-    pub fn reduce(&self, logits: &Tensor) -> Result<Reduction> {
+    pub fn reduce(&self, logits: &Tensor) -> Result<Reduction, ReduceError> {
         let logits = self.check(logits)?;
         Ok(Reduction(match &self.tables {
             Tables::Cpu(tables) => Found::Cpu(on_cpu::reduce(&self.map, tables, &logits)?),
@@ -161,7 +162,7 @@ impl DeviceMap {
     /// assert!(row.concept_entropy.is_nan());
     /// # Ok::<(), concept_mass::Error>(())
     /// ```
-    pub fn decide(&self, logits: &Tensor) -> Result<Reduction> {
+    pub fn decide(&self, logits: &Tensor) -> Result<Reduction, ReduceError> {
         #[cfg(feature = "cuda")]
         if let Tables::Cuda(tables) = &self.tables {
             let rows = on_cuda::reduce(tables, &self.check(logits)?, false)?;
@@ -187,8 +188,8 @@ impl DeviceMap {
     ///
     /// # Errors
     ///
-    /// As for [`reduce`](Self::reduce); [`Error::SamplingParameter`] if the temperature is not
-    /// above 0 and finite; [`Error::NoiseDevice`].
+    /// As for [`reduce`](Self::reduce); [`ReduceError::Temperature`] if the temperature is not
+    /// above 0 and finite; [`ReduceError::NoiseDevice`].
     ///
     /// ```
     /// # use candle_core::{Device, Tensor};
@@ -197,11 +198,16 @@ impl DeviceMap {
     /// let map = ConceptMap::builder(3).concept("ends", [0, 2])?.build()?.to_device(&device)?;
     /// let mut noise = Noise::new(42, &device)?;
     /// let logits = Tensor::new(&[0f32, 0.5, 0.1], &device)?;
-    /// let token = map.draw(&logits, 1.0, &mut noise)?.to_vec1::<u32>()?[0];
+    /// let token = map.sample(&logits, 1.0, &mut noise)?.to_vec1::<u32>()?[0];
     /// assert!(token == 1 || token == 2); // never 0, which stands for nothing
     /// # Ok::<(), concept_mass::Error>(())
     /// ```
-    pub fn draw(&self, logits: &Tensor, temperature: f64, noise: &mut Noise) -> Result<Tensor> {
+    pub fn sample(
+        &self,
+        logits: &Tensor,
+        temperature: f64,
+        noise: &mut Noise,
+    ) -> Result<Tensor, ReduceError> {
         let logits = self.check(logits)?;
         // Beyond f32, it is as good as none.
         let inverse = (1.0 / positive(temperature)?).min(f32::MAX.into()) as f32;
@@ -218,9 +224,10 @@ impl DeviceMap {
                 on_cuda::draw(tables, &logits, inverse, state)
             }
             #[cfg(feature = "cuda")]
-            _ => {
-                Err(Error::NoiseDevice { expected: self.device.location(), got: noise.location() })
-            }
+            _ => Err(ReduceError::NoiseDevice {
+                expected: self.device.location(),
+                got: noise.location(),
+            }),
         }
     }
 
@@ -242,7 +249,7 @@ impl DeviceMap {
     /// assert_eq!(masses.to_vec1::<f32>()?, [2. / 3., 1. / 3.]);
     /// # Ok::<(), concept_mass::Error>(())
     /// ```
-    pub fn masses(&self, logits: &Tensor) -> Result<Tensor> {
+    pub fn masses(&self, logits: &Tensor) -> Result<Tensor, ReduceError> {
         let logits = self.check(logits)?;
         match &self.tables {
             Tables::Cpu(tables) => on_cpu::masses(&self.map, tables, &logits),
@@ -271,7 +278,7 @@ impl DeviceMap {
     /// assert_eq!(pooled.to_vec1::<f32>()?, [2f32.ln(), 0.5, f32::NEG_INFINITY]);
     /// # Ok::<(), concept_mass::Error>(())
     /// ```
-    pub fn pool(&self, logits: &Tensor) -> Result<Tensor> {
+    pub fn pool(&self, logits: &Tensor) -> Result<Tensor, ReduceError> {
         let logits = self.check(logits)?;
         match &self.tables {
             Tables::Cpu(tables) => on_cpu::pool(&self.map, tables, &logits),
@@ -280,22 +287,17 @@ impl DeviceMap {
         }
     }
 
-    fn check(&self, logits: &Tensor) -> Result<Logits> {
+    fn check(&self, logits: &Tensor) -> Result<Logits, ReduceError> {
         Logits::check(logits, self.map.vocab_size(), &self.device)
     }
 }
 
 /// `temperature`, if masses can be raised to the power `1 / temperature`.
-pub(crate) fn positive(temperature: f64) -> Result<f64> {
+pub(crate) fn positive(temperature: f64) -> Result<f64, ReduceError> {
     if temperature > 0.0 && temperature.is_finite() {
         return Ok(temperature);
     }
-    Err(Error::SamplingParameter {
-        parameter: "temperature",
-        value: temperature,
-        requirement: "it must be above 0 and finite; for the likeliest concept, use ArgMax, or \
-                      decide",
-    })
+    Err(ReduceError::Temperature { value: temperature })
 }
 
 /// What [`DeviceMap::reduce`] found: one [`Row`] for each row of logits, still on the device.
@@ -343,7 +345,7 @@ impl Reduction {
     /// # Errors
     ///
     /// Those of candle.
-    pub fn tokens(&self) -> Result<Tensor> {
+    pub fn tokens(&self) -> Result<Tensor, ReduceError> {
         match &self.0 {
             Found::Cpu(rows) => {
                 let tokens: Vec<u32> = rows.iter().map(|row| row.representative).collect();
@@ -359,7 +361,7 @@ impl Reduction {
     /// # Errors
     ///
     /// Those of candle.
-    pub fn rows(&self) -> Result<Vec<Row>> {
+    pub fn rows(&self) -> Result<Vec<Row>, ReduceError> {
         match &self.0 {
             Found::Cpu(rows) => Ok(rows.clone()),
             #[cfg(feature = "cuda")]

@@ -2,9 +2,9 @@ use candle_core::Device;
 
 #[cfg(feature = "cuda")]
 use super::cuda::NoiseState;
-use crate::{Error, Result};
+use crate::reduce::ReduceError;
 
-/// The noise of [`DeviceMap::draw`](crate::DeviceMap::draw): a seed, and how many draws there
+/// The noise of [`DeviceMap::sample`](crate::DeviceMap::sample): a seed, and how many draws there
 /// were.
 ///
 /// Both live on the device, where every draw counts itself; the same seed gives the same noise on
@@ -17,7 +17,7 @@ use crate::{Error, Result};
 ///
 /// let map = ConceptMap::singletons(100)?.to_device(&Device::Cpu)?;
 /// let logits = Tensor::zeros(100, candle_core::DType::F32, &Device::Cpu)?;
-/// let draw = |noise: &mut Noise| map.draw(&logits, 1.0, noise)?.to_vec1::<u32>();
+/// let draw = |noise: &mut Noise| map.sample(&logits, 1.0, noise)?.to_vec1::<u32>();
 ///
 /// let (mut noise, mut same) = (Noise::new(7, &Device::Cpu)?, Noise::new(7, &Device::Cpu)?);
 /// let first = draw(&mut noise)?;
@@ -42,12 +42,12 @@ impl Noise {
     /// # Errors
     ///
     /// As for [`ConceptMap::to_device`](crate::ConceptMap::to_device).
-    pub fn new(seed: u64, device: &Device) -> Result<Self> {
+    pub fn new(seed: u64, device: &Device) -> Result<Self, ReduceError> {
         Ok(Self(match device {
             Device::Cpu => State::Cpu { seed, offset: 0 },
             #[cfg(feature = "cuda")]
             Device::Cuda(cuda) => State::Cuda(NoiseState::new(seed, cuda)?, device.clone()),
-            device => return Err(Error::UnsupportedDevice { device: device.location() }),
+            device => return Err(ReduceError::UnsupportedDevice { device: device.location() }),
         }))
     }
 

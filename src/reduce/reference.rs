@@ -15,7 +15,7 @@
 //! ```
 
 use super::Status;
-use crate::concept::ConceptMap;
+use crate::ConceptMap;
 
 /// The [`Row`](crate::Row) in full precision; without a winner, all ids are `None` and all
 /// numbers NaN.
@@ -81,7 +81,7 @@ pub fn reduce(map: &ConceptMap, logits: &[f64]) -> ReferenceRow {
 
 /// What [`DeviceMap::masses`](crate::DeviceMap::masses) should give for a row.
 pub fn masses(map: &ConceptMap, logits: &[f64]) -> Vec<f64> {
-    let mut masses = vec![0.0; map.concepts()];
+    let mut masses = vec![0.0; map.num_concepts()];
     for (token, p) in softmax(logits).into_iter().enumerate() {
         masses[map.concept_ids()[token] as usize] += p;
     }
@@ -94,7 +94,7 @@ pub fn pool(map: &ConceptMap, logits: &[f64]) -> Vec<f64> {
         return vec![f64::NAN; logits.len()];
     }
     let mut pooled = vec![f64::NEG_INFINITY; logits.len()];
-    for concept in 0..map.concepts() as u32 {
+    for concept in 0..map.num_concepts() as u32 {
         let tokens = map.tokens(concept).expect("a concept of the map");
         let members: Vec<f64> = tokens.iter().map(|&t| logits[t as usize]).collect();
         let representative = tokens[first_largest(&members).expect("at least one member")];
@@ -103,7 +103,7 @@ pub fn pool(map: &ConceptMap, logits: &[f64]) -> Vec<f64> {
     pooled
 }
 
-/// What [`DeviceProbes::probe`](crate::DeviceProbes::probe) should give for one probe in a row:
+/// What [`DeviceTokenSets::measure`](crate::reduce::DeviceTokenSets::measure) should give for one probe in a row:
 /// mass and concentration.
 pub fn probe(tokens: &[u32], logits: &[f64]) -> (f64, f64) {
     let probabilities = softmax(logits);

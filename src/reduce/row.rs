@@ -1,8 +1,7 @@
 use std::fmt;
 
+use crate::reduce::ReduceError;
 use bytemuck::{Pod, Zeroable};
-
-use crate::{Error, Result};
 
 /// What the reduction finds in one row of logits; the very struct that a kernel writes, 48 bytes.
 ///
@@ -102,7 +101,7 @@ impl Row {
     ///
     /// # Errors
     ///
-    /// [`Error::BadRow`] if the row has no winner.
+    /// [`ReduceError::BadRow`] if the row has no winner.
     ///
     /// ```
     /// # use candle_core::{Device, Tensor};
@@ -114,11 +113,11 @@ impl Row {
     /// assert_eq!(error.to_string(), "row 1 of the logits has no winner: it holds NaN");
     /// # Ok::<(), concept_mass::Error>(())
     /// ```
-    pub fn token(&self, index: usize) -> Result<u32> {
+    pub fn token(&self, index: usize) -> Result<u32, ReduceError> {
         if self.status.is_ok() {
             Ok(self.representative)
         } else {
-            Err(Error::BadRow { row: index, status: self.status })
+            Err(ReduceError::BadRow { row: index, status: self.status })
         }
     }
 }
@@ -128,7 +127,7 @@ impl Row {
 /// `-inf` is probability 0 and perfectly ordinary, as long as one logit is above it.
 ///
 /// ```
-/// use concept_mass::Status;
+/// use concept_mass::reduce::Status;
 ///
 /// assert!(Status::OK.is_ok());
 /// assert_eq!(Status::ALL_NEG_INF.to_string(), "is all -inf");

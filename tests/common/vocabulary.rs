@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::OnceLock};
 
-use concept_mass::{
+use concept_mass::source::{
     Vocabulary,
     tokenizers::{
         Tokenizer,

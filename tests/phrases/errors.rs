@@ -3,9 +3,12 @@
 use std::{cell::RefCell, rc::Rc};
 
 use candle_core::{DType, Device, Result, Tensor};
+use concept_mass::map::MapError;
+use concept_mass::phrase::PhraseError;
 use concept_mass::{
-    Aliases, CachedForward, CachedModel, Error, NextLogits, OnConflict, PhraseTrie, SharedPrompt,
-    Vocabulary,
+    map::OnConflict,
+    phrase::{CachedForward, CachedModel, NextLogits, PhraseTrie, SharedPrompt},
+    source::{Aliases, Vocabulary},
 };
 
 use super::toy::Toy;
@@ -19,22 +22,28 @@ fn tiny() -> Vocabulary {
 fn unfit_phrases_are_refused() {
     let builder = || PhraseTrie::builder(5).phrase("a", [1, 2]).unwrap();
     let error = builder().phrase("b", []).unwrap_err();
-    assert!(matches!(&error, Error::EmptyPhrase { concept } if concept == "b"), "{error}");
+    assert!(matches!(&error, PhraseError::EmptyPhrase { concept } if concept == "b"), "{error}");
     let error = builder().phrase("b", [1, 5]).unwrap_err();
-    assert!(matches!(error, Error::TokenOutOfRange { token: 5, .. }), "{error}");
+    assert!(
+        matches!(error, PhraseError::Map(MapError::TokenOutOfRange { token: 5, .. })),
+        "{error}"
+    );
     let error = builder().ends([5]).unwrap_err();
     assert!(error.to_string().contains("token 5 of the ends is out of range"), "{error}");
     let error = builder().phrase("b", [1, 2]).unwrap_err().to_string();
     assert!(error.contains("[1, 2] is said to mean \"a\" and \"b\""), "{error}");
     let error = builder().ends([2]).unwrap().build().unwrap_err();
     assert!(
-        matches!(&error, Error::EndInPhrase { token: 2, concept } if concept == "a"),
+        matches!(&error, PhraseError::EndInPhrase { token: 2, concept } if concept == "a"),
         "{error}"
     );
     let error = PhraseTrie::builder(5).build().unwrap_err();
-    assert!(matches!(error, Error::NoPhrases), "{error}");
+    assert!(matches!(error, PhraseError::NoPhrases), "{error}");
     let error = PhraseTrie::builder(0).phrase("a", [0]).unwrap_err();
-    assert!(matches!(error, Error::VocabularySize { vocab_size: 0 }), "{error}");
+    assert!(
+        matches!(error, PhraseError::Map(MapError::VocabularySize { vocab_size: 0 })),
+        "{error}"
+    );
 }
 
 #[test]
@@ -45,7 +54,7 @@ fn a_form_of_two_concepts_is_refused_left_out_or_the_firsts() {
         .unwrap();
     let firsts = aliases.after(&tiny(), "A:\n").unwrap();
     let error = firsts.phrases(OnConflict::Refuse).unwrap_err();
-    assert!(matches!(error, Error::PhraseInTwoConcepts { .. }), "{error}");
+    assert!(matches!(error, PhraseError::PhraseInTwoConcepts { .. }), "{error}");
     let phrases = |policy| firsts.phrases(policy).unwrap().build().unwrap();
     assert_eq!(phrases(OnConflict::LeaveOut).phrases().len(), 2);
     let first = phrases(OnConflict::First);
@@ -60,7 +69,7 @@ fn the_end_of_the_sequence_within_a_form_is_refused() {
     let builder = aliases.after(&vocabulary, "A:").unwrap().phrases(OnConflict::Refuse).unwrap();
     let end = vocabulary.encode("<|end|>").unwrap();
     let error = builder.ends(end).unwrap().build().unwrap_err();
-    assert!(matches!(error, Error::EndInPhrase { token: 0, .. }), "{error}");
+    assert!(matches!(error, PhraseError::EndInPhrase { token: 0, .. }), "{error}");
 }
 
 #[test]
@@ -70,12 +79,12 @@ fn prompts_that_are_nothing_or_too_much_are_refused() {
     let closed = trie.ends([4]).unwrap().build().unwrap().to_device(&Device::Cpu).unwrap();
     let toy = &mut Toy::new(5, Device::Cpu); // reads twelve tokens
     let error = open.vote(toy, &[]).unwrap_err();
-    assert!(matches!(error, Error::EmptyPrompt), "{error}");
+    assert!(matches!(error, PhraseError::EmptyPrompt), "{error}");
     // The last token of a phrase is not read, but where its end is asked for.
     assert!(open.vote(toy, &[0; 10]).is_ok() && closed.vote(toy, &[0; 9]).is_ok());
     for (phrases, prompt) in [(&open, 11), (&closed, 10)] {
         let error = phrases.vote(toy, &vec![0; prompt]).unwrap_err();
-        assert!(matches!(error, Error::PhraseTooLong { phrase: 3, context: 12, .. }), "{error}");
+        assert!(matches!(error, PhraseError::TooLong { phrase: 3, context: 12, .. }), "{error}");
     }
 }
 
@@ -102,11 +111,11 @@ fn logits_that_are_none_are_refused() {
     }
     for shape in [&[3][..], &[3, 1], &[1, 1, 3]] {
         let error = vote(&[0.0; 3], shape, DType::F32).unwrap_err();
-        assert!(matches!(error, Error::ModelOutput { expected: (1, 3), .. }), "{error}");
+        assert!(matches!(error, PhraseError::ModelOutput { expected: (1, 3), .. }), "{error}");
     }
     for bad in [f32::NAN, f32::INFINITY] {
         let error = vote(&[0.0, bad, 0.0], &[1, 3], DType::F32).unwrap_err();
-        assert!(matches!(&error, Error::PhraseLogits { after } if after.is_empty()), "{error}");
+        assert!(matches!(&error, PhraseError::Logits { after } if after.is_empty()), "{error}");
     }
     // A token that is masked is no error: the phrase cannot be said.
     let masked = [0.0, f32::NEG_INFINITY, 0.0];

@@ -6,8 +6,10 @@ use std::fs;
 use candle_core::Tensor;
 use candle_nn::ops::softmax_last_dim;
 use concept_mass::{
-    Aliases, CachedForward, ConceptMap, ConceptSampler, DevicePhrases, OnConflict, PhraseTrie,
-    Sampling, Vocabulary,
+    ConceptMap, ConceptSampler, Sampling,
+    map::OnConflict,
+    phrase::{CachedForward, DevicePhrases, PhraseTrie},
+    source::{Aliases, Vocabulary},
 };
 use rand::Rng;
 use serde_json::Value;

@@ -3,10 +3,16 @@
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
+use concept_mass::phrase::PhraseError;
+use concept_mass::reduce::ReduceError;
+use concept_mass::source::SourceError;
 use concept_mass::{
-    ConceptMap, DeviceMap, Embedding, Error, JudgeError, OpenVocabulary, OpenVote, Rollouts,
-    Spelling, Vocabulary,
-    tokenizers::{Tokenizer, models::wordlevel::WordLevel},
+    ConceptMap, DeviceMap,
+    phrase::{OpenVocabulary, OpenVote, Rollouts},
+    source::{
+        Embedding, JudgeError, Spelling, Vocabulary,
+        tokenizers::{Tokenizer, models::wordlevel::WordLevel},
+    },
 };
 use proptest::prelude::*;
 
@@ -196,27 +202,30 @@ fn unfit_settings_and_logits_are_refused() {
     let by =
         |rollouts| OpenVocabulary::by_judge(singletons(9), rollouts, numbers(9), evens_and_odds);
     let k = by(Rollouts { k: 0, ..Rollouts::default() }).err().unwrap();
-    assert!(matches!(k, Error::SamplingParameter { parameter: "k", .. }), "{k}");
+    assert!(matches!(k, PhraseError::Parameter { parameter: "k", .. }), "{k}");
     let length = by(Rollouts { length: 0, ..Rollouts::default() }).err().unwrap();
-    assert!(matches!(length, Error::SamplingParameter { parameter: "length", .. }), "{length}");
+    assert!(matches!(length, PhraseError::Parameter { parameter: "length", .. }), "{length}");
     let rows = Tensor::zeros((8, 2), DType::F32, &Device::Cpu).unwrap();
     let few = Embedding::new(&rows).unwrap();
     let few = OpenVocabulary::by_embedding(singletons(9), Rollouts::default(), few, 0.5);
-    assert!(matches!(few.err().unwrap(), Error::EmbeddingRows { rows: 8, vocab_size: 9 }));
+    assert!(matches!(
+        few.err().unwrap(),
+        PhraseError::Source(SourceError::EmbeddingRows { rows: 8, vocab_size: 9 })
+    ));
 
     let mut open = by(Rollouts::default()).unwrap();
     let error = open.step(&mut Toy::new(9, device()), &[]).unwrap_err();
-    assert!(matches!(error, Error::EmptyPrompt), "{error}");
+    assert!(matches!(error, PhraseError::EmptyPrompt), "{error}");
     let error = open.step(&mut Toy::new(8, device()), &[1]).unwrap_err();
-    assert!(matches!(error, Error::ModelOutput { expected: (1, 9), .. }), "{error}");
+    assert!(matches!(error, PhraseError::ModelOutput { expected: (1, 9), .. }), "{error}");
     struct Nothing;
-    impl concept_mass::NextLogits for Nothing {
+    impl concept_mass::phrase::NextLogits for Nothing {
         fn next_logits(&mut self, sequences: &[Vec<u32>]) -> candle_core::Result<Tensor> {
             Tensor::full(f32::NAN, (sequences.len(), 9), &device())
         }
     }
     let error = open.step(&mut Nothing, &[1]).unwrap_err();
-    assert!(matches!(error, Error::BadRow { row: 0, .. }), "{error}");
+    assert!(matches!(error, PhraseError::Reduce(ReduceError::BadRow { row: 0, .. })), "{error}");
 }
 
 /// A judge that knows two names of one cathedral.

@@ -8,7 +8,10 @@ use std::{fs, path::PathBuf};
 use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::{VarBuilder, VarMap};
 use candle_transformers::models::llama::{Cache, Config, Llama, LlamaConfig};
-use concept_mass::{CachedForward, CachedModel, SharedPrompt, Vocabulary};
+use concept_mass::{
+    phrase::{CachedForward, CachedModel, SharedPrompt},
+    source::Vocabulary,
+};
 
 use crate::common::device;
 

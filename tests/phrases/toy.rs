@@ -3,7 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use candle_core::{Device, Result, Tensor};
-use concept_mass::NextLogits;
+use concept_mass::phrase::NextLogits;
 
 /// What follows a sequence is drawn from a hash of it.
 pub struct Toy {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use concept_mass::{PhraseCost, PhraseTrie, PhraseVote};
+use concept_mass::phrase::{PhraseCost, PhraseTrie, PhraseVote};
 use proptest::prelude::*;
 
 use super::toy::Toy;
@@ -49,7 +49,7 @@ proptest! {
         let trie = trie(4, &phrases, &[]);
         let mut toy = Toy::new(4, device());
         let vote = vote(&mut toy, &trie);
-        let mut masses = vec![0.0; trie.concepts()];
+        let mut masses = vec![0.0; trie.num_concepts()];
         for answer in sequences(4, LONGEST) {
             let longest = (1..=LONGEST).rev().find_map(|n| phrases.get(&answer[..n]));
             if let Some(concept) = longest {
@@ -78,7 +78,7 @@ proptest! {
         let trie = trie(5, &phrases, &ends);
         let mut toy = Toy::new(5, device());
         let vote = vote(&mut toy, &trie);
-        let mut masses = vec![0.0; trie.concepts()];
+        let mut masses = vec![0.0; trie.num_concepts()];
         for (phrase, ln) in trie.phrases().iter().zip(vote.ln_probabilities()) {
             let ended = ends.map(|end| toy.chain(&PROMPT, &[&phrase.tokens[..], &[end]].concat()));
             let want: f64 = ended.iter().sum();
@@ -174,7 +174,7 @@ fn probes_tell_what_may_come_next() {
         .unwrap();
     assert_eq!(trie.phrases().len(), 3);
     let next = |prefix: &[u32]| {
-        let probes = trie.probes(prefix)?;
+        let probes = trie.token_sets(prefix)?;
         let probe = |i| (probes.name(i).unwrap().to_owned(), probes.tokens(i).unwrap().to_vec());
         Some((0..probes.len()).map(probe).collect::<Vec<_>>())
     };

@@ -2,7 +2,11 @@
 
 use std::collections::HashMap;
 
-use concept_mass::{Aliases, Beginning, Error, FirstTokens, Form, OnConflict, Piece, Vocabulary};
+use concept_mass::source::SourceError;
+use concept_mass::{
+    map::OnConflict,
+    source::{Aliases, Beginning, FirstTokens, Form, Piece, Vocabulary},
+};
 use proptest::prelude::*;
 
 use super::kinds::{Kind, WORDS, kinds};
@@ -200,7 +204,7 @@ fn of_two_spacings_the_one_that_is_not_expected_gives_way() {
     }
     let map = firsts.map(OnConflict::Refuse).unwrap();
     assert_eq!(map.concept_of(first(" Red")), map.find("Red"));
-    assert_eq!(firsts.probes().unwrap().len(), 2);
+    assert_eq!(firsts.token_sets().unwrap().len(), 2);
 }
 
 #[test]
@@ -212,7 +216,7 @@ fn a_shared_token_is_refused_left_out_or_the_firsts() {
         let [shared] = &firsts.shared()[..] else { panic!("{}: {firsts}", kind.name) };
         let error = firsts.map(OnConflict::Refuse).unwrap_err();
         let text = error.to_string();
-        assert!(matches!(error, Error::SharedTokens { .. }), "{text}");
+        assert!(matches!(error, SourceError::SharedTokens { .. }), "{text}");
         for part in ["\" Ivan the Terrible\" of \"Tsar\"", "\" Ivan\" of \"Ivan\"", "LeaveOut"] {
             assert!(text.contains(part), "{part} is not in {text}");
         }
@@ -225,7 +229,7 @@ fn a_shared_token_is_refused_left_out_or_the_firsts() {
         assert_eq!(first.concept_of(shared.token), first.find("Tsar"));
         assert_eq!(first.find("Ivan"), None);
 
-        let probes = firsts.probes().unwrap();
+        let probes = firsts.token_sets().unwrap();
         for probe in 0..2 {
             assert!(probes.tokens(probe).unwrap().contains(&shared.token), "{}", kind.name);
         }
@@ -247,7 +251,9 @@ fn forms_that_are_unknown_are_left_out_until_none_is_left() {
         let firsts = after(kind, "Who:\n", &[("crab", &["🦀"])]);
         if firsts.iter().all(|(_, forms)| forms.iter().all(|form| form.first().is_none())) {
             let error = firsts.map(OnConflict::Refuse).unwrap_err();
-            assert!(matches!(&error, Error::NoBeginning { concept, .. } if concept == "crab"));
+            assert!(
+                matches!(&error, SourceError::NoBeginning { concept, .. } if concept == "crab")
+            );
             assert!(error.to_string().contains("unknown to the tokenizer"), "{error}");
         }
     }
@@ -259,7 +265,7 @@ fn forms_that_encode_to_nothing_are_left_out_until_none_is_left() {
     let bert = kinds().iter().find(|kind| kind.name.contains("BERT")).unwrap();
     let firsts = after(bert, "Who:", &[("zero", &["\u{FFFD}"])]);
     assert!(beginnings(&firsts).iter().all(|(_, b)| *b == Beginning::Nothing), "{firsts}");
-    let error = firsts.probes().unwrap_err();
+    let error = firsts.token_sets().unwrap_err();
     assert!(error.to_string().contains("encodes to nothing"), "{error}");
     assert!(firsts.to_string().contains("left out: it encodes to nothing"));
     let firsts = after(bert, "Who:", &[("zero", &["\u{FFFD}", "saint"])]);

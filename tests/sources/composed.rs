@@ -1,6 +1,7 @@
 //! One map over another, by definition.
 
-use concept_mass::{ConceptMap, Error, OnConflict};
+use concept_mass::map::MapError;
+use concept_mass::{ConceptMap, map::OnConflict};
 use proptest::prelude::*;
 
 const SIZE: u32 = 24;
@@ -42,10 +43,10 @@ fn claimants(upper: &ConceptMap, lower: &ConceptMap, concept: u32) -> Vec<u32> {
 proptest! {
     #[test]
     fn every_pair_of_tokens_is_where_the_rule_puts_it(upper in maps(), lower in maps()) {
-        let lower_concepts = 0..lower.concepts() as u32;
+        let lower_concepts = 0..lower.num_concepts() as u32;
         let conflict = lower_concepts.clone().any(|c| claimants(&upper, &lower, c).len() > 1);
         let refused = upper.over(&lower, OnConflict::Refuse);
-        prop_assert_eq!(matches!(refused, Err(Error::ConceptsMeet { .. })), conflict);
+        prop_assert_eq!(matches!(refused, Err(MapError::ConceptsMeet { .. })), conflict);
         for policy in [OnConflict::LeaveOut, OnConflict::First] {
             let over = upper.over(&lower, policy).unwrap();
             if let Ok(refused) = &refused {
@@ -71,7 +72,7 @@ proptest! {
                     prop_assert_eq!(is_one, home(a) == home(b), "{} {} {:?}", a, b, policy);
                 }
             }
-            for c in (0..upper.concepts() as u32).filter(|&c| is_concept(&upper, c)) {
+            for c in (0..upper.num_concepts() as u32).filter(|&c| is_concept(&upper, c)) {
                 let first = upper.tokens(c).unwrap()[0];
                 prop_assert_eq!(over.name(over.concept_of(first).unwrap()), upper.name(c));
             }

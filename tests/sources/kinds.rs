@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use concept_mass::Vocabulary;
+use concept_mass::source::Vocabulary;
 use rand::{Rng, seq::IndexedRandom};
 use serde_json::{Value, json};
 use tokenizers::{

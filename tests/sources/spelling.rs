@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use concept_mass::{Aliases, OnConflict, Piece, Spelling};
+use concept_mass::{
+    map::OnConflict,
+    source::{Aliases, Piece, Spelling},
+};
 use proptest::prelude::*;
 
 use super::kinds::kinds;

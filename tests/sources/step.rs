@@ -1,8 +1,13 @@
 //! Pooling at each step of a decode loop: by the embedding, and by a judge.
 
 use candle_core::{DType, Device, Tensor};
+use concept_mass::map::MapError;
+use concept_mass::sample::SampleError;
+use concept_mass::source::SourceError;
 use concept_mass::{
-    ConceptMap, ConceptSampler, Embedding, Error, JudgeError, Sampling, TopKPooling,
+    ConceptMap, ConceptSampler, Sampling,
+    sample::TopKPooling,
+    source::{Embedding, JudgeError},
 };
 use proptest::prelude::*;
 use rand::Rng;
@@ -161,20 +166,20 @@ fn unfit_embeddings_and_settings_are_refused() {
     let matrix = |shape: &[usize], dtype| Tensor::zeros(shape, dtype, &Device::Cpu).unwrap();
     for shape in [&[3][..], &[2, 3, 4], &[0, 4], &[4, 0]] {
         let error = Embedding::new(&matrix(shape, DType::F32)).unwrap_err();
-        assert!(matches!(error, Error::EmbeddingShape { .. }), "{error}");
+        assert!(matches!(error, SourceError::EmbeddingShape { .. }), "{error}");
     }
     let error = Embedding::new(&matrix(&[3, 4], DType::U32)).unwrap_err();
-    assert!(matches!(error, Error::EmbeddingDType { got: DType::U32 }), "{error}");
+    assert!(matches!(error, SourceError::EmbeddingDType { got: DType::U32 }), "{error}");
 
     let embedding = Embedding::new(&matrix(&[3, 4], DType::BF16)).unwrap();
     let error = embedding.groups(&[0, 3], 0.5).unwrap_err();
-    assert!(matches!(error, Error::TokenOutOfRange { token: 3, .. }), "{error}");
+    assert!(
+        matches!(error, SourceError::Map(MapError::TokenOutOfRange { token: 3, .. })),
+        "{error}"
+    );
     for threshold in [1.01, -1.01, f32::NAN] {
         let error = embedding.map(&[0], threshold).unwrap_err();
-        assert!(
-            matches!(error, Error::SamplingParameter { parameter: "threshold", .. }),
-            "{error}"
-        );
+        assert!(matches!(error, SourceError::Threshold { .. }), "{error}");
     }
     let sampler = |k, threshold, size| {
         ConceptSampler::from_sampling(1, ARGMAX, singletons(size))
@@ -183,10 +188,13 @@ fn unfit_embeddings_and_settings_are_refused() {
     };
     assert!(sampler(1, 0.0, 3).is_none());
     let error = sampler(0, 0.0, 3).unwrap();
-    assert!(matches!(error, Error::SamplingParameter { parameter: "k", .. }), "{error}");
+    assert!(matches!(error, SampleError::Parameter { parameter: "k", .. }), "{error}");
     assert!(sampler(1, 2.0, 3).is_some());
     let error = sampler(1, 0.0, 4).unwrap();
-    assert!(matches!(error, Error::EmbeddingRows { rows: 3, vocab_size: 4 }), "{error}");
+    assert!(
+        matches!(error, SampleError::Source(SourceError::EmbeddingRows { rows: 3, vocab_size: 4 })),
+        "{error}"
+    );
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! How tokens are spelt, for every kind of tokenizer.
 
-use concept_mass::{Error, Piece, Vocabulary};
+use concept_mass::map::MapError;
+use concept_mass::source::SourceError;
+use concept_mass::source::{Piece, Vocabulary};
 use proptest::prelude::*;
 use tokenizers::{AddedToken, Tokenizer, models::wordlevel::WordLevel};
 
@@ -56,7 +58,7 @@ fn a_tokenizer_larger_than_the_logits_is_refused() {
     assert!(Vocabulary::new(tokenizer.clone(), known).is_ok());
     let error = Vocabulary::new(tokenizer.clone(), known - 1).unwrap_err();
     assert!(
-        matches!(error, Error::TokenizerTooLarge { known: k, vocab_size, .. }
+        matches!(error, SourceError::TokenizerTooLarge { known: k, vocab_size, .. }
             if k == known && vocab_size == known - 1),
         "{error}"
     );
@@ -67,14 +69,17 @@ fn a_token_beyond_the_logits_is_refused_whatever_their_number() {
     let vocab = [("a".to_owned(), 0), ("b".to_owned(), 9)].into_iter().collect();
     let model = WordLevel::builder().vocab(vocab).build().unwrap();
     let error = Vocabulary::new(Tokenizer::new(model), 9).unwrap_err();
-    assert!(matches!(error, Error::TokenizerTooLarge { known: 2, id: 9, .. }), "{error}");
+    assert!(matches!(error, SourceError::TokenizerTooLarge { known: 2, id: 9, .. }), "{error}");
 }
 
 #[test]
 fn no_logits_and_no_file_are_refused() {
     let tokenizer = kinds()[0].vocabulary.tokenizer().clone();
     let error = Vocabulary::new(tokenizer, 0).unwrap_err();
-    assert!(matches!(error, Error::VocabularySize { vocab_size: 0 }), "{error}");
+    assert!(
+        matches!(error, SourceError::Map(MapError::VocabularySize { vocab_size: 0 })),
+        "{error}"
+    );
     let error = Vocabulary::load("no/such/tokenizer.json", 10).unwrap_err().to_string();
     assert!(error.starts_with("cannot use no/such/tokenizer.json, which must be"), "{error}");
 }

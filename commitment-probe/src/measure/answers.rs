@@ -4,7 +4,7 @@ use candle_core::Tensor;
 
 use super::Prober;
 use crate::Result;
-use concept_mass::NextLogits;
+use concept_mass::phrase::NextLogits;
 
 /// An answer.
 pub(super) struct Said {

@@ -2,7 +2,9 @@
 //! counting concepts would choose.
 
 use candle_core::{IndexOp, Tensor};
-use concept_mass::{ConceptMap, NextLogits, OnConflict, ProbeSet, Row, Vocabulary};
+use concept_mass::{
+    ConceptMap, Row, TokenSets, map::OnConflict, phrase::NextLogits, source::Vocabulary,
+};
 
 use super::{Known, Prober, TEMPERATURES};
 use crate::Result;
@@ -105,12 +107,12 @@ impl<M: NextLogits> Prober<M> {
         let mut masses = vec![none; known.len()];
         let probes = places
             .iter()
-            .try_fold(ProbeSet::builder(self.vocabulary.vocab_size()), |probes, &i| {
-                probes.probe(i.to_string(), known[i].right.iter().copied())
+            .try_fold(TokenSets::builder(self.vocabulary.vocab_size()), |probes, &i| {
+                probes.set(i.to_string(), known[i].right.iter().copied())
             })?;
         let probes = probes.build()?.to_device(&self.device)?;
         let probe = |logits: &Tensor| -> Result<[Vec<f32>; 2]> {
-            let probed = probes.probe(logits)?;
+            let probed = probes.measure(logits)?;
             let own = |of: &Tensor| -> Result<Vec<f32>> {
                 let of = of.to_vec2::<f32>()?;
                 Ok(places.iter().enumerate().map(|(probe, &i)| of[i][probe]).collect())

@@ -1,4 +1,4 @@
-use concept_mass::{Aliases, Beginning, FirstTokens, Form, Vocabulary};
+use concept_mass::source::{Aliases, Beginning, FirstTokens, Form, Vocabulary};
 
 use super::Asked;
 use crate::Result;
@@ -36,7 +36,7 @@ impl Known {
             .then(|| "no form of the answer can begin one after this prompt".to_owned());
         let right = match &note {
             Some(_) => Vec::new(),
-            None => firsts.probes()?.tokens(0).unwrap_or_default().to_vec(),
+            None => firsts.token_sets()?.tokens(0).unwrap_or_default().to_vec(),
         };
         Ok(Self { firsts, right, note })
     }

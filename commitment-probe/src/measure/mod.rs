@@ -1,7 +1,7 @@
 //! The measurements of one question, or of several whose prompts are equally long.
 //!
 //! Everything that is measured at the first token comes from the logits of one forward pass, by
-//! the crate's own operations: the P-mass is [probed](concept_mass::DeviceProbes::probe), and each way of
+//! the crate's own operations: the P-mass is [probed](concept_mass::reduce::DeviceTokenSets::probe), and each way of
 //! counting concepts is a map that the logits are [reduced](concept_mass::DeviceMap::reduce) with. What
 //! else there is to know takes further passes: the answers that follow from the choices of a first
 //! token, the vote on whole phrases, and the answers that are sampled.
@@ -23,7 +23,10 @@ use crate::{Error, Result};
 use answers::Said;
 use choice::{Choice, FirstVote};
 use concept_mass::{
-    ConceptMap, DeviceMap, Embedding, Judge, NextLogits, Piece, Spelling, TopKPooling, Vocabulary,
+    ConceptMap, DeviceMap,
+    phrase::NextLogits,
+    sample::TopKPooling,
+    source::{Embedding, Judge, Piece, Spelling, Vocabulary},
 };
 use known::Known;
 
@@ -97,7 +100,7 @@ pub struct Asked<'a> {
 ///
 /// ```
 /// use candle_core::{DType, Device, Result, Tensor};
-/// use concept_mass::{Embedding, NextLogits, Vocabulary};
+/// use concept_mass::{phrase::NextLogits, source::{Embedding, Vocabulary}};
 /// use commitment_probe::{Asked, ProbeOptions, Prober, Question};
 ///
 /// /// Splits its vote as the paper's example does, and says one token.
@@ -205,7 +208,7 @@ impl<M: NextLogits> Prober<M> {
     ///
     /// One forward pass for the first step; one for each token of the longest answer; as many for
     /// the answers that begin otherwise; and for each question those of a
-    /// [vote](concept_mass::DevicePhrases::vote) on whole answers, and of its sampled answers.
+    /// [vote](concept_mass::phrase::DevicePhrases::vote) on whole answers, and of its sampled answers.
     ///
     /// The same questions in the same batches give the same samples.
     ///

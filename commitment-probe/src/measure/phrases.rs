@@ -4,7 +4,10 @@ use std::collections::HashSet;
 
 use super::known::can_begin;
 use super::{Asked, Prober};
-use concept_mass::{Aliases, NextLogits, PhraseTrie};
+use concept_mass::{
+    phrase::{NextLogits, PhraseTrie},
+    source::Aliases,
+};
 
 use crate::Result;
 use crate::answer::is_match;

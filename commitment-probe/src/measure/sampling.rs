@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use candle_core::Tensor;
-use concept_mass::{Judge, NextLogits, Noise};
+use concept_mass::{Noise, phrase::NextLogits, source::Judge};
 
 use super::{Asked, Prober};
 use crate::Result;
@@ -21,8 +21,9 @@ impl<M: NextLogits> Prober<M> {
         }
         let mut noise = Noise::new(seed(self.options.seed, &asked.question.id), &self.device)?;
         let tokens = self.tokens.clone();
-        let mut draw =
-            |logits: &Tensor| Ok(tokens.draw(logits, temperature, &mut noise)?.to_vec1::<u32>()?);
+        let mut draw = |logits: &Tensor| {
+            Ok(tokens.sample(logits, temperature, &mut noise)?.to_vec1::<u32>()?)
+        };
         let mut texts = Vec::new();
         while texts.len() < self.options.draws {
             let rows = self.options.batch.min(self.options.draws - texts.len());
@@ -89,7 +90,7 @@ fn clusters(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use concept_mass::JudgeError;
+    use concept_mass::source::JudgeError;
 
     fn texts(texts: &[&str]) -> Vec<String> {
         texts.iter().map(|text| (*text).to_owned()).collect()

@@ -5,10 +5,14 @@ use std::f64::consts::LN_2;
 use candle_core::{DType, Device, Tensor};
 use commitment_probe::Error;
 use commitment_probe::{Asked, ProbeOptions, Prober, Sample, TEMPERATURES};
-use concept_mass::tokenizers::{
+use concept_mass::source::tokenizers::{
     Tokenizer, models::wordlevel::WordLevel, pre_tokenizers::whitespace::Whitespace,
 };
-use concept_mass::{Embedding, JudgeError, NextLogits, TopKPooling, Vocabulary};
+use concept_mass::{
+    phrase::NextLogits,
+    sample::TopKPooling,
+    source::{Embedding, JudgeError, Vocabulary},
+};
 
 use super::device::device;
 use super::taught::{

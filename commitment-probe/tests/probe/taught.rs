@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Result, Tensor};
 use commitment_probe::{Asked, ProbeOptions, Prober, Question, Sample};
-use concept_mass::{Embedding, NextLogits, Vocabulary};
+use concept_mass::{
+    phrase::NextLogits,
+    source::{Embedding, Vocabulary},
+};
 
 use super::device::device;
 

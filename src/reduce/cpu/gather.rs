@@ -31,7 +31,7 @@ use super::logit::Logit;
 use super::scale::Scale;
 use super::simd::{self, Isa, Job, LANES, Picker, Slots};
 use super::top::{Candidate, Top2};
-use crate::concept::ConceptMap;
+use crate::ConceptMap;
 
 /// The most members of a concept in a slice. A lane adds them one after the other in `f32`, so
 /// this bounds its rounding error to 64 half-ulps.

@@ -49,8 +49,8 @@ use self::simd::{Isa, Job, dispatch};
 use self::singletons::SingletonTable;
 use self::stream::{BLOCK, WriteWeights};
 use super::logits::Rows;
-use crate::concept::{ConceptMap, ProbeSet};
 use crate::reduce::Row;
+use crate::{ConceptMap, TokenSets};
 
 /// What the CPU path derives from a map, once.
 pub(crate) struct Tables {
@@ -102,7 +102,7 @@ pub(crate) fn masses<T: Logit>(
     rows: Rows<'_, T>,
     out: &mut [f32],
 ) {
-    for_each_row(rows, out.chunks_mut(map.concepts()), |row, out| {
+    for_each_row(rows, out.chunks_mut(map.num_concepts()), |row, out| {
         dispatch(RowMasses { map, tables, row, out });
     });
 }
@@ -224,40 +224,40 @@ fn log_sum_exp<T: Logit>(
 
 /// Writes every probe's mass and concentration in every row, both `[B, P]`; NaN in rows without
 /// a normaliser, and for the concentration of no mass.
-pub(crate) fn probe<T: Logit>(
-    probes: &ProbeSet,
+pub(crate) fn measure<T: Logit>(
+    sets: &TokenSets,
     rows: Rows<'_, T>,
     masses: &mut [f32],
     concentrations: &mut [f32],
 ) {
-    if probes.is_empty() {
+    if sets.is_empty() {
         return;
     }
-    let masses = masses.chunks_mut(probes.len());
-    let work = masses.zip(concentrations.chunks_mut(probes.len()));
+    let masses = masses.chunks_mut(sets.len());
+    let work = masses.zip(concentrations.chunks_mut(sets.len()));
     for_each_row(rows, work, |row, (masses, concentrations)| {
-        dispatch(RowProbe { probes, row, masses, concentrations });
+        dispatch(RowSets { sets, row, masses, concentrations });
     });
 }
 
-struct RowProbe<'a, T> {
-    probes: &'a ProbeSet,
+struct RowSets<'a, T> {
+    sets: &'a TokenSets,
     row: &'a [T],
     masses: &'a mut [f32],
     concentrations: &'a mut [f32],
 }
 
-impl<T: Logit> Job for RowProbe<'_, T> {
+impl<T: Logit> Job for RowSets<'_, T> {
     type Output = ();
 
     fn run<I: Isa>(self, isa: I) {
-        let Self { probes, row, masses, concentrations } = self;
+        let Self { sets, row, masses, concentrations } = self;
         let Ok(z) = (Pass { isa, row, split: false }).normaliser() else {
             masses.fill(f32::NAN);
             return concentrations.fill(f32::NAN);
         };
         for (i, (mass, concentration)) in masses.iter_mut().zip(concentrations).enumerate() {
-            let tokens = probes.tokens(i).expect("one place for each probe");
+            let tokens = sets.tokens(i).expect("one place for each probe");
             let weight = isa.vectorize(MassOf { row, scale: z.scale, tokens });
             *mass = z.mass(weight);
             let likeliest = z.probability(row[likeliest(row, tokens) as usize].into());

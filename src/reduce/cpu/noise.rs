@@ -1,6 +1,6 @@
 //! Gumbel noise that is counted, not stored; the same numbers as kernels/noise.cuh draws.
 
-use crate::concept::ConceptMap;
+use crate::ConceptMap;
 use crate::reduce::Row;
 
 /// No noise is above it.

@@ -12,8 +12,8 @@ use super::simd::Isa;
 use super::singletons::{self, Singleton};
 use super::stream::{self, BLOCK, BlockMax, FirstAtLeast, SumBlock};
 use super::top::Candidate;
-use crate::concept::ConceptMap;
-use crate::reduce::{Row, Status};
+use crate::ConceptMap;
+use crate::{Row, reduce::Status};
 
 /// Blocks that a thread takes at a time: some microseconds' worth.
 const BLOCKS_PER_TASK: usize = 8;

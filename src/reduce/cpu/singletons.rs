@@ -8,7 +8,7 @@
 use super::logit::Logit;
 use super::simd::Isa;
 use super::stream::{AtLeast, BLOCK, block};
-use crate::concept::ConceptMap;
+use crate::ConceptMap;
 use crate::reduce::Row;
 
 /// What of this search depends on the map alone.

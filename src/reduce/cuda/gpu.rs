@@ -10,7 +10,7 @@ use cudarc::driver::{
 };
 
 use super::params::Address;
-use crate::{Error, Result};
+use crate::reduce::ReduceError;
 
 /// `WARPS` and `THREADS` of kernels/row.cuh.
 pub(super) const WARPS: u32 = 4;
@@ -58,7 +58,7 @@ pub(crate) struct Gpu {
 
 impl Gpu {
     /// That of `device`, which loads the kernels if nothing else uses the device yet.
-    pub(super) fn of(device: &CudaDevice) -> Result<Arc<Self>> {
+    pub(super) fn of(device: &CudaDevice) -> Result<Arc<Self>, ReduceError> {
         static GPUS: LazyLock<Mutex<HashMap<DeviceId, Weak<Gpu>>>> = LazyLock::new(Mutex::default);
         let mut gpus = GPUS.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(gpu) = gpus.get(&device.id()).and_then(Weak::upgrade) {
@@ -70,7 +70,7 @@ impl Gpu {
         Ok(gpu)
     }
 
-    fn load(device: &CudaDevice) -> Result<Self> {
+    fn load(device: &CudaDevice) -> Result<Self, ReduceError> {
         let load = |(kernel, file): (&str, &str), dtype: &str| {
             let ptx = if file == "decide" { DECIDE_PTX } else { GATHER_PTX };
             // Candle keeps modules by name alone; the version is there for two of this crate.
@@ -95,10 +95,14 @@ impl Gpu {
     }
 
     /// The kernel for logits of `dtype`, which must be one that is reduced.
-    pub(super) fn function(&self, kernel: Kernel, dtype: DType) -> Result<&CudaFunction> {
+    pub(super) fn function(
+        &self,
+        kernel: Kernel,
+        dtype: DType,
+    ) -> Result<&CudaFunction, ReduceError> {
         match DTYPES.iter().position(|&(known, _)| known == dtype) {
             Some(place) => Ok(&self.functions[kernel as usize][place]),
-            None => Err(Error::LogitsDType { got: dtype }),
+            None => Err(ReduceError::LogitsDType { got: dtype }),
         }
     }
 
@@ -106,12 +110,12 @@ impl Gpu {
         &self,
         action: &'static str,
         result: Result<T, DriverError>,
-    ) -> Result<T> {
+    ) -> Result<T, ReduceError> {
         result.w().map_err(|e| failed(&self.device, action, e))
     }
 
     /// Copies to the device; not sure to be there for other streams before [`wait`](Self::wait).
-    pub(super) fn upload<T: DeviceRepr>(&self, data: &[T]) -> Result<Buffer<T>> {
+    pub(super) fn upload<T: DeviceRepr>(&self, data: &[T]) -> Result<Buffer<T>, ReduceError> {
         if data.is_empty() {
             return self.alloc(0);
         }
@@ -119,7 +123,7 @@ impl Gpu {
     }
 
     /// Waits until the stream has done all that it was given.
-    pub(super) fn wait(&self) -> Result<()> {
+    pub(super) fn wait(&self) -> Result<(), ReduceError> {
         self.try_to("wait for the device", self.stream.synchronize())
     }
 
@@ -131,7 +135,7 @@ impl Gpu {
     }
 
     /// Memory for `len` values, or one if that is none, that hold anything.
-    pub(super) fn alloc<T: DeviceRepr>(&self, len: usize) -> Result<Buffer<T>> {
+    pub(super) fn alloc<T: DeviceRepr>(&self, len: usize) -> Result<Buffer<T>, ReduceError> {
         // SAFETY: the values are unset. Whoever asks has them written, by a copy or by a kernel
         // that writes all of them, before anything reads them in the order of the stream.
         let memory = unsafe { self.stream.alloc(len.max(1)) };
@@ -141,7 +145,7 @@ impl Gpu {
     pub(super) fn alloc_zeros<T: DeviceRepr + ValidAsZeroBits>(
         &self,
         len: usize,
-    ) -> Result<Buffer<T>> {
+    ) -> Result<Buffer<T>, ReduceError> {
         self.try_to("allocate memory", self.stream.alloc_zeros(len))
     }
 
@@ -169,5 +173,5 @@ impl Gpu {
 
 fn failed(device: &CudaDevice, action: &'static str, error: candle_core::Error) -> Error {
     let device = Device::Cuda(device.clone()).location();
-    Error::DeviceFailed { device, action, source: Box::new(error) }
+    ReduceError::DeviceFailed { device, action, source: Box::new(error) }
 }

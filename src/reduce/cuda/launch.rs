@@ -9,8 +9,8 @@ use half::{bf16, f16};
 use super::gpu::{Gpu, Kernel, THREADS};
 use super::params::{Address, Params};
 use super::workspace;
+use crate::reduce::ReduceError;
 use crate::reduce::logits::Logits;
-use crate::{Error, Result};
 
 /// What the second dimension of a grid can count; `batch_row` in kernels/row.cuh goes on in the
 /// third.
@@ -34,7 +34,7 @@ impl<'a> Launch<'a> {
         logits: &Logits,
         storage: &'a Storage,
         partials: usize,
-    ) -> Result<Self> {
+    ) -> Result<Self, ReduceError> {
         let rows = logits.rows();
         let scratch = workspace::of_thread(gpu, rows * (partials + 1), rows + 1)?;
         let params = Params {
@@ -54,12 +54,12 @@ impl<'a> Launch<'a> {
         Ok(launch)
     }
 
-    fn first_logit(&mut self, storage: &'a CudaStorage) -> Result<Address> {
+    fn first_logit(&mut self, storage: &'a CudaStorage) -> Result<Address, ReduceError> {
         Ok(match self.dtype {
             DType::F32 => self.read(storage.as_cuda_slice::<f32>()?),
             DType::F16 => self.read(storage.as_cuda_slice::<f16>()?),
             DType::BF16 => self.read(storage.as_cuda_slice::<bf16>()?),
-            got => return Err(Error::LogitsDType { got }),
+            got => return Err(ReduceError::LogitsDType { got }),
         })
     }
 
@@ -78,7 +78,7 @@ impl<'a> Launch<'a> {
     }
 
     /// Leaves the sums of every row where the kernels of gather.cu look for them.
-    pub(super) fn run_sums(&mut self, blocks_per_row: u32) -> Result<()> {
+    pub(super) fn run_sums(&mut self, blocks_per_row: u32) -> Result<(), ReduceError> {
         debug_assert_eq!(self.params.rows, 0, "more is asked for than the sums");
         // SAFETY: without `rows` the kernel needs the logits and the workspace alone, which are
         // there from the start.
@@ -94,7 +94,11 @@ impl<'a> Launch<'a> {
     /// says for the `batch`, `vocab_size`, `width` and `sets` in it; the sets must hold tokens
     /// below `vocab_size`, and `concept_of` and `rank_of` belong to them; and
     /// `blocks_per_row` must be what `kernel` expects, and not above the number of partial results.
-    pub(super) unsafe fn run(&mut self, kernel: Kernel, blocks_per_row: u32) -> Result<()> {
+    pub(super) unsafe fn run(
+        &mut self,
+        kernel: Kernel,
+        blocks_per_row: u32,
+    ) -> Result<(), ReduceError> {
         if self.params.batch == 0 || blocks_per_row == 0 {
             return Ok(());
         }

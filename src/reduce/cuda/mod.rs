@@ -27,16 +27,16 @@ use candle_core::Tensor;
 use candle_core::cuda_backend::CudaDevice;
 
 pub(crate) use noise::NoiseState;
-pub(crate) use tables::{MapTables, ProbeTables};
+pub(crate) use tables::{MapTables, SetTables};
 
 use self::gpu::{Gpu, Kernel, THREADS, WARPS};
 use self::launch::Launch;
 use self::params::Sets;
 use self::tables::SetTable;
 use super::logits::Logits;
-use crate::Result;
-use crate::concept::{ConceptMap, ProbeSet};
+use crate::reduce::ReduceError;
 use crate::reduce::Row;
+use crate::{ConceptMap, TokenSets};
 
 /// `TILE` of kernels/tile.cuh: the logits that one element of `partials` is of.
 const TILE: usize = 1024;
@@ -45,12 +45,18 @@ const TOKENS_PER_BLOCK: usize = 4096;
 /// A row in units of `u32`.
 const ROW_WORDS: usize = size_of::<Row>() / size_of::<u32>();
 
-pub(crate) fn upload_map(map: &ConceptMap, device: &CudaDevice) -> Result<Arc<MapTables>> {
+pub(crate) fn upload_map(
+    map: &ConceptMap,
+    device: &CudaDevice,
+) -> Result<Arc<MapTables>, ReduceError> {
     Ok(Arc::new(MapTables::new(Gpu::of(device)?, map)?))
 }
 
-pub(crate) fn upload_probes(probes: &ProbeSet, device: &CudaDevice) -> Result<Arc<ProbeTables>> {
-    Ok(Arc::new(ProbeTables::new(Gpu::of(device)?, probes)?))
+pub(crate) fn upload_sets(
+    sets: &TokenSets,
+    device: &CudaDevice,
+) -> Result<Arc<SetTables>, ReduceError> {
+    Ok(Arc::new(SetTables::new(Gpu::of(device)?, sets)?))
 }
 
 /// The rows of a batch, and their tokens, which are what most callers want.
@@ -71,14 +77,18 @@ impl DeviceRows {
         self.tokens.clone()
     }
 
-    pub(crate) fn rows(&self) -> Result<Vec<Row>> {
+    pub(crate) fn rows(&self) -> Result<Vec<Row>, ReduceError> {
         let words = self.rows.to_vec1::<u32>()?;
         Ok(bytemuck::cast_slice(&words).to_vec())
     }
 }
 
 /// Finds the rows; their concept entropy only if `entropy` is asked for.
-pub(crate) fn reduce(tables: &MapTables, logits: &Logits, entropy: bool) -> Result<DeviceRows> {
+pub(crate) fn reduce(
+    tables: &MapTables,
+    logits: &Logits,
+    entropy: bool,
+) -> Result<DeviceRows, ReduceError> {
     let MapTables { gpu, sets, .. } = tables;
     let len = logits.rows();
     let blocks = gather_blocks(sets, 0);
@@ -101,12 +111,12 @@ pub(crate) fn reduce(tables: &MapTables, logits: &Logits, entropy: bool) -> Resu
 }
 
 /// The mass of every concept, `f32`.
-pub(crate) fn masses(tables: &MapTables, logits: &Logits) -> Result<Tensor> {
+pub(crate) fn masses(tables: &MapTables, logits: &Logits) -> Result<Tensor, ReduceError> {
     per_concept(tables, logits, Kernel::Masses, tables.concepts)
 }
 
 /// The pooled logits, `f32`.
-pub(crate) fn pool(tables: &MapTables, logits: &Logits) -> Result<Tensor> {
+pub(crate) fn pool(tables: &MapTables, logits: &Logits) -> Result<Tensor, ReduceError> {
     per_concept(tables, logits, Kernel::Pool, logits.width())
 }
 
@@ -115,7 +125,7 @@ fn per_concept(
     logits: &Logits,
     kernel: Kernel,
     width: usize,
-) -> Result<Tensor> {
+) -> Result<Tensor, ReduceError> {
     let gpu = &tables.gpu;
     let blocks = gather_blocks(&tables.sets, logits.width());
     let mut out = gpu.alloc::<f32>(logits.rows() * width)?;
@@ -133,23 +143,26 @@ fn per_concept(
 }
 
 /// Mass and concentration of every probe, `f32`.
-pub(crate) fn probe(tables: &ProbeTables, logits: &Logits) -> Result<(Tensor, Tensor)> {
-    let ProbeTables { gpu, sets, probes } = tables;
+pub(crate) fn measure(
+    tables: &SetTables,
+    logits: &Logits,
+) -> Result<(Tensor, Tensor), ReduceError> {
+    let SetTables { gpu, sets, sets } = tables;
     let blocks = gather_blocks(sets, 0);
-    let mut masses = gpu.alloc::<f32>(logits.rows() * probes)?;
-    let mut concentrations = gpu.alloc::<f32>(logits.rows() * probes)?;
+    let mut masses = gpu.alloc::<f32>(logits.rows() * sets)?;
+    let mut concentrations = gpu.alloc::<f32>(logits.rows() * sets)?;
     let storage = logits.storage();
     let mut launch = Launch::new(gpu, logits, &storage, partials(logits, blocks))?;
     launch.run_sums(decide_blocks(logits))?;
     launch.params.out = launch.write(&mut masses);
     launch.params.concentrations = launch.write(&mut concentrations);
-    launch.params.width = *probes as u32;
+    launch.params.width = *sets as u32;
     use_sets(&mut launch, sets);
-    // SAFETY: both outputs have a place for each probe of each row, and the probes are for the
+    // SAFETY: both outputs have a place for each probe of each row, and the sets are for the
     // logits' vocabulary.
     unsafe { launch.run(Kernel::Probe, blocks)? };
     drop(launch);
-    let shape = logits.shape_of(*probes);
+    let shape = logits.shape_of(*sets);
     Ok((gpu.tensor(masses, shape.clone()), gpu.tensor(concentrations, shape)))
 }
 
@@ -159,7 +172,7 @@ pub(crate) fn draw(
     logits: &Logits,
     inverse_temperature: f32,
     noise: &mut NoiseState,
-) -> Result<Tensor> {
+) -> Result<Tensor, ReduceError> {
     let gpu = &tables.gpu;
     let blocks = gather_blocks(&tables.sets, logits.width());
     let mut tokens = gpu.alloc::<u32>(logits.rows())?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use candle_core::cuda_backend::CudaDevice;
 
 use super::gpu::{Buffer, Gpu};
-use crate::Result;
+use crate::reduce::ReduceError;
 
 /// What kernels/noise.cuh reads: a seed, and how many draws there were.
 pub(crate) struct NoiseState {
@@ -14,7 +14,7 @@ pub(crate) struct NoiseState {
 }
 
 impl NoiseState {
-    pub(crate) fn new(seed: u64, device: &CudaDevice) -> Result<Self> {
+    pub(crate) fn new(seed: u64, device: &CudaDevice) -> Result<Self, ReduceError> {
         let gpu = Gpu::of(device)?;
         let state = gpu.upload(&[seed, 0])?;
         gpu.wait()?;

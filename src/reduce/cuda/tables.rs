@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::gpu::{Buffer, Gpu};
 use super::params::Sets;
-use crate::Result;
-use crate::concept::{ConceptMap, ProbeSet};
+use crate::reduce::ReduceError;
+use crate::{ConceptMap, TokenSets};
 
 /// Sets of more tokens than this are gathered by a warp each, of more than the other by a block.
 /// Below, a thread's loads are few enough to be in flight at once.
@@ -26,7 +26,7 @@ pub(super) struct SetTable {
 
 impl SetTable {
     /// `sets` must come largest first.
-    fn new(gpu: &Arc<Gpu>, sets: &[(u32, &[u32])]) -> Result<Self> {
+    fn new(gpu: &Arc<Gpu>, sets: &[(u32, &[u32])]) -> Result<Self, ReduceError> {
         let mut starts = vec![0u32];
         let mut members: Vec<u32> = Vec::new();
         for (_, tokens) in sets {
@@ -78,7 +78,7 @@ pub(crate) struct MapTables {
 }
 
 impl MapTables {
-    pub(super) fn new(gpu: Arc<Gpu>, map: &ConceptMap) -> Result<Self> {
+    pub(super) fn new(gpu: Arc<Gpu>, map: &ConceptMap) -> Result<Self, ReduceError> {
         let mut pooled = largest_first(map.iter());
         pooled.truncate(map.stats().pooled_concepts);
         let mut concept_of = map.concept_ids().to_vec();
@@ -93,7 +93,7 @@ impl MapTables {
             sets: SetTable::new(&gpu, &pooled)?,
             concept_of: gpu.upload(&concept_of)?,
             rank_of: gpu.upload(&rank_of)?,
-            concepts: map.concepts(),
+            concepts: map.num_concepts(),
             gpu,
         };
         tables.gpu.wait()?;
@@ -102,14 +102,14 @@ impl MapTables {
 }
 
 /// Probes on a device.
-pub(crate) struct ProbeTables {
+pub(crate) struct SetTables {
     pub(super) gpu: Arc<Gpu>,
     pub(super) sets: SetTable,
     pub(super) probes: usize,
 }
 
-impl ProbeTables {
-    pub(super) fn new(gpu: Arc<Gpu>, probes: &ProbeSet) -> Result<Self> {
+impl SetTables {
+    pub(super) fn new(gpu: Arc<Gpu>, probes: &TokenSets) -> Result<Self, ReduceError> {
         let tokens = |i| probes.tokens(i).expect("the index of a probe");
         let sets = largest_first((0..probes.len()).map(tokens));
         let tables = Self { sets: SetTable::new(&gpu, &sets)?, probes: probes.len(), gpu };
@@ -124,7 +124,7 @@ impl Drop for MapTables {
     }
 }
 
-impl Drop for ProbeTables {
+impl Drop for SetTables {
     fn drop(&mut self) {
         self.gpu.wait_for_all();
     }

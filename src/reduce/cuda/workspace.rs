@@ -15,7 +15,7 @@ use candle_core::cuda_backend::DeviceId;
 
 use super::gpu::{Buffer, Gpu};
 use super::params::Address;
-use crate::{Error, Result};
+use crate::reduce::ReduceError;
 
 /// Where the workspace is.
 #[derive(Clone, Copy)]
@@ -46,14 +46,14 @@ impl<T> Part<T> {
         &mut self,
         gpu: &Gpu,
         len: usize,
-        alloc: impl FnOnce(usize) -> Result<Buffer<T>>,
-    ) -> Result<()> {
+        alloc: impl FnOnce(usize) -> Result<Buffer<T>, ReduceError>,
+    ) -> Result<(), ReduceError> {
         let now = self.buffers.last().map_or(0, Buffer::len);
         if len <= now {
             return Ok(());
         }
         if gpu.is_capturing() {
-            return Err(Error::CaptureBeforeUse);
+            return Err(ReduceError::CaptureBeforeUse);
         }
         let larger = alloc(len.max(2 * now))?;
         self.address = gpu.address(&larger);
@@ -71,7 +71,11 @@ impl Workspace {
 }
 
 /// This thread's workspace for the device, with room for so many sums and tickets.
-pub(super) fn of_thread(gpu: &Arc<Gpu>, sums: usize, tickets: usize) -> Result<Addresses> {
+pub(super) fn of_thread(
+    gpu: &Arc<Gpu>,
+    sums: usize,
+    tickets: usize,
+) -> Result<Addresses, ReduceError> {
     thread_local! {
         static WORKSPACES: RefCell<HashMap<DeviceId, Workspace>> = RefCell::default();
     }

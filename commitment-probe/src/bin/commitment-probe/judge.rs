@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use concept_mass::{Judge, JudgeError};
+use concept_mass::source::{Judge, JudgeError};
 
 /// A process that reads arrays of texts, a line each, and answers with arrays of groups.
 pub struct Program {

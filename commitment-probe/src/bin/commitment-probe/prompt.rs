@@ -1,7 +1,7 @@
 //! How a question becomes the text that the model reads.
 
 use anyhow::{Context, Error, Result, bail};
-use concept_mass::Vocabulary;
+use concept_mass::source::Vocabulary;
 use minijinja::{
     Environment, ErrorKind, Value, context,
     syntax::SyntaxConfig,

@@ -5,7 +5,11 @@ use std::{collections::HashSet, path::Path, time::Duration};
 use anyhow::{Context, Result, ensure};
 use candle_core::{Device, Tensor};
 use commitment_probe::{Asked, ProbeOptions, Prober, Question, Sample};
-use concept_mass::{CachedForward, CachedModel, Embedding, TopKPooling, Vocabulary};
+use concept_mass::{
+    phrase::{CachedForward, CachedModel},
+    sample::TopKPooling,
+    source::{Embedding, Vocabulary},
+};
 use concept_mass_models::{Loaded, Model};
 use indicatif::{ProgressBar, ProgressStyle};
 use rand::{SeedableRng, rngs::StdRng, seq::index};

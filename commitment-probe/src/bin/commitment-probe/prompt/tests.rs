@@ -224,13 +224,14 @@ fn json_is_pythons() {
 #[test]
 fn a_chat_writes_special_tokens_itself() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../assets/tiny/tokenizer.json");
-    let mut tokenizer = concept_mass::tokenizers::Tokenizer::from_file(path).unwrap();
-    let begin = concept_mass::tokenizers::processors::template::TemplateProcessing::builder()
-        .try_single("<|end|> $0")
-        .unwrap()
-        .special_tokens(vec![("<|end|>", 0)])
-        .build()
-        .unwrap();
+    let mut tokenizer = concept_mass::source::tokenizers::Tokenizer::from_file(path).unwrap();
+    let begin =
+        concept_mass::source::tokenizers::processors::template::TemplateProcessing::builder()
+            .try_single("<|end|> $0")
+            .unwrap()
+            .special_tokens(vec![("<|end|>", 0)])
+            .build()
+            .unwrap();
     tokenizer.with_post_processor(Some(begin));
     let vocabulary = Vocabulary::new(tokenizer, 1152).unwrap();
     let bare = vocabulary.encode("Saint").unwrap();

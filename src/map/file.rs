@@ -1,0 +1,190 @@
+//! The map's file format, version 1: one JSON object.
+//!
+//! ```json
+//! {
+//!   "format": "concept-mass map",
+//!   "version": 1,
+//!   "vocab_size": 128256,
+//!   "concepts": [
+//!     { "name": "Saint Basil's Cathedral", "tokens": [45473, 800, 356] },
+//!     { "tokens": [17, 99] }
+//!   ]
+//! }
+//! ```
+//!
+//! The concepts have the ids 0, 1, 2 … in the order in which they are listed; tokens that none of
+//! them lists follow as concepts of one, in the order of their ids. Only `name` may be left out.
+
+use std::{fs, path::Path};
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::ConceptMap;
+use crate::map::FileProblem;
+use crate::map::MapError;
+
+/// The value of the field `format`.
+pub(crate) const FORMAT: &str = "concept-mass map";
+/// The value of the field `version`.
+pub(crate) const VERSION: u64 = 1;
+
+/// Read before the rest, so that a document of another kind or version is called just that.
+#[derive(Deserialize)]
+struct Header {
+    format: String,
+    version: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    format: String,
+    version: u64,
+    vocab_size: usize,
+    concepts: Vec<Concept>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Concept {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    tokens: Vec<u32>,
+}
+
+impl ConceptMap {
+    /// Writes the map to a file, in the format described under [`to_json`](Self::to_json).
+    ///
+    /// # Errors
+    ///
+    /// [`MapError::File`] with the path, if the file cannot be written.
+    ///
+    /// ```
+    /// # use concept_mass::ConceptMap;
+    /// # let path = std::env::temp_dir().join(format!("map-{}.json", std::process::id()));
+    /// let map = ConceptMap::builder(9).concept("a", [1, 2])?.build()?;
+    /// map.save(&path)?;
+    /// assert_eq!(ConceptMap::load(&path)?, map);
+    /// # std::fs::remove_file(path).unwrap();
+    /// # Ok::<(), concept_mass::Error>(())
+    /// ```
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<(), MapError> {
+        let path = path.as_ref();
+        fs::write(path, self.to_json()).map_err(|e| in_file(e.into(), Some(path)))
+    }
+
+    /// Reads a map from a file that [`save`](Self::save) wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`MapError::File`] with the path and the offending field.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, MapError> {
+        let path = path.as_ref();
+        let text = fs::read(path).map_err(|e| in_file(e.into(), Some(path)))?;
+        parse(&text).map_err(|problem| in_file(problem, Some(path)))
+    }
+
+    /// The map as JSON: an object with the fields
+    ///
+    /// | field | value |
+    /// | --- | --- |
+    /// | `format` | `"concept-mass map"` |
+    /// | `version` | `1` |
+    /// | `vocab_size` | `V`, 1 to [`MAX_VOCAB_SIZE`](crate::map::MAX_VOCAB_SIZE) |
+    /// | `concepts` | an array of `{"name": "…", "tokens": [1, 2]}`; `name` may be left out |
+    ///
+    /// The concepts have the ids 0, 1, 2 … in that order; tokens that none of them lists follow
+    /// as concepts of one, in the order of their ids.
+    ///
+    /// ```
+    /// # use concept_mass::ConceptMap;
+    /// let map = ConceptMap::builder(9).concept("a", [1, 2])?.build()?;
+    /// assert_eq!(
+    ///     map.to_json(),
+    ///     r#"{"format":"concept-mass map","version":1,"vocab_size":9,"concepts":[{"name":"a","tokens":[1,2]}]}"#
+    /// );
+    /// # Ok::<(), concept_mass::Error>(())
+    /// ```
+    pub fn to_json(&self) -> String {
+        let concepts = (0..self.listed_concepts())
+            .map(|c| Concept {
+                name: self.name(c).map(str::to_owned),
+                tokens: self.tokens(c).unwrap_or_default().to_vec(),
+            })
+            .collect();
+        let document = Document {
+            format: FORMAT.to_owned(),
+            version: VERSION,
+            vocab_size: self.vocab_size(),
+            concepts,
+        };
+        serde_json::to_string(&document).expect("strings and integers always serialise")
+    }
+
+    /// Reads a map from JSON; see [`to_json`](Self::to_json) for the format.
+    ///
+    /// # Errors
+    ///
+    /// [`MapError::File`] without a path. Never panics, whatever the text.
+    ///
+    /// ```
+    /// # use concept_mass::ConceptMap;
+    /// let text = r#"{"format":"concept-mass map","version":1,"vocab_size":9,
+    ///                "concepts":[{"tokens":[3,"x"]}]}"#;
+    /// let error = ConceptMap::from_json(text).unwrap_err();
+    /// assert!(error.to_string().starts_with("concept map: field concepts[0].tokens[1]: "));
+    /// # Ok::<(), concept_mass::Error>(())
+    /// ```
+    pub fn from_json(text: &str) -> Result<Self, MapError> {
+        parse(text.as_bytes()).map_err(|problem| in_file(problem, None))
+    }
+
+    /// The number of concepts up to and including the last that a reader could not infer: those
+    /// after it are unnamed singletons in the order of their tokens.
+    fn listed_concepts(&self) -> u32 {
+        let mut next_token = u32::MAX;
+        let mut listed = self.num_concepts() as u32;
+        while listed > 0 {
+            match self.tokens(listed - 1) {
+                Some(&[token]) if token < next_token && self.name(listed - 1).is_none() => {
+                    next_token = token;
+                    listed -= 1;
+                }
+                _ => break,
+            }
+        }
+        listed
+    }
+}
+
+fn in_file(problem: FileProblem, path: Option<&Path>) -> MapError {
+    MapError::File { path: path.map(Path::to_path_buf), problem }
+}
+
+fn parse(text: &[u8]) -> Result<ConceptMap, FileProblem> {
+    let Header { format, version } = fields(text)?;
+    if format != FORMAT {
+        return Err(FileProblem::Format { got: format });
+    }
+    if version != VERSION {
+        return Err(FileProblem::Version { got: version });
+    }
+    let document: Document = fields(text)?;
+    let content =
+        |field: String| |error: MapError| FileProblem::Content { field, source: Box::new(error) };
+    let builder = ConceptMap::builder(document.vocab_size);
+    let builder = document.concepts.into_iter().enumerate().try_fold(builder, |b, (i, c)| {
+        b.add(c.name, c.tokens).map_err(content(format!("concepts[{i}]")))
+    })?;
+    builder.build().map_err(content("vocab_size".to_owned()))
+}
+
+/// Deserialises, and names the field where that fails.
+pub(crate) fn fields<T: DeserializeOwned>(text: &[u8]) -> Result<T, FileProblem> {
+    let at = |field: String, source| FileProblem::Field { field, source };
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    let value = serde_path_to_error::deserialize(&mut deserializer)
+        .map_err(|e| at(e.path().to_string(), e.into_inner()))?;
+    deserializer.end().map_err(|e| at(".".to_owned(), e))?;
+    Ok(value)
+}

@@ -1,0 +1,113 @@
+use candle_core::{DType, DeviceLocation, Shape};
+
+use super::Status;
+
+/// Why logits cannot be reduced.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReduceError {
+    /// Logits of a rank other than 1 or 2.
+    #[error("logits must have shape [V] or [B, V], got {shape:?}; select the last position first")]
+    LogitsRank {
+        /// The shape of the tensor given.
+        shape: Shape,
+    },
+
+    /// Logits for a vocabulary of another size than the map's.
+    #[error(
+        "logits have {got} columns, but the map is for a vocabulary of {expected} tokens; build \
+         the map for the width of the model's output, padding included"
+    )]
+    LogitsWidth {
+        /// The map's vocabulary size.
+        expected: usize,
+        /// The logits' last dimension.
+        got: usize,
+    },
+
+    /// Logits of a dtype that is not reduced.
+    #[error("logits of dtype {got:?} are not supported: convert to F32, F16 or BF16 first")]
+    LogitsDType {
+        /// The dtype of the tensor given.
+        got: DType,
+    },
+
+    /// Logits on another device than the map.
+    #[error(
+        "logits are on {got:?}, but the map is on {expected:?}; call to_device(logits.device()) \
+         on the map, once"
+    )]
+    LogitsDevice {
+        /// Where the map is.
+        expected: DeviceLocation,
+        /// Where the logits are.
+        got: DeviceLocation,
+    },
+
+    /// A device that this build cannot reduce on.
+    #[error(
+        "maps cannot be used on {device:?}: this build reduces on {}",
+        if cfg!(feature = "cuda") { "the CPU and on CUDA devices" }
+        else { "the CPU only; for CUDA devices, build with the feature `cuda`" }
+    )]
+    UnsupportedDevice {
+        /// The device asked for.
+        device: DeviceLocation,
+    },
+
+    /// A CUDA device did not do what it was asked to.
+    ///
+    /// After a fault in a kernel, of whomever, every call on the device fails.
+    #[error("{device:?} failed to {action}")]
+    DeviceFailed {
+        /// The device.
+        device: DeviceLocation,
+        /// What was asked of it.
+        action: &'static str,
+        /// What the driver says.
+        source: Box<candle_core::Error>,
+    },
+
+    /// A CUDA graph is being captured, and an operation needs more memory than this thread has
+    /// set aside on the device so far.
+    #[error(
+        "this thread has not worked on so many logits on this device before, and memory cannot be \
+         set aside while a CUDA graph is captured; do the same once before the capture"
+    )]
+    CaptureBeforeUse,
+
+    /// Noise on another device than the map.
+    #[error(
+        "the noise is on {got:?}, but the map is on {expected:?}; make the noise with \
+         Noise::new(seed, map.device())"
+    )]
+    NoiseDevice {
+        /// Where the map is.
+        expected: DeviceLocation,
+        /// Where the noise is.
+        got: DeviceLocation,
+    },
+
+    /// A row of logits that has no winner.
+    #[error("row {row} of the logits has no winner: it {status}")]
+    BadRow {
+        /// The row's index in the batch.
+        row: usize,
+        /// What the row holds.
+        status: Status,
+    },
+
+    /// A temperature that masses cannot be sharpened by.
+    #[error(
+        "temperature = {value} is out of range: it must be above 0 and finite; for the likeliest \
+         concept, use ArgMax, or decide"
+    )]
+    Temperature {
+        /// The temperature.
+        value: f64,
+    },
+
+    /// What candle complains of.
+    #[error(transparent)]
+    Candle(#[from] candle_core::Error),
+}

@@ -1,0 +1,46 @@
+use crate::{reduce::ReduceError, source::SourceError};
+
+/// Why no token can be sampled.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SampleError {
+    /// Logits of several rows where one was asked for.
+    #[error("logits hold {rows} rows, but one token was asked for; use sample_batch")]
+    NotOneRow {
+        /// The number of rows.
+        rows: usize,
+    },
+
+    /// A sampling parameter outside its range.
+    #[error("{parameter} = {value} is out of range: {requirement}")]
+    Parameter {
+        /// The parameter's name.
+        parameter: &'static str,
+        /// Its value.
+        value: f64,
+        /// What it must be.
+        requirement: &'static str,
+    },
+
+    /// Weights that cannot be sampled from: after the caller's own change of them, one is
+    /// negative or no number, or all are zero.
+    #[error("row {row} cannot be sampled: {problem}")]
+    Weights {
+        /// The row's index in the batch.
+        row: usize,
+        /// What is wrong with the weights.
+        problem: String,
+    },
+
+    /// What is wrong with the source of a map.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+
+    /// What is wrong with the logits.
+    #[error(transparent)]
+    Reduce(#[from] ReduceError),
+
+    /// What candle complains of.
+    #[error(transparent)]
+    Candle(#[from] candle_core::Error),
+}

@@ -1,0 +1,144 @@
+use std::fmt;
+
+use super::vocabulary::Vocabulary;
+use crate::source::SourceError;
+
+/// One form of a concept in one place, and what became of it.
+///
+/// ```
+/// use concept_mass::source::{Aliases, Beginning, Vocabulary};
+///
+/// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/tiny/tokenizer.json");
+/// let vocabulary = Vocabulary::load(path, 1152)?;
+/// let firsts = Aliases::new().concept("Moscow", ["Moscow"])?.after(&vocabulary, "A:")?;
+/// let (_, forms) = firsts.iter().next().unwrap();
+/// assert_eq!(forms[0].text, " Moscow");
+/// assert_eq!(forms[0].beginning, Beginning::Follows);
+/// assert_eq!(vocabulary.piece(forms[0].first().unwrap()).text(), Some(" Mos"));
+/// # Ok::<(), concept_mass::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Form {
+    /// The form as it is put behind the prompt, with the space between them if there is one.
+    pub text: String,
+    /// All of its tokens, in order.
+    pub tokens: Vec<u32>,
+    /// Whether it has a first token that a model can emit, and why.
+    pub beginning: Beginning,
+}
+
+/// Whether a form has a first token that a model can emit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Beginning {
+    /// It has: the one that encoding the prompt and the form together gives at its place.
+    Follows,
+    /// It has: the one that encoding it apart from the prompt gives, since with the prompt's end it
+    /// would become one token.
+    Apart,
+    /// Left out of maps, but not of probes: the other spacing of the form is what is expected here,
+    /// and the token begins a form of another concept.
+    GivesWay,
+    /// Left out: with the prompt's last word it would become another word.
+    Glued,
+    /// Left out: its first character is unknown to the tokenizer.
+    Unknown,
+    /// Left out: it encodes to nothing.
+    Nothing,
+}
+
+/// Where forms are to stand.
+pub(super) enum Place<'a> {
+    After { prompt: &'a str, tokens: Vec<u32> },
+    Anywhere,
+}
+
+impl Form {
+    /// The token that it begins with in a map, unless it is left out of it.
+    pub fn first(&self) -> Option<u32> {
+        self.first_in_set().filter(|_| self.beginning != Beginning::GivesWay)
+    }
+
+    pub(super) fn first_in_set(&self) -> Option<u32> {
+        match self.beginning {
+            Beginning::Follows | Beginning::Apart | Beginning::GivesWay => {
+                self.tokens.first().copied()
+            }
+            Beginning::Glued | Beginning::Unknown | Beginning::Nothing => None,
+        }
+    }
+
+    pub(super) fn new(
+        vocabulary: &Vocabulary,
+        place: &Place,
+        text: String,
+    ) -> Result<Self, SourceError> {
+        let apart = || Ok::<_, SourceError>(vocabulary.encode_apart(&text)?.unwrap_or_default());
+        let (tokens, beginning) = match place {
+            Place::Anywhere => (apart()?, Beginning::Follows),
+            Place::After { prompt, tokens } => {
+                let whole = vocabulary.encode(&format!("{prompt}{text}"))?;
+                match whole.strip_prefix(&tokens[..]) {
+                    Some(follows) => (follows.to_vec(), Beginning::Follows),
+                    None if is_glued(prompt, &text) => (Vec::new(), Beginning::Glued),
+                    None => (apart()?, Beginning::Apart),
+                }
+            }
+        };
+        let beginning = match tokens.first() {
+            _ if beginning == Beginning::Glued => beginning,
+            None => Beginning::Nothing,
+            first if first == vocabulary.unknown().as_ref() => Beginning::Unknown,
+            Some(_) => beginning,
+        };
+        Ok(Self { text, tokens, beginning })
+    }
+}
+
+/// Whether `text` would run on with the word that `prompt` ends in.
+fn is_glued(prompt: &str, text: &str) -> bool {
+    prompt.ends_with(char::is_alphanumeric) && text.starts_with(char::is_alphanumeric)
+}
+
+impl Place<'_> {
+    /// Whether `form` may stand behind a space here, and whether it may without; the one that is
+    /// expected first.
+    pub(super) fn spacings(&self, form: &str) -> &'static [&'static str] {
+        match self {
+            Self::After { prompt, .. } if prompt.ends_with(char::is_whitespace) => &[""],
+            Self::After { prompt, .. } if expects_no_space(prompt, form) => &["", " "],
+            _ => &[" ", ""],
+        }
+    }
+}
+
+/// Whether an answer that begins with `form` would follow `prompt` directly: after a quotation mark
+/// or a bracket that opens, at the very beginning, and in scripts that put no spaces between words.
+fn expects_no_space(prompt: &str, form: &str) -> bool {
+    let mut last = prompt.chars().rev();
+    match (last.next(), last.next()) {
+        (None, _) => true,
+        (Some('(' | '[' | '{' | '“' | '‘' | '„' | '«' | '‹' | '¿' | '¡'), _) => true,
+        (Some('"' | '\'' | '`' | '*' | '_'), before) => before.is_none_or(char::is_whitespace),
+        (Some(last), _) => is_unspaced(last) || form.starts_with(is_unspaced),
+    }
+}
+
+/// Thai, Lao, Burmese, Khmer, Chinese and Japanese, with their punctuation.
+fn is_unspaced(c: char) -> bool {
+    matches!(u32::from(c),
+        0xE00..=0xEFF | 0x1000..=0x109F | 0x1780..=0x17FF | 0x3000..=0x30FF | 0x3400..=0x9FFF
+            | 0xF900..=0xFAFF | 0xFF00..=0xFFEF | 0x20000..=0x3FFFF)
+}
+
+impl fmt::Display for Beginning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Follows => "follows the prompt",
+            Self::Apart => "encoded apart from the prompt's end",
+            Self::GivesWay => "left out: it begins a form of another concept",
+            Self::Glued => "left out: with the prompt's last word it would become another",
+            Self::Unknown => "left out: its first character is unknown to the tokenizer",
+            Self::Nothing => "left out: it encodes to nothing",
+        })
+    }
+}
