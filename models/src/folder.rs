@@ -20,7 +20,7 @@ pub fn load(
     let path = dir.join("config.json");
     let config = config(dir, &path)?;
     let own = dir.join("tokenizer.json");
-    let tokenizer = read_tokenizer(tokenizer.unwrap_or(&own))?;
+    let tokenizer = read_tokenizer(tokenizer.unwrap_or(&own), config.vocab_size)?;
     let parts = Parts::new(config, tokenizer, chat(dir)?, device, dtype)?;
 
     let layout = &parts.config.layout;

@@ -183,10 +183,27 @@ fn computed_in(
 }
 
 /// Reads the tokenizer of a model whose logits have `vocab_size` columns.
-fn read_tokenizer(path: &Path) -> Result<Tokenizer> {
-    Tokenizer::from_file(path).map_err(anyhow::Error::from_boxed).with_context(|| {
-        format!("cannot use {}, which must be a Hugging Face tokenizer", path.display())
-    })
+fn read_tokenizer(path: &Path, vocab_size: usize) -> Result<Tokenizer> {
+    let tokenizer =
+        Tokenizer::from_file(path).map_err(anyhow::Error::from_boxed).with_context(|| {
+            format!("cannot use {}, which must be a Hugging Face tokenizer", path.display())
+        })?;
+    check_width(&tokenizer, vocab_size)
+        .with_context(|| format!("cannot use {}", path.display()))?;
+    Ok(tokenizer)
+}
+
+/// Fails if a token has no column in the logits.
+fn check_width(tokenizer: &Tokenizer, vocab_size: usize) -> Result<()> {
+    let tokens = tokenizer.get_vocab(true);
+    let last = tokens.values().copied().max().unwrap_or(0);
+    ensure!(
+        (last as usize) < vocab_size,
+        "it knows {} tokens, one of them with id {last}, and the logits have {vocab_size} columns; \
+         take both from one model",
+        tokens.len()
+    );
+    Ok(())
 }
 
 /// Reads a JSON file; where that fails, says what the file ought to be.

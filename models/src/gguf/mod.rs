@@ -38,8 +38,8 @@ pub fn load(
     let config = file.config().with_context(unfit)?;
     let chat = file.chat().with_context(unfit)?;
     let tokenizer = match tokenizer::file(path, tokenizer) {
-        Some(file) => read_tokenizer(&file)?,
-        None => file.tokenizer().with_context(unfit)?,
+        Some(file) => read_tokenizer(&file, config.vocab_size)?,
+        None => file.tokenizer(config.vocab_size).with_context(unfit)?,
     };
     let parts = Parts::new(config, tokenizer, chat, device, dtype)?;
     let tensors = file.tensors(&parts.config, parts.dtype, device);

@@ -7,7 +7,7 @@ use candle_core::quantized::{gguf_file::Value, tokenizer::TokenizerFromGguf};
 use tokenizers::{Tokenizer, pre_tokenizers::byte_level::ByteLevel};
 
 use super::Gguf;
-use crate::Chat;
+use crate::{Chat, check_width};
 
 const MODEL: &str = "tokenizer.ggml.model";
 const PRE: &str = "tokenizer.ggml.pre";
@@ -31,8 +31,8 @@ enum Cut {
 }
 
 impl Gguf {
-    /// The tokenizer that is in the metadata.
-    pub fn tokenizer(&mut self) -> Result<Tokenizer> {
+    /// The tokenizer that is in the metadata, for logits of `vocab_size` columns.
+    pub fn tokenizer(&mut self, vocab_size: usize) -> Result<Tokenizer> {
         let cut = self.cut()?;
         if let Cut::Llama3 = cut {
             self.spell_out_llama3();
@@ -43,6 +43,7 @@ impl Gguf {
                 // candle would put a space before every text.
                 tokenizer.with_pre_tokenizer(Some(ByteLevel::new(false, true, true)));
             }
+            check_width(&tokenizer, vocab_size)?;
             Ok(tokenizer)
         };
         tokenizer().with_context(|| format!("its metadata make no tokenizer; {REMEDY}"))
