@@ -15,11 +15,14 @@
 //! All take logits `[V]` or `[B, V]` in `f32`, `f16` or `bf16`, contiguous or not, and accumulate
 //! in `f32` or better. They are deterministic, and a row's result does not depend on the batch.
 
+mod abi;
 mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
 mod logits;
 mod noise;
+#[cfg(feature = "cuda")]
+mod packed;
 mod probe;
 mod row;
 
