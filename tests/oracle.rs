@@ -4,9 +4,9 @@ mod common;
 
 use std::ops::Range;
 
-use candle_core::DType;
+use candle_core::{DType, Tensor};
 use common::*;
-use concept_mass::{ProbeSet, Row, reference};
+use concept_mass::{ConceptMap, ProbeSet, Row, Status, reference};
 use proptest::prelude::*;
 use rand::Rng;
 
@@ -171,4 +171,22 @@ fn many_rows() {
         .unwrap();
         seed += 1;
     }
+}
+
+// Shares of nothing.
+
+#[test]
+fn what_has_no_mass_has_no_concentration() {
+    let sets = ProbeSet::builder(3).probe("masked", [1, 2]).unwrap().build().unwrap();
+    let probes = sets.to_device(&device()).unwrap();
+    let inf = f32::NEG_INFINITY;
+    let rows = [[0.0, inf, inf], [0.0, -1e6, -1e6], [f32::NAN, 0.0, 0.0], [inf; 3]];
+    let logits = Tensor::new(&rows, &device()).unwrap();
+    let probed = probes.probe(&logits).unwrap();
+    let concentrations = probed.concentrations.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    assert!(concentrations.iter().all(|c| c.is_nan()), "{concentrations:?}");
+    let map = ConceptMap::singletons(3).unwrap().to_device(&device()).unwrap();
+    let rows = map.reduce(&logits).unwrap().rows().unwrap();
+    assert_eq!((rows[1].status, rows[2].status), (Status::OK, Status::NAN));
+    assert!(rows[2].concentration().is_nan() && rows[3].concentration().is_nan());
 }

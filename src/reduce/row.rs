@@ -89,9 +89,9 @@ impl Row {
     }
 
     /// The representative's share of the winner's mass, in `(0, 1]`: 1 if one spelling holds all,
-    /// small if the vote is split.
+    /// small if the vote is split; NaN if the row has no winner.
     pub fn concentration(&self) -> f32 {
-        (self.representative_prob / self.mass).min(1.0)
+        at_most_1(self.representative_prob / self.mass)
     }
 
     /// How far the winner is ahead of the runner-up, in probability.
@@ -122,6 +122,11 @@ impl Row {
             Err(Error::BadRow { row: index, status: self.status })
         }
     }
+}
+
+/// What must not exceed 1, but may by rounding. NaN stays NaN, of which `f32::min` would make 1.
+pub(crate) fn at_most_1(share: f32) -> f32 {
+    if share > 1.0 { 1.0 } else { share }
 }
 
 /// Why a row has no winner: a set of bits, empty ([`Status::OK`]) for an ordinary row.
@@ -191,6 +196,12 @@ impl fmt::Debug for Status {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_row_without_a_winner_has_no_concentration() {
+        assert!(Row::bad(Status::NAN).concentration().is_nan());
+        assert_eq!(at_most_1(1.0000001), 1.0);
+    }
 
     #[test]
     fn status_says_all_that_is_wrong() {

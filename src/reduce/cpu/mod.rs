@@ -51,6 +51,7 @@ use self::stream::{BLOCK, WriteWeights};
 use super::logits::Rows;
 use crate::concept::{ConceptMap, ProbeSet};
 use crate::reduce::Row;
+use crate::reduce::row::at_most_1;
 
 /// What the CPU path derives from a map, once.
 pub(crate) struct Tables {
@@ -261,7 +262,7 @@ impl<T: Logit> Job for RowProbe<'_, T> {
             let weight = isa.vectorize(MassOf { row, scale: z.scale, tokens });
             *mass = z.mass(weight);
             let likeliest = z.probability(row[likeliest(row, tokens) as usize].into());
-            *concentration = (likeliest / *mass).min(1.0);
+            *concentration = at_most_1(likeliest / *mass);
         }
     }
 }
