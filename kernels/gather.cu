@@ -47,6 +47,11 @@ template <class T, class Args> struct Operation {
         return ::gather<WIDTH>(row, members, reference(max));
     }
 
+    // ln Σ e^(l - the row's maximum), from what was gathered on the set's own scale.
+    __device__ float log_weight(const Gathered& own) const {
+        return own.max - total.max + logf(own.weight);
+    }
+
     __device__ void finish(uint32_t) {}
 };
 
@@ -83,13 +88,16 @@ template <class T> struct Probe : Operation<T, ProbeArgs> {
             const uint32_t id = p.sets.ids[rank];
             const float mass = at_most_1(got.weight / total.sum);
             this->of_row(p.masses, p.num_probes)[id] = mass;
+            // No mass has no share: 0 / 0 is NaN.
             this->of_row(p.concentrations, p.num_probes)[id] =
                 at_most_1(at_most_1(weight(got.max, total.max) / total.sum) / mass);
         }
     }
 };
 
-// The pooled logits, [B, V]: a representative holds all of its concept's mass, its allies nothing.
+// The pooled logits, [B, V], relative to the row's maximum: a representative holds all of its
+// concept's mass, its allies nothing. They are never formed as absolute logits, since f32 has no
+// digits left for the logarithm of a sum beside a logit in the millions.
 template <class T> struct Pool : Operation<T, PoolArgs> {
     using Operation<T, PoolArgs>::Operation;
     static constexpr uint32_t TOKENS = 1;
@@ -97,14 +105,16 @@ template <class T> struct Pool : Operation<T, PoolArgs> {
     template <uint32_t WIDTH> __device__ void set(const Members& members, uint32_t) {
         // The probability may be as good as 0, but a temperature may raise it.
         const Gathered own = this->template gather_on_own_scale<WIDTH>(members);
-        const float pooled = own.max == -infinity() ? own.max : own.max + logf(own.weight);
+        const float pooled = this->log_weight(own);
         for (uint32_t i = threadIdx.x % WIDTH; i < members.size; i += WIDTH) {
             const uint32_t token = members.tokens[i];
             put(token, token == own.token ? pooled : -infinity());
         }
     }
 
-    __device__ void token(uint32_t token, uint32_t, float logit) { put(token, logit); }
+    __device__ void token(uint32_t token, uint32_t, float logit) {
+        put(token, logit - this->total.max);
+    }
 
     __device__ void put(uint32_t token, float logit) {
         this->of_row(this->p.pooled, this->p.logits.vocab_size)[token] =
@@ -180,8 +190,7 @@ template <class T> struct Draw : Operation<T, DrawArgs> {
         const Gathered own = this->template gather_on_own_scale<WIDTH>(members);
         if (threadIdx.x % WIDTH == 0) {
             const uint32_t id = this->p.sets.ids[rank];
-            const float log_mass = own.max - this->total.max + logf(own.weight);
-            consider(log_mass, id, own.token, noise.uniform(id));
+            consider(this->log_weight(own), id, own.token, noise.uniform(id));
         }
     }
 
