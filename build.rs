@@ -7,7 +7,8 @@
 //! compares the machine code of both.
 //!
 //! What the kernels and the crate must agree on is in `kernels/abi.rs`. Here it becomes the header
-//! `abi.cuh`, which every kernel includes.
+//! `abi.cuh`, which every kernel includes, and `abi_layout.rs`, by which the crate asserts that it
+//! knows the structs by the same layout.
 
 use std::ffi::{OsString, c_void};
 use std::fmt::Write;
@@ -49,9 +50,12 @@ fn out_dir() -> PathBuf {
 }
 
 fn compile_kernels() -> Result<(), String> {
-    let header = out_dir().join("abi.cuh");
-    fs::write(&header, abi_header())
-        .map_err(|error| format!("cannot write {}: {error}", header.display()))?;
+    let (header, layout) = abi();
+    for (file, text) in [("abi.cuh", header), ("abi_layout.rs", layout)] {
+        let path = out_dir().join(file);
+        fs::write(&path, text)
+            .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+    }
     for &(file, kernels) in KERNELS {
         let ptx = compile("kernels", file, &[])?;
         for (kernel, dtype) in kernels.iter().flat_map(|k| DTYPES.iter().map(move |d| (k, d.0))) {
@@ -177,12 +181,24 @@ fn define<T: Cuda>(docs: &[&str], fields: &[Field]) -> String {
     text
 }
 
+/// What the crate asserts of a struct.
+fn assert_layout<T: Cuda>(fields: &[Field]) -> String {
+    let name = T::name();
+    let (size, align) = (size_of::<T>(), align_of::<T>());
+    let mut text =
+        format!("assert!(size_of::<{name}>() == {size} && align_of::<{name}>() == {align});\n");
+    for Field(_, _, field, offset) in fields {
+        text += &format!("assert!(std::mem::offset_of!({name}, {field}) == {offset});\n");
+    }
+    text
+}
+
 fn comment(indent: &str, docs: &[&str]) -> String {
     docs.iter().map(|line| format!("{indent}//{line}\n")).collect()
 }
 
-/// Defines, of `kernels/abi.rs`, the structs, so that their layout is known; `abi_header`; and the
-/// names of the files, kernels and dtypes.
+/// Defines, of `kernels/abi.rs`, the structs, so that their layout is known; the names of the
+/// files, kernels and dtypes; and `abi`, which gives `abi.cuh` and `abi_layout.rs`.
 macro_rules! table {
     (
         constants { $($(#[doc = $constant_doc:literal])* $constant:ident = $value:expr;)* }
@@ -219,7 +235,8 @@ macro_rules! table {
         const KERNELS: &[(&str, &[&str])] =
             &[$((stringify!($file), &[$(stringify!($kernel)),*])),*];
 
-        fn abi_header() -> String {
+        fn abi() -> (String, String) {
+            let mut layout = String::from("{\n");
             let mut text = String::from(
                 "// Made by build.rs of kernels/abi.rs.\n\
                  #pragma once\n\n#include <cstddef>\n#include <cstdint>\n\n",
@@ -230,15 +247,14 @@ macro_rules! table {
                 text += &format!("constexpr uint32_t {name} = {}u;\n", $constant);
             )*
             $(
-                text += &define::<$struct>(
-                    &[$($struct_doc),*],
-                    &[$(Field(
-                        &[$($field_doc),*],
-                        <$type as Cuda>::name(),
-                        stringify!($field),
-                        offset_of!($struct, $field),
-                    )),*],
-                );
+                let fields = [$(Field(
+                    &[$($field_doc),*],
+                    <$type as Cuda>::name(),
+                    stringify!($field),
+                    offset_of!($struct, $field),
+                )),*];
+                text += &define::<$struct>(&[$($struct_doc),*], &fields);
+                layout += &assert_layout::<$struct>(&fields);
             )*
             text += "\n// A dtype's part of a kernel's name, and its type.\n";
             text += "#define FOR_EACH_DTYPE(MACRO)";
@@ -255,7 +271,7 @@ macro_rules! table {
                     );
                 )*)*
             }
-            text
+            (text, layout + "}\n")
         }
     };
 }

@@ -3,8 +3,8 @@
 //
 //     src/reduce/abi.rs    the crate: constants, structs, and which kernel takes which struct
 //     build.rs             the kernels: the header `abi.cuh`, in which nvcc checks every size and
-//                          offset against those that rustc has computed, and every kernel's
-//                          parameter against the struct that the crate passes to it
+//                          offset against those that rustc has computed, as the crate does, and
+//                          every kernel's parameter against the struct that the crate passes to it
 //
 // So there is no second side that could be changed alone.
 

@@ -69,3 +69,7 @@ macro_rules! table {
 }
 
 include!("../../kernels/abi.rs");
+
+// The layout that nvcc has checked.
+#[cfg(feature = "cuda")]
+const _: () = include!(concat!(env!("OUT_DIR"), "/abi_layout.rs"));
