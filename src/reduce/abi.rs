@@ -46,6 +46,7 @@ macro_rules! table {
         /// A kernel, whatever the dtype; named by its parameter.
         #[cfg(feature = "cuda")]
         #[derive(Clone, Copy, Debug)]
+        #[expect(clippy::enum_variant_names, reason = "they are the names of the parameters")]
         pub(crate) enum Kernel {
             $($($args,)*)*
         }
