@@ -4,9 +4,9 @@ mod common;
 
 use std::ops::Range;
 
-use candle_core::DType;
+use candle_core::{DType, Tensor};
 use common::*;
-use concept_mass::{Row, TokenSets, reference};
+use concept_mass::{ConceptMap, Noise, Row, TokenSets, reduce::Status, reference};
 use proptest::prelude::*;
 use rand::Rng;
 
@@ -171,4 +171,126 @@ fn many_rows() {
         .unwrap();
         seed += 1;
     }
+}
+
+// Logits of any offset: f32 has no digits to spare beside them.
+
+const OFFSETS: [f32; 9] = [0.0, 3e7, -3e7, 1e30, -1e30, 3e38, -3e38, f32::MAX, f32::MIN];
+
+/// Three of four tokens are one concept.
+fn three_of_four() -> ConceptMap {
+    ConceptMap::builder(4).concept("three", [0, 1, 3]).unwrap().build().unwrap()
+}
+
+/// Rows around an offset: all equal; with a mask; a little apart, or as little as f32 can be; and
+/// with everything that f32 holds between them.
+fn rows_at(offset: f32) -> Vec<[f32; 4]> {
+    let below = offset - 1.0;
+    let next = offset.next_down().max(f32::MIN);
+    vec![
+        [offset; 4],
+        [offset, f32::NEG_INFINITY, offset, offset],
+        [below, offset, offset, below],
+        [next, next, offset, next],
+        [f32::MIN, offset, f32::MIN, f32::MIN],
+        [f32::MIN, f32::MIN, offset, f32::NEG_INFINITY],
+    ]
+}
+
+#[test]
+fn pooling_keeps_masses_at_any_offset() {
+    let map = three_of_four();
+    let on_device = map.to_device(&device()).unwrap();
+    for row in OFFSETS.into_iter().flat_map(rows_at) {
+        let logits = Tensor::new(&[row], &device()).unwrap();
+        let exact = row.map(f64::from);
+        let pooled = on_device.pool(&logits).unwrap().to_vec2::<f32>().unwrap().remove(0);
+        let want = reference::pool(&map, &exact);
+        for (token, (&got, want)) in pooled.iter().zip(want).enumerate() {
+            let same = got == want as f32 || log_z_is(got, want);
+            assert!(same, "{row:?}: pooled logit of {token} is {got}, not {want}");
+        }
+        // What a sampler makes of it.
+        let masses = reference::masses(&map, &exact);
+        let sum: f64 = pooled.iter().map(|&logit| f64::from(logit).exp()).sum();
+        for (token, &logit) in (0..).zip(&pooled).filter(|(_, l)| **l > f32::NEG_INFINITY) {
+            let mass = masses[map.concept_of(token).unwrap() as usize];
+            let got = (f64::from(logit).exp() / sum) as f32;
+            assert!(probability_is(got, mass), "{row:?}: {token} has {got}, not {mass}");
+        }
+    }
+    let four = Tensor::new(&[3e7f32; 4], &device()).unwrap();
+    let pooled = on_device.pool(&four).unwrap().to_vec1::<f32>().unwrap();
+    assert!((pooled[0] - 3f32.ln()).abs() < 1e-6 && pooled[2] == 0.0, "{pooled:?}");
+}
+
+#[test]
+fn every_operation_is_right_at_any_offset() {
+    let map = three_of_four();
+    let on_device = map.to_device(&device()).unwrap();
+    let sets = TokenSets::builder(4).set("some", [1, 2]).unwrap();
+    let sets = sets.set("one", [0]).unwrap().build().unwrap();
+    let probes = sets.to_device(&device()).unwrap();
+    for row in OFFSETS.into_iter().flat_map(rows_at) {
+        let logits = Tensor::new(&[row], &device()).unwrap();
+        let exact = row.map(f64::from);
+        let want_masses = reference::masses(&map, &exact);
+        let found = on_device.reduce(&logits).unwrap().rows().unwrap()[0];
+        let wrong = differences(&map, &found, &reference::reduce(&map, &exact), &want_masses);
+        assert!(wrong.is_empty(), "{row:?}: {}", wrong.join("\n"));
+
+        let masses = on_device.masses(&logits).unwrap().to_vec2::<f32>().unwrap().remove(0);
+        for (&got, &want) in masses.iter().zip(&want_masses) {
+            assert!(probability_is(got, want), "{row:?}: mass {got}, not {want}");
+        }
+        let probed = probes.measure(&logits).unwrap();
+        let masses = probed.masses.to_vec2::<f32>().unwrap().remove(0);
+        let concentrations = probed.concentrations.to_vec2::<f32>().unwrap().remove(0);
+        for i in 0..sets.len() {
+            let (mass, concentration) = reference::probe(sets.tokens(i).unwrap(), &exact);
+            assert!(probability_is(masses[i], mass), "{row:?}: probe {i}: {}", masses[i]);
+            let same = match concentration.is_nan() {
+                true => concentrations[i].is_nan(),
+                false => probability_is(concentrations[i], concentration),
+            };
+            assert!(same, "{row:?}: probe {i}: {}, not {concentration}", concentrations[i]);
+        }
+    }
+}
+
+#[test]
+fn draws_do_not_depend_on_the_offset() {
+    let map = three_of_four().to_device(&device()).unwrap();
+    let drawn = |offset: f32, temperature: f64| {
+        let mut noise = Noise::new(3, &device()).unwrap();
+        let row = Tensor::new(&[offset; 4], &device()).unwrap();
+        let logits = row.broadcast_as((1000, 4)).unwrap();
+        map.sample(&logits, temperature, &mut noise).unwrap().to_vec1::<u32>().unwrap()
+    };
+    let want = drawn(0.0, 1.0);
+    let share = want.iter().filter(|&&token| token == 0).count();
+    assert!((700..800).contains(&share), "{share}");
+    for offset in OFFSETS {
+        assert_eq!(drawn(offset, 1.0), want, "{offset}");
+        // So cold that the inverse is beyond f32.
+        assert_eq!(drawn(offset, 1e-300), vec![0; 1000], "{offset}");
+    }
+}
+
+// Shares of nothing.
+
+#[test]
+fn what_has_no_mass_has_no_concentration() {
+    let sets = TokenSets::builder(3).set("masked", [1, 2]).unwrap().build().unwrap();
+    let probes = sets.to_device(&device()).unwrap();
+    let inf = f32::NEG_INFINITY;
+    let rows = [[0.0, inf, inf], [0.0, -1e6, -1e6], [f32::NAN, 0.0, 0.0], [inf; 3]];
+    let logits = Tensor::new(&rows, &device()).unwrap();
+    let probed = probes.measure(&logits).unwrap();
+    let concentrations = probed.concentrations.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    assert!(concentrations.iter().all(|c| c.is_nan()), "{concentrations:?}");
+    let map = ConceptMap::singletons(3).unwrap().to_device(&device()).unwrap();
+    let rows = map.reduce(&logits).unwrap().rows().unwrap();
+    assert_eq!((rows[1].status, rows[2].status), (Status::OK, Status::NAN));
+    assert!(rows[2].concentration().is_nan() && rows[3].concentration().is_nan());
 }

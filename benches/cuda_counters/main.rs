@@ -23,6 +23,17 @@ use common::{Pooling, model_like_logits, probability_is};
 use concept_mass::{Noise, reference};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
+/// The constants of kernels/abi.rs.
+#[allow(dead_code)]
+mod abi {
+    macro_rules! table {
+        (constants { $($(#[$_doc:meta])* $constant:ident = $value:expr;)* } $($_rest:tt)*) => {
+            $(pub const $constant: u32 = $value;)*
+        };
+    }
+    include!("../../kernels/abi.rs");
+}
+
 use operations::{Map, OURS, Operation, Output, stream_operations};
 use report::{Counters, Report};
 
@@ -30,8 +41,8 @@ const VOCAB_SIZE: usize = 131_072;
 const BATCH: usize = 64;
 /// Flat logits with a dense map keep the emulator busy.
 const FLAT_BATCH: usize = 4;
-/// The logits of a block of kernels/decide.cu: four tiles.
-const PER_BLOCK: usize = 4096;
+/// The logits of a block of kernels/decide.cu: a tile for each warp.
+const PER_BLOCK: usize = (abi::WARPS * abi::TILE) as usize;
 /// An H200: bytes a second of its memory, and warp-instructions a second of its 132
 /// multiprocessors, four each at 1.98 GHz.
 const H200_BYTES: f64 = 4.8e12;
@@ -62,7 +73,7 @@ fn count(report: &Report) -> Result<ExitCode> {
     let dense = Map::new(Pooling::Dense.map(VOCAB_SIZE), &device)?;
     let peaked = model_like_logits(BATCH, VOCAB_SIZE, DType::BF16)?.to_device(&device)?;
 
-    if !counts(report, || sparse.tables.decide(&peaked)?.tokens())? {
+    if !counts(report, || Ok(sparse.tables.decide(&peaked)?.tokens()?))? {
         println!("No counters: they need the emulator, and this is a GPU. Nothing is claimed.");
         return Ok(ExitCode::SUCCESS);
     }

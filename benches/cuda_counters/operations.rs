@@ -71,7 +71,7 @@ impl Map {
         }))
     }
 
-    /// The bytes of `concept_of`, `rank_of`, `starts`, `members` and `ids` in kernels/params.cuh.
+    /// The bytes of `concept_of`, `rank_of`, `starts`, `members` and `ids` in kernels/abi.rs.
     pub fn bytes(&self) -> f64 {
         let map = self.tables.map();
         let stats = map.stats();

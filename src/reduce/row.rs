@@ -3,7 +3,9 @@ use std::fmt;
 use crate::reduce::ReduceError;
 use bytemuck::{Pod, Zeroable};
 
-/// What the reduction finds in one row of logits; the very struct that a kernel writes, 48 bytes.
+use super::abi;
+
+/// What the reduction finds in one row of logits.
 ///
 /// Probabilities are those of the softmax over the row. Ties go to the lowest id: the lowest
 /// token for [`greedy`](Self::greedy) and [`representative`](Self::representative), the lowest
@@ -59,7 +61,7 @@ pub struct Row {
 
 impl Row {
     /// The id that stands for "there is none".
-    pub const NONE: u32 = u32::MAX;
+    pub const NONE: u32 = abi::NONE;
 
     /// The row of logits that cannot be reduced, for the reason in `status`.
     pub(crate) fn bad(status: Status) -> Self {
@@ -87,9 +89,9 @@ impl Row {
     }
 
     /// The representative's share of the winner's mass, in `(0, 1]`: 1 if one spelling holds all,
-    /// small if the vote is split.
+    /// small if the vote is split; NaN if the row has no winner.
     pub fn concentration(&self) -> f32 {
-        (self.representative_prob / self.mass).min(1.0)
+        at_most_1(self.representative_prob / self.mass)
     }
 
     /// How far the winner is ahead of the runner-up, in probability.
@@ -122,6 +124,11 @@ impl Row {
     }
 }
 
+/// What must not exceed 1, but may by rounding. NaN stays NaN, of which `f32::min` would make 1.
+pub(crate) fn at_most_1(share: f32) -> f32 {
+    if share > 1.0 { 1.0 } else { share }
+}
+
 /// Why a row has no winner: a set of bits, empty ([`Status::OK`]) for an ordinary row.
 ///
 /// `-inf` is probability 0 and perfectly ordinary, as long as one logit is above it.
@@ -140,11 +147,11 @@ impl Status {
     /// The row was reduced.
     pub const OK: Self = Self(0);
     /// The row holds a NaN.
-    pub const NAN: Self = Self(1);
+    pub const NAN: Self = Self(abi::STATUS_NAN);
     /// The row holds `+inf`.
-    pub const POS_INF: Self = Self(2);
+    pub const POS_INF: Self = Self(abi::STATUS_POS_INF);
     /// The row holds nothing but `-inf`.
-    pub const ALL_NEG_INF: Self = Self(4);
+    pub const ALL_NEG_INF: Self = Self(abi::STATUS_ALL_NEG_INF);
 
     /// Whether no bit is set.
     pub fn is_ok(self) -> bool {
@@ -154,6 +161,11 @@ impl Status {
     /// Whether every bit of `other` is set.
     pub fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
+    }
+
+    #[cfg(feature = "cuda")]
+    pub(crate) fn from_bits(bits: u32) -> Self {
+        Self(bits)
     }
 
     /// The bits of both.
@@ -186,16 +198,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_row_has_the_layout_that_kernels_write() {
-        assert_eq!((size_of::<Row>(), align_of::<Row>()), (48, 4));
-        let words: [u32; 12] = std::array::from_fn(|i| i as u32);
-        let row: Row = bytemuck::cast(words);
-        assert_eq!(
-            [row.winner, row.representative, row.greedy, row.runner_up, row.status.0],
-            [0, 1, 2, 3, 4]
-        );
-        assert_eq!(row.mass.to_bits(), 5);
-        assert_eq!(row.concept_entropy.to_bits(), 11);
+    fn a_row_without_a_winner_has_no_concentration() {
+        assert!(Row::bad(Status::NAN).concentration().is_nan());
+        assert_eq!(at_most_1(1.0000001), 1.0);
     }
 
     #[test]

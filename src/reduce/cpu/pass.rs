@@ -13,6 +13,7 @@ use super::singletons::{self, Singleton};
 use super::stream::{self, BLOCK, BlockMax, FirstAtLeast, SumBlock};
 use super::top::Candidate;
 use crate::ConceptMap;
+use crate::reduce::row::at_most_1;
 use crate::{Row, reduce::Status};
 
 /// Blocks that a thread takes at a time: some microseconds' worth.
@@ -44,7 +45,7 @@ impl Normaliser {
     /// The probability of tokens, from the sum of their weights.
     pub(crate) fn mass(self, weight: f64) -> f32 {
         // The two sums are rounded differently, so that all of the mass may seem a little more.
-        (weight / self.s).min(1.0) as f32
+        at_most_1((weight / self.s) as f32)
     }
 }
 
