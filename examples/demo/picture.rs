@@ -1,10 +1,5 @@
 //! A vote as a picture.
 
-use svg::{
-    Document,
-    node::element::{Group, Rectangle, Style, Text, Title},
-};
-
 use super::{
     screen::{clip, meaning},
     vote::{Candidate, Count, Vote},
@@ -48,27 +43,25 @@ pub fn picture(vote: &Vote) -> String {
 
     let question = vote.prompt.lines().next().unwrap_or_default();
     let mut y = MARGIN + 16;
-    let mut document = Document::new()
-        .add(Title::new("A vote, counted by tokens and by meanings"))
-        .add(Style::new(STYLE))
-        .add(text(question, MARGIN, y).set("class", "question"));
+    let mut body = text(r#" class="question""#, MARGIN, y, question);
     for (what, count) in counts {
         y += ROW + 8;
         let heading = format!("Counting {what}, it answers: {}", count.answer);
-        document = document.add(text(&heading, MARGIN, y).set("class", "heading"));
+        body += &text(r#" class="heading""#, MARGIN, y, &heading);
         y += 10;
         for candidate in count.candidates.iter().take(SHOWN) {
-            document = document.add(row(candidate, y, scale, &colours));
+            body += &row(candidate, y, scale, &colours);
             y += ROW;
         }
     }
     let height = y + MARGIN / 2;
-    let document = document
-        .set("viewBox", (0, 0, WIDTH, height))
-        .set("width", WIDTH)
-        .set("height", height)
-        .set("role", "img");
-    format!("{document}\n")
+    format!(
+        r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="img">
+<title>A vote, counted by tokens and by meanings</title>
+<style>{STYLE}</style>
+{body}</svg>
+"#
+    )
 }
 
 /// Who is drawn how.
@@ -88,36 +81,48 @@ impl Colours {
 }
 
 /// A label, a bar in as many parts as the candidate has tokens, and its probability.
-fn row(candidate: &Candidate, y: usize, scale: f32, colours: &Colours) -> Group {
+fn row(candidate: &Candidate, y: usize, scale: f32, colours: &Colours) -> String {
     let baseline = y + BAR - 5;
     let label = match candidate.name {
         Some(_) => meaning(candidate),
         None => clip(&candidate.tokens[0].0, 26),
     };
-    let mut row = Group::new().add(text(&label, LABELS, baseline).set("text-anchor", "end"));
+    let mut row = text(r#" text-anchor="end""#, LABELS, baseline, &label);
     let mut x = BARS as f32;
     for ((token, probability), opacity) in candidate.tokens.iter().zip(OPACITIES.iter().cycle()) {
         let length = probability * scale;
-        let part = Rectangle::new()
-            .set("x", tenths(x))
-            .set("y", y)
-            .set("width", tenths(length))
-            .set("height", BAR)
-            .set("rx", 2)
-            .set("class", colours.class(candidate))
-            .set("opacity", *opacity);
-        row = row.add(part);
+        let (class, left, width) = (colours.class(candidate), tenths(x), tenths(length));
+        row += &format!(
+            r#"<rect class="{class}" x="{left}" y="{y}" width="{width}" height="{BAR}" rx="2" opacity="{opacity}"/>"#
+        );
+        row.push('\n');
         if length >= LETTER * (token.chars().count() + 1) as f32 {
-            row = row.add(text(token, (x + 6.0) as usize, baseline).set("class", "token"));
+            row += &text(r#" class="token""#, (x + 6.0) as usize, baseline, token);
         }
         x += length;
     }
     let mass = format!("{:.0} %", 100.0 * candidate.mass);
-    row.add(text(&mass, x as usize + 8, baseline))
+    row + &text("", x as usize + 8, baseline, &mass)
 }
 
-fn text(content: &str, x: usize, y: usize) -> Text {
-    Text::new(content).set("x", x).set("y", y)
+/// A line of text; every attribute has a space before it.
+fn text(attributes: &str, x: usize, y: usize, content: &str) -> String {
+    format!("<text{attributes} x=\"{x}\" y=\"{y}\">{}</text>\n", escape(content))
+}
+
+fn escape(content: &str) -> String {
+    let mut escaped = String::with_capacity(content.len());
+    for character in content.chars() {
+        match character {
+            '&' => escaped += "&amp;",
+            '<' => escaped += "&lt;",
+            '>' => escaped += "&gt;",
+            // XML has no way to write these.
+            control if control.is_control() => escaped.push('\u{fffd}'),
+            other => escaped.push(other),
+        }
+    }
+    escaped
 }
 
 fn tenths(length: f32) -> f32 {

@@ -26,7 +26,7 @@ pub(crate) trait Logit: Copy + Send + Sync + Into<f32> + 'static {
     /// Up to sixteen values; the lanes beyond them hold `-inf`, probability 0.
     #[inline(always)]
     fn load_up_to<I: Isa>(isa: I, values: &[Self]) -> I::F32s {
-        if let Some(values) = values.as_array() {
+        if let Ok(values) = values.try_into() {
             return Self::load(isa, values);
         }
         let mut lanes = [Self::NEG_INFINITY; LANES];
