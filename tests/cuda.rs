@@ -9,7 +9,7 @@ use candle_core::cuda_backend::CudaDevice;
 use candle_core::{DType, Device, DeviceLocation, Tensor};
 use common::*;
 use concept_mass::reduce::ReduceError;
-use concept_mass::{ConceptMap, ConceptSampler, DeviceMap, Error, Noise, Row, Sampling, reference};
+use concept_mass::{ConceptMap, ConceptSampler, DeviceMap, Noise, Row, Sampling, reference};
 use cudarc::driver::CudaGraph;
 use cudarc::driver::sys::{
     CUgraphInstantiate_flags as GraphFlags, CUstreamCaptureMode as CaptureMode,
