@@ -1,6 +1,6 @@
 use crate::map::MapError;
 use crate::phrase::PhraseError;
-use crate::reduce::ReduceError;
+use crate::reduce::{BadRow, ReduceError};
 use crate::sample::SampleError;
 use crate::source::SourceError;
 
@@ -85,6 +85,19 @@ into_candle! {
     SampleError { Source, Reduce, Candle }
     PhraseError { Map, Source, Reduce, Candle }
 }
+
+/// Lets `?` work on a [`BadRow`] wherever it works on a [`ReduceError`].
+macro_rules! from_bad_row {
+    ($($error:ty)*) => {$(
+        impl From<BadRow> for $error {
+            fn from(error: BadRow) -> Self {
+                ReduceError::from(error).into()
+            }
+        }
+    )*};
+}
+
+from_bad_row! { Error SampleError PhraseError candle_core::Error }
 
 /// The first few of `things`, described.
 pub(crate) fn listed<T>(things: &[T], describe: impl Fn(&T) -> String) -> String {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use candle_core::{CudaStorage, DType, Storage};
+use candle_core::{CudaStorage, DType, Device, Storage};
 use cudarc::driver::{DevicePtr, DevicePtrMut, LaunchConfig, PushKernelArg, SyncOnDrop};
 use half::{bf16, f16};
 
@@ -47,7 +47,9 @@ impl<'a> Launch<'a> {
             ..Params::default()
         };
         let mut launch = Self { gpu, dtype: logits.dtype(), params, borrowed: Vec::new() };
-        let Storage::Cuda(storage) = storage else { return Err(logits.unsupported_device()) };
+        let Storage::Cuda(storage) = storage else {
+            return Err(logits.not_at(Device::Cuda(gpu.device.clone()).location()));
+        };
         let first = launch.first_logit(storage)?;
         launch.params.logits =
             first + (logits.start_offset() * launch.dtype.size_in_bytes()) as u64;

@@ -24,7 +24,8 @@ mod workspace;
 use std::sync::Arc;
 
 use candle_core::Tensor;
-use candle_core::cuda_backend::CudaDevice;
+
+pub(crate) use candle_core::cuda_backend::CudaDevice;
 
 pub(crate) use noise::NoiseState;
 pub(crate) use tables::{MapTables, SetTables};
@@ -34,8 +35,8 @@ use self::launch::Launch;
 use self::params::Sets;
 use self::tables::SetTable;
 use super::logits::Logits;
-use crate::reduce::ReduceError;
-use crate::reduce::Row;
+use super::packed::PackedRow;
+use super::{BadRow, Decision, ReduceError, Row};
 use crate::{ConceptMap, TokenSets};
 
 /// `TILE` of kernels/tile.cuh: the logits that one element of `partials` is of.
@@ -43,7 +44,7 @@ const TILE: usize = 1024;
 /// `PER_BLOCK` of kernels/gather.cu: the tokens that a block streams.
 const TOKENS_PER_BLOCK: usize = 4096;
 /// A row in units of `u32`.
-const ROW_WORDS: usize = size_of::<Row>() / size_of::<u32>();
+const ROW_WORDS: usize = size_of::<PackedRow>() / size_of::<u32>();
 
 pub(crate) fn upload_map(
     map: &ConceptMap,
@@ -77,9 +78,19 @@ impl DeviceRows {
         self.tokens.clone()
     }
 
-    pub(crate) fn rows(&self) -> Result<Vec<Row>, ReduceError> {
+    /// The rows; they must have been found with their concept entropy.
+    pub(crate) fn rows(&self) -> Result<Vec<Result<Row, BadRow>>, ReduceError> {
+        self.unpacked(PackedRow::row)
+    }
+
+    pub(crate) fn decisions(&self) -> Result<Vec<Result<Decision, BadRow>>, ReduceError> {
+        self.unpacked(PackedRow::decision)
+    }
+
+    fn unpacked<T>(&self, unpack: impl Fn(&PackedRow, usize) -> T) -> Result<Vec<T>, ReduceError> {
         let words = self.rows.to_vec1::<u32>()?;
-        Ok(bytemuck::cast_slice(&words).to_vec())
+        let rows: &[PackedRow] = bytemuck::cast_slice(&words);
+        Ok(rows.iter().enumerate().map(|(i, row)| unpack(row, i)).collect())
     }
 }
 
