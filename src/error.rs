@@ -2,7 +2,7 @@ use std::{fmt, path::PathBuf};
 
 use crate::map::MapError;
 use crate::phrase::PhraseError;
-use crate::reduce::ReduceError;
+use crate::reduce::{BadRow, ReduceError};
 use crate::sample::SampleError;
 use crate::source::SourceError;
 
@@ -103,6 +103,19 @@ into_candle! {
 pub(crate) fn file_or(path: &Option<PathBuf>, text: &str) -> String {
     path.as_ref().map_or_else(|| text.to_owned(), |path| path.display().to_string())
 }
+
+/// Lets `?` work on a [`BadRow`] wherever it works on a [`ReduceError`].
+macro_rules! from_bad_row {
+    ($($error:ty)*) => {$(
+        impl From<BadRow> for $error {
+            fn from(error: BadRow) -> Self {
+                ReduceError::from(error).into()
+            }
+        }
+    )*};
+}
+
+from_bad_row! { Error SampleError PhraseError candle_core::Error }
 
 /// The first few of `things`, described.
 pub(crate) fn listed<T>(things: &[T], describe: impl Fn(&T) -> String) -> String {

@@ -18,7 +18,7 @@
 //!     .to_device(logits.device())?;
 //!
 //! // All that there is to know about the vote:
-//! let row = map.reduce(&logits)?.rows()?[0];
+//! let row = map.reduce(&logits)?.rows()?[0]?;
 //! assert_eq!(row.greedy, moscow);
 //! assert_eq!(map.map().name(row.winner), Some("Saint Basil's Cathedral"));
 //! assert!((row.mass - 0.49).abs() < 1e-6);
@@ -77,8 +77,8 @@
 //! Ties go to the lowest id. The same row gives the same bits on every run on one processor or
 //! GPU, whatever its place in the batch, the layout of the tensor and the number of threads; but a
 //! draw has noise of its own at every place in the batch, on purpose. `-inf` is probability 0. A
-//! NaN, a `+inf` or a row of nothing but `-inf` is told in that row's [`Status`](reduce::Status), and no other row
-//! is touched by it. Whatever is wrong with shapes, dtypes, devices or maps is a typed
+//! NaN, a `+inf` or a row of nothing but `-inf` makes that row a [`BadRow`](reduce::BadRow), and
+//! spoils no other row. Whatever is wrong with shapes, dtypes, devices or maps is a typed
 //! [`enum@Error`] that names the offender.
 
 mod error;

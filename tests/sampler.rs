@@ -5,9 +5,9 @@ mod common;
 use candle_core::{DType, Device, Tensor};
 use candle_transformers::generation::{self, LogitsProcessor};
 use common::device;
-use concept_mass::reduce::ReduceError;
+use concept_mass::reduce::{BadRow, BadRowReason, ReduceError};
 use concept_mass::sample::SampleError;
-use concept_mass::{ConceptMap, ConceptSampler, Sampling, reduce::Status};
+use concept_mass::{ConceptMap, ConceptSampler, Sampling};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 fn candles(sampling: &Sampling) -> generation::Sampling {
@@ -219,7 +219,7 @@ fn a_batch_gives_the_tokens_of_its_rows_in_turn() {
 fn the_trace_holds_every_vote_once() {
     let (map, logits) = split_vote();
     let map = map.to_device(&device()).unwrap();
-    let vote = map.reduce(&logits).unwrap().rows().unwrap()[0];
+    let vote = map.reduce(&logits).unwrap().rows().unwrap()[0].unwrap();
     for sampling in [Sampling::ArgMax, Sampling::All { temperature: 1.0 }] {
         let mut sampler = ConceptSampler::from_sampling(8, sampling, map.clone()).with_trace();
         sampler.sample(&logits).unwrap();
@@ -242,7 +242,11 @@ fn a_row_without_a_winner_is_an_error_that_names_it() {
         assert!(
             matches!(
                 error,
-                SampleError::Reduce(ReduceError::BadRow { row: 1, status: Status::NAN })
+                SampleError::Reduce(ReduceError::BadRow(BadRow {
+                    row: 1,
+                    reason: BadRowReason::Nan,
+                    ..
+                }))
             ),
             "{error}"
         );

@@ -39,7 +39,7 @@ impl Default for Rollouts {
 impl Rollouts {
     /// Whether a vote is split.
     pub fn is_split(&self, row: &Row) -> bool {
-        row.mass - row.runner_up_mass < self.margin || row.concentration() < self.concentration
+        row.margin() < self.margin || row.concentration() < self.concentration
     }
 
     fn check(self) -> Result<Self, PhraseError> {
@@ -240,10 +240,9 @@ impl OpenVocabulary {
         }
         let mut cost = PhraseCost::default();
         let logits = ask(model, &[sequence.to_vec()], self.vocab_size(), &mut cost)?;
-        let row = self.map.decide(&logits)?.rows()?[0];
-        let token = row.token(0)?;
+        let row = self.map.reduce(&logits)?.rows()?[0]?;
         if !self.rollouts.is_split(&row) {
-            return Ok(OpenStep { row, tokens: vec![token], vote: None, cost });
+            return Ok(OpenStep { row, tokens: vec![row.representative], vote: None, cost });
         }
         let mut continuations = self.first_tokens(&logits, &row)?;
         let room = model.context().map_or(usize::MAX, |most| most.saturating_sub(sequence.len()));
@@ -293,9 +292,9 @@ impl OpenVocabulary {
             .collect();
         let logits = ask(model, &sequences, self.vocab_size(), cost)?;
         let rows = self.map.decide(&logits)?.rows()?;
-        for (i, (continuation, row)) in continuations.iter_mut().zip(&rows).enumerate() {
+        for (continuation, row) in continuations.iter_mut().zip(rows) {
             if !self.has_ended(continuation) {
-                row.token(i)?;
+                let row = row?;
                 continuation.tokens.push(row.greedy);
                 continuation.ln_probability += f64::from(row.greedy_prob).ln();
             }

@@ -1,14 +1,9 @@
 //! The crate's side of `kernels/abi.rs`: the constants, the structs that the kernels are given, and
 //! which kernel is given which. Pointers are addresses on the device.
-
-#[cfg(feature = "cuda")]
+use candle_core::DType;
 use std::ffi::c_void;
 
-#[cfg(feature = "cuda")]
-use candle_core::DType;
-
 /// The parameter of a kernel.
-#[cfg(feature = "cuda")]
 pub(crate) trait Arguments: Copy {
     /// The kernel that takes it.
     const KERNEL: Kernel;
@@ -25,13 +20,11 @@ macro_rules! table {
     ) => {
         $(
             $(#[doc = $constant_doc])*
-            #[cfg_attr(not(feature = "cuda"), allow(dead_code))]
             pub(crate) const $constant: u32 = $value;
         )*
 
         $(
             $(#[$struct_attr])*
-            #[cfg(feature = "cuda")]
             #[derive(Clone, Copy, Debug)]
             pub(crate) struct $struct {
                 $($(#[$field_attr])* pub(crate) $field: $type,)*
@@ -39,12 +32,10 @@ macro_rules! table {
         )*
 
         /// The dtypes of logits for which there are kernels, and how their names end.
-        #[cfg(feature = "cuda")]
         pub(crate) const DTYPES: [(DType, &str); [$($cuda),*].len()] =
             [$((DType::$candle, stringify!($dtype))),*];
 
         /// A kernel, whatever the dtype; named by its parameter.
-        #[cfg(feature = "cuda")]
         #[derive(Clone, Copy, Debug)]
         #[expect(clippy::enum_variant_names, reason = "they are the names of the parameters")]
         pub(crate) enum Kernel {
@@ -53,7 +44,6 @@ macro_rules! table {
 
         /// In the order of [`Kernel`]: the kernel's name but for the dtype, its file's name, and
         /// the file as PTX.
-        #[cfg(feature = "cuda")]
         pub(crate) const KERNELS: &[(&str, &str, &str)] = &[$($((
             stringify!($kernel),
             stringify!($file),
@@ -61,7 +51,6 @@ macro_rules! table {
         ),)*)*];
 
         $($(
-            #[cfg(feature = "cuda")]
             impl Arguments for $args {
                 const KERNEL: Kernel = Kernel::$args;
             }
@@ -72,5 +61,4 @@ macro_rules! table {
 include!("../../kernels/abi.rs");
 
 // The layout that nvcc has checked.
-#[cfg(feature = "cuda")]
 const _: () = include!(concat!(env!("OUT_DIR"), "/abi_layout.rs"));

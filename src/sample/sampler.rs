@@ -6,11 +6,12 @@ use rand::rngs::StdRng;
 
 use super::step::{Source, StepPooling, TopKPooling};
 use super::weights::{multinomial, softmax, top_k, top_p};
+use crate::reduce::{BadRow, Decision, NO_TOKEN, ReduceError, positive};
 use crate::sample::SampleError;
 use crate::source::{Embedding, check_threshold};
 #[cfg(feature = "tokenizers")]
 use crate::source::{Judge, Vocabulary};
-use crate::{DeviceMap, Noise, Row, reduce::positive};
+use crate::{DeviceMap, Noise, Row};
 
 /// How a [`ConceptSampler`] chooses among concepts; the variants of candle's own `Sampling`.
 ///
@@ -317,13 +318,13 @@ impl ConceptSampler {
     /// The winner of every row, all of which have one: a drawn one for `GumbelSoftmax`, else the
     /// map's. Keeps the trace.
     fn vote(&mut self, logits: &Tensor) -> Result<Vec<Winner>, SampleError> {
-        let mut rows = None;
+        let mut rows: Option<Vec<Decision>> = None;
         if let Some(trace) = &mut self.trace {
-            let traced = self.map.reduce(logits)?.rows()?;
+            let traced = all_good(self.map.reduce(logits)?.rows()?)?;
             trace.extend(&traced);
-            rows = Some(traced);
+            rows = Some(traced.iter().map(Row::decision).collect());
         } else if self.step.is_some() {
-            rows = Some(self.map.decide(logits)?.rows()?);
+            rows = Some(all_good(self.map.decide(logits)?.rows()?)?);
         }
         let drawn = match self.sampling {
             Sampling::GumbelSoftmax { temperature } if self.step.is_none() => {
@@ -337,7 +338,7 @@ impl ConceptSampler {
                 self.draw(logits, temperature)?.into_iter().map(winner).collect()
             }
             (None, Some(rows)) => {
-                let of_row = |row: Row| {
+                let of_row = |row: Decision| {
                     let is_settled = row.representative_prob > 0.5;
                     Winner { token: row.representative, is_settled }
                 };
@@ -349,10 +350,8 @@ impl ConceptSampler {
                 tokens.into_iter().map(winner).collect()
             }
         };
-        if winners.iter().any(|winner| winner.token == Row::NONE) {
-            for (i, row) in self.map.decide(logits)?.rows()?.iter().enumerate() {
-                row.token(i)?;
-            }
+        if winners.iter().any(|winner| winner.token == NO_TOKEN) {
+            all_good(self.map.decide(logits)?.rows()?)?;
         }
         Ok(winners)
     }
@@ -421,6 +420,11 @@ impl ConceptSampler {
         };
         place.map(|t| t as u32).map_err(|problem| SampleError::Weights { row: index, problem })
     }
+}
+
+/// The rows, or the first that has no winner.
+fn all_good<T>(rows: Vec<Result<T, BadRow>>) -> Result<Vec<T>, ReduceError> {
+    Ok(rows.into_iter().collect::<Result<_, _>>()?)
 }
 
 /// What the map's vote on a row came to.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
 use concept_mass::phrase::PhraseError;
-use concept_mass::reduce::ReduceError;
+use concept_mass::reduce::{BadRow, ReduceError};
 use concept_mass::source::SourceError;
 use concept_mass::{
     ConceptMap, DeviceMap,
@@ -225,7 +225,10 @@ fn unfit_settings_and_logits_are_refused() {
         }
     }
     let error = open.step(&mut Nothing, &[1]).unwrap_err();
-    assert!(matches!(error, PhraseError::Reduce(ReduceError::BadRow { row: 0, .. })), "{error}");
+    assert!(
+        matches!(error, PhraseError::Reduce(ReduceError::BadRow(BadRow { row: 0, .. }))),
+        "{error}"
+    );
 }
 
 /// A judge that knows two names of one cathedral.

@@ -5,6 +5,7 @@ use candle_core::Tensor;
 use super::Prober;
 use crate::Result;
 use concept_mass::phrase::NextLogits;
+use concept_mass::reduce::{BadRow, ReduceError, Row};
 
 /// An answer.
 pub(super) struct Said {
@@ -28,10 +29,12 @@ impl<M: NextLogits> Prober<M> {
         let mut second = Vec::new();
         let said = self.complete(begun, prompts[0].len(), |logits| {
             let rows = tokens.reduce(logits)?.rows()?;
+            let rows: Result<Vec<Row>, BadRow> = rows.into_iter().collect();
+            let rows = rows.map_err(ReduceError::from)?;
             if second.is_empty() {
                 second = rows.iter().map(|row| (row.greedy, row.token_entropy)).collect();
             }
-            rows.iter().enumerate().map(|(i, row)| Ok(row.token(i)?)).collect()
+            Ok(rows.iter().map(|row| row.representative).collect())
         })?;
         let second = |i: usize| second.get(i).copied().filter(|_| !self.is_end(firsts[i].1));
         let said = said.into_iter().enumerate();

@@ -3,7 +3,8 @@
 
 use candle_core::{IndexOp, Tensor};
 use concept_mass::{
-    ConceptMap, Row, TokenSets, map::OnConflict, phrase::NextLogits, source::Vocabulary,
+    ConceptMap, Row, TokenSets, map::OnConflict, phrase::NextLogits, reduce::ReduceError,
+    source::Vocabulary,
 };
 
 use super::{Known, Prober, TEMPERATURES};
@@ -58,7 +59,7 @@ impl<M: NextLogits> Prober<M> {
         let masses = self.masses(logits, known)?;
         let mut votes = Vec::new();
         for (i, (row, mass)) in by_spelling.into_iter().zip(masses).enumerate() {
-            row.token(i)?;
+            let row = row.map_err(ReduceError::from)?;
             let logits = logits.i(i)?;
             let values = logits.to_vec1::<f32>()?;
             let probability = |logit: &f32| (f64::from(*logit) - f64::from(row.log_z)).exp();
@@ -68,7 +69,8 @@ impl<M: NextLogits> Prober<M> {
             let embedding =
                 self.embedding.map(&likeliest(&values, pooling.k), pooling.threshold)?;
             let choose = |map: &ConceptMap| -> Result<Choice> {
-                let row = map.to_device(&self.device)?.reduce(&logits)?.rows()?[0];
+                let rows = map.to_device(&self.device)?.reduce(&logits)?.rows()?;
+                let row = rows[0].map_err(ReduceError::from)?;
                 Ok(self.choice(row, map, &probabilities))
             };
             votes.push(FirstVote {

@@ -8,7 +8,7 @@
 use std::ffi::c_void;
 use std::sync::Arc;
 
-use candle_core::{CudaStorage, DType, Storage};
+use candle_core::{CudaStorage, DType, Device, Storage};
 use cudarc::driver::{
     CudaStream, DevicePtr, DevicePtrMut, DeviceRepr, LaunchConfig, PushKernelArg, SyncOnDrop,
 };
@@ -65,7 +65,9 @@ impl<'a> Batch<'a> {
         sets: &SetTable,
         streams_tokens: bool,
     ) -> Result<Self, ReduceError> {
-        let Storage::Cuda(storage) = storage else { return Err(logits.unsupported_device()) };
+        let Storage::Cuda(storage) = storage else {
+            return Err(logits.not_at(Device::Cuda(gpu.device.clone()).location()));
+        };
         let dtype = logits.dtype();
         let (first, borrowed) = first_logit(storage, dtype, &gpu.stream)?;
         let first = first + (logits.start_offset() * dtype.size_in_bytes()) as u64;

@@ -22,7 +22,8 @@ mod workspace;
 use std::sync::Arc;
 
 use candle_core::Tensor;
-use candle_core::cuda_backend::CudaDevice;
+
+pub(crate) use candle_core::cuda_backend::CudaDevice;
 
 pub(crate) use noise::NoiseState;
 pub(crate) use tables::{MapTables, SetTables};
@@ -31,8 +32,7 @@ use self::gpu::Gpu;
 use self::launch::{Batch, ROW_WORDS};
 use super::logits::Logits;
 use super::packed::PackedRow;
-use crate::reduce::ReduceError;
-use crate::reduce::Row;
+use super::{BadRow, Decision, ReduceError, Row};
 use crate::{ConceptMap, TokenSets};
 
 pub(crate) fn upload_map(
@@ -67,10 +67,19 @@ impl DeviceRows {
         self.tokens.clone()
     }
 
-    pub(crate) fn rows(&self) -> Result<Vec<Row>, ReduceError> {
+    /// The rows; they must have been found with their concept entropy.
+    pub(crate) fn rows(&self) -> Result<Vec<Result<Row, BadRow>>, ReduceError> {
+        self.unpacked(PackedRow::row)
+    }
+
+    pub(crate) fn decisions(&self) -> Result<Vec<Result<Decision, BadRow>>, ReduceError> {
+        self.unpacked(PackedRow::decision)
+    }
+
+    fn unpacked<T>(&self, unpack: impl Fn(&PackedRow, usize) -> T) -> Result<Vec<T>, ReduceError> {
         let words = self.rows.to_vec1::<u32>()?;
         let rows: &[PackedRow] = bytemuck::cast_slice(&words);
-        Ok(rows.iter().map(|&row| row.into()).collect())
+        Ok(rows.iter().enumerate().map(|(i, row)| unpack(row, i)).collect())
     }
 }
 
