@@ -13,7 +13,7 @@ use crate::common::device;
 const NOTHING: f64 = f64::NEG_INFINITY;
 const MASKED: f32 = f32::NEG_INFINITY;
 
-fn trie<'a>(vocab_size: usize, phrases: &[(&str, &'a [u32])], ends: &[u32]) -> PhraseTrie {
+fn trie(vocab_size: usize, phrases: &[(&str, &[u32])], ends: &[u32]) -> PhraseTrie {
     let mut builder = PhraseTrie::builder(vocab_size);
     for (concept, tokens) in phrases {
         builder = builder.phrase(*concept, tokens.iter().copied()).unwrap();
@@ -145,7 +145,11 @@ fn steep(sequence: &[u32], seed: u64, spread: f32, offset: f32) -> Vec<f32> {
             let mut hasher = DefaultHasher::new();
             (sequence, token, seed).hash(&mut hasher);
             let hash = hasher.finish();
-            if hash % 7 == 0 { MASKED } else { offset - (hash % 1024) as f32 / 1024.0 * spread }
+            if hash.is_multiple_of(7) {
+                MASKED
+            } else {
+                offset - (hash % 1024) as f32 / 1024.0 * spread
+            }
         })
         .collect();
     if logits.iter().all(|logit| *logit == MASKED) {

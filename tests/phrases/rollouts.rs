@@ -90,8 +90,7 @@ fn ties_go_to_the_lowest_meaning_and_then_to_the_lowest_tokens() {
     assert_eq!(meanings.iter().map(|c| c.meaning).collect::<Vec<_>>(), [0, 1, 0, 1]);
     // Of one meaning: the lowest tokens.
     let together = |texts: &[&str]| Ok(vec![(0..texts.len()).rev().collect()]);
-    let mut open =
-        OpenVocabulary::by_judge(singletons(9), rollouts, numbers(9), together).unwrap();
+    let mut open = OpenVocabulary::by_judge(singletons(9), rollouts, numbers(9), together).unwrap();
     let vote = vote(&mut open, &mut alike);
     assert_eq!((vote.answer(), vote.ln_masses.len()), (&[0][..], 1));
 }
