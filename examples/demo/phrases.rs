@@ -89,7 +89,7 @@ impl Ballot {
         let answers = [
             self.answer(decoder, &[])?,
             self.answer(decoder, first.as_slice())?,
-            self.answer(decoder, vote.answer())?,
+            self.answer(decoder, vote.answer().unwrap_or_default())?,
         ];
 
         let ends = usize::from(!decoder.ends().is_empty());
@@ -108,8 +108,11 @@ impl Ballot {
         let vocab_size = self.phrases.trie().vocab_size();
         let map = ConceptMap::singletons(vocab_size)?.to_device(&decoder.device)?;
         let mut sampler = ConceptSampler::from_sampling(0, Sampling::ArgMax, map);
-        sampler.force(forced.iter().copied());
-        decoder.answer(&self.tokens, &mut |logits| Ok(sampler.sample(logits)?))
+        let mut forced = forced.iter().copied();
+        decoder.answer(&self.tokens, &mut |logits| match forced.next() {
+            Some(token) => Ok(token),
+            None => Ok(sampler.sample(logits)?),
+        })
     }
 }
 

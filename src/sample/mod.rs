@@ -8,5 +8,3 @@ mod weights;
 pub use error::SampleError;
 pub use sampler::{ConceptSampler, Sampling};
 pub use step::TopKPooling;
-
-pub(crate) use step::largest;

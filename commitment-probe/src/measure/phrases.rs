@@ -45,17 +45,18 @@ impl<M: NextLogits> Prober<M> {
         let Ok(trie) = builder.ends(self.ends.iter().copied())?.build() else {
             return Ok(greedy(0.0));
         };
-        let phrases = trie.to_device(&self.device)?.with_max_batch(self.options.batch);
+        let phrases = trie.to_device(&self.device)?.with_max_batch(self.options.batch)?;
         let vote = phrases.vote(&mut self.model, asked.tokens)?;
         let right = trie.find(question.right()).map_or(0.0, |right| vote.mass(right));
-        if silence > vote.mass(vote.winner()) {
+        let winner = vote.winner().filter(|&winner| silence <= vote.mass(winner));
+        let (Some(winner), Some(answer)) = (winner, vote.answer()) else {
             return Ok(greedy(right));
-        }
-        let answer = self.text(vote.answer())?;
+        };
+        let answer = self.text(answer)?;
         Ok(PhraseDecision {
             mass: right,
-            winner: trie.name(vote.winner()).map(str::to_owned),
-            winner_mass: vote.mass(vote.winner()),
+            winner: trie.name(winner).map(str::to_owned),
+            winner_mass: vote.mass(winner),
             right: is_match(&answer, &question.answers),
             answer,
         })
