@@ -43,23 +43,27 @@
 
 mod answer;
 mod error;
+mod keys;
 mod measure;
 mod question;
 mod report;
 mod sample;
+mod schema;
 pub mod stats;
 mod summarise;
 mod summary;
 
 pub use answer::{is_match, normalise_answer};
-pub use error::{Error, QuestionProblem, Result};
+pub use error::{Error, QuestionProblem, Result, UnfitQuestion};
+pub use keys::{Decoder, Detector, Outcome};
 pub use measure::{Asked, ProbeOptions, Prober, TEMPERATURES};
 pub use question::Question;
 pub use report::Report;
 pub use sample::{
-    AtTemperature, Decision, FirstStep, PhraseDecision, Sample, Sampled, SampledAnswer, SecondStep,
+    AtTemperature, Decision, FirstStep, Sample, Sampled, SampledAnswer, SecondStep, Vote,
 };
+pub use schema::Schema;
 pub use summary::{
-    CalibrationOf, Concentration, Confidence, DecoderSummary, Detector, Difference, MassAt,
-    Matched, SampledShares, SampledSummary, SecondToken, Summary, Temperature, Threshold,
+    ByOutcome, Concentration, DecoderSummary, Difference, MassAt, Matched, SampledShares,
+    SampledSummary, SecondToken, Summary, Temperature, Threshold,
 };

@@ -192,7 +192,7 @@ fn calibration_is_that_of_numpy_and_scikit_learn() {
         name: String,
         confidences: Vec<f64>,
         right: Vec<bool>,
-        bins: usize,
+        bins: u16,
         expected: Calibration,
     }
     for case in cases::<Case>("calibration") {
@@ -372,7 +372,7 @@ proptest! {
     #[test]
     fn the_bins_add_up(
         pairs in proptest::collection::vec((values(1), any::<bool>()), 0..60),
-        bins in 1usize..40,
+        bins in 1u16..40,
     ) {
         let (confidences, right): (Vec<f64>, Vec<bool>) =
             pairs.into_iter().map(|(values, right)| (values[0], right)).unzip();
