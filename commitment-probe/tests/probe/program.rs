@@ -106,7 +106,7 @@ fn the_demonstration_fills_every_table() {
         assert!(missing.is_empty(), "{missing:?}");
     }
     // The same models, the same answers; the sharpened one is surer of them.
-    let winner = |run: usize| runs[run]["confidence"]["hallucinations"]["value"].as_f64().unwrap();
+    let winner = |run: usize| runs[run]["confidence"]["hallucination"]["value"].as_f64().unwrap();
     assert!(winner(1) > winner(0) + 0.05);
 
     // Once more, nothing is left to do but the report, and that is the same.

@@ -1,6 +1,6 @@
 //! Lists of questions in every layout, and the errors of those that cannot be read.
 
-use std::{error::Error, fs, iter::successors, path::Path};
+use std::{error::Error, fs, path::Path};
 
 use commitment_probe::{Question, UnfitQuestion};
 use proptest::prelude::*;
@@ -12,9 +12,8 @@ fn parse(text: &str) -> Vec<Question> {
 
 /// An error and its causes.
 fn chain(error: &dyn Error) -> String {
-    let texts: Vec<_> =
-        successors(Some(error), |error| error.source()).map(ToString::to_string).collect();
-    texts.join(": ")
+    let cause = error.source().map(|cause| format!(": {}", chain(cause)));
+    format!("{error}{}", cause.unwrap_or_default())
 }
 
 #[track_caller]
