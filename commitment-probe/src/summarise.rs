@@ -17,10 +17,10 @@ const CALIPER: f64 = 0.05;
 const BINS: u16 = 10;
 
 impl Summary {
-    /// What `samples` come to, of a run of `planned` questions called `name`; commitment failures
-    /// are those with a P-mass of `tau` or more.
+    /// The summary of `samples`, which are those of the run `name` of `planned` questions;
+    /// commitment failures are hallucinations with a P-mass of `tau` or more.
     ///
-    /// Of `n` samples, `O(n log n)`, and `O(n)` for each resample of an interval's bootstrap. The
+    /// `O(n log n)` for `n` samples, and `O(n)` for each resample of an interval's bootstrap. The
     /// same samples in the same order give the same summary.
     ///
     /// ```

@@ -127,7 +127,7 @@ pub struct Asked<'a> {
     pub tokens: &'a [u32],
 }
 
-/// A language model, ready to be probed.
+/// A language model, ready to be asked.
 ///
 /// ```
 /// use candle_core::{DType, Device, Result, Tensor};
@@ -229,11 +229,11 @@ impl<M: NextLogits> Prober<M> {
         })
     }
 
-    /// Lets `judge` say which sampled answers mean the same, as by mutual entailment (Kuhn et al.,
-    /// 2023). It is given the answers to one question that differ after
-    /// [normalisation](super::normalise_answer), each behind the question.
+    /// Lets `judge` decide which sampled answers mean the same, by mutual entailment for example (Kuhn
+    /// et al., 2023). It is given the answers to one question that differ after
+    /// [normalisation](super::normalise_answer), each preceded by the question.
     ///
-    /// Without one, answers mean the same if they do not differ then.
+    /// Without a judge, answers mean the same if they are equal after normalisation.
     pub fn with_judge(mut self, judge: impl Judge + Send + 'static) -> Self {
         self.judge = Some(Box::new(judge));
         self
@@ -317,7 +317,7 @@ impl<M: NextLogits> Prober<M> {
             .flat_map(|(i, vote)| vote.choices.iter().map(move |(_, choice)| (i, choice.token())));
         let other: BTreeSet<_> = chosen.filter(|first| !greedy.contains(first)).collect();
         let other: Vec<_> = other.into_iter().collect();
-        // First those for which the model need not read the prompts again.
+        // First the greedy ones, for which the model need not read the prompts again.
         let mut answers = BTreeMap::new();
         for firsts in [&greedy[..]].into_iter().chain(other.chunks(self.options.batch)) {
             answers.extend(firsts.iter().copied().zip(self.answers(prompts, firsts)?));

@@ -228,6 +228,19 @@ fn a_nan_gives_no_number_and_no_pair() {
     assert_eq!(matched(&without, &without, f64::NAN), []);
     let measured = calibration(&with, &[true; 4], 2);
     assert_eq!((measured.ece, measured.bins[0].n, measured.bins[1].n), (None, 2, 0));
+    // As many bins as there can be.
+    assert_eq!(calibration(&without, &[true; 3], u16::MAX).bins.len(), 65_535);
+}
+
+/// Their ranks have no deviation, which rounding must not make the root of a negative number.
+#[test]
+fn equal_values_speak_for_no_difference() {
+    for n in 1..60 {
+        for m in [1, 2, 3, 7, 50, 1001] {
+            let test = mann_whitney(&vec![0.1; n], &vec![0.1; m]).unwrap();
+            assert_eq!((test.u, test.p), ((n * m) as f64 / 2.0, 1.0), "{n} {m}");
+        }
+    }
 }
 
 #[test]
