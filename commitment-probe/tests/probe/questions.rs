@@ -173,6 +173,8 @@ fn a_question_without_answers_cannot_be_made() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+
     /// Whatever a question is made from: it is refused, or everything can be asked of it, and it
     /// is read again as it is written.
     #[test]
