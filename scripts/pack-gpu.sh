@@ -16,9 +16,10 @@ fi
 out=$(cd "$1" && pwd)
 cd "$(dirname "$0")/.."
 
-# executables CARGO_ARGUMENT...: builds, and prints the paths of the programs that came of it.
+# executables CARGO_ARGUMENT...: builds, and prints the paths of the programs that came of it. Of
+# the core only: no other crate has tests or benches of the kernels.
 executables() {
-    cargo "$@" --no-run --features cuda --message-format=json-render-diagnostics |
+    cargo "$@" -p concept-mass --no-run --features cuda --message-format=json-render-diagnostics |
         sed -n 's/.*"executable":"\([^"]*\)".*/\1/p'
 }
 

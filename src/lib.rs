@@ -94,3 +94,8 @@ pub use error::{Error, Result};
 pub use map::{ConceptMap, TokenSets};
 pub use reduce::{DeviceMap, Noise, Row, reference};
 pub use sample::{ConceptSampler, Sampling};
+
+/// Compiles and runs the snippets of the README.
+#[cfg(all(doctest, feature = "tokenizers"))]
+#[doc = include_str!("../README.md")]
+struct ReadmeSnippets;

@@ -108,5 +108,5 @@ fn chat(dir: &Path) -> Result<Option<Chat>> {
 
 /// [`read_json`], where there is such a file.
 fn read_if_any<T: serde::de::DeserializeOwned>(path: &Path, ought: &str) -> Result<Option<T>> {
-    path.exists().then(|| read_json(path, ought)).transpose()
+    Ok(path.exists().then(|| read_json(path, ought)).transpose()?)
 }

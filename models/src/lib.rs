@@ -1,15 +1,29 @@
-//! Causal language models from files: a Hugging Face folder or a GGUF file → a transformer of
-//! candle's own, with its KV cache, and its vocabulary.
+//! Loads causal language models from Hugging Face folders and GGUF files: the transformer of
+//! candle-transformers with its KV cache, the tokenizer, and what else a caller must know.
+//!
+//! ```
+//! use candle_core::{Device, Tensor};
+//!
+//! let folder = concept_mass_tiny::folder(); // with config.json, tokenizer.json, model.safetensors
+//! let mut loaded = concept_mass_models::load(&folder, None, &Device::Cpu, None)?;
+//!
+//! let prompt = loaded.tokenizer.encode("Q: Who wrote Hamlet?\nA:", false).unwrap();
+//! let tokens = Tensor::new(prompt.get_ids(), &Device::Cpu)?.unsqueeze(0)?;
+//! let logits = loaded.model.forward(&tokens, 0)?;
+//! assert_eq!(logits.elem_count(), loaded.vocab_size);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 //!
 //! | module | what it does |
 //! | --- | --- |
 //! | `folder`, `weights` | what a Hugging Face folder holds: `config.json`, safetensors, the tokenizer, the chat template |
 //! | `gguf` | the same from the metadata and the tensors of one GGUF file |
-//! | `config` | what either says of a model, for candle; what candle would misread is refused |
+//! | `config` | the configuration in either, as candle takes it; what candle would misread is refused |
 //! | `layout` | the tensors that such a model has, whichever file they come from |
 //! | `transformer` | candle's models behind one `forward` |
-//!
+
 mod config;
+mod error;
 mod folder;
 mod gguf;
 mod layout;
@@ -18,6 +32,7 @@ mod weights;
 
 use std::{
     collections::HashMap,
+    fmt,
     fs::{self, File},
     io::Read,
     path::{Path, PathBuf},
@@ -30,6 +45,7 @@ use serde::de::DeserializeOwned;
 use tokenizers::Tokenizer;
 
 use config::{Architecture, Config};
+pub use error::LoadError;
 pub use transformer::Model;
 
 /// The positions that candle's Qwen2 can tell apart in `f16`.
@@ -40,7 +56,8 @@ pub use transformer::Model;
 /// from the 256th on positions fall together.
 const F16_POSITIONS: usize = 1024;
 
-/// A causal language model, ready to be asked.
+/// A causal language model and what its user must know.
+#[non_exhaustive]
 pub struct Loaded {
     /// With its KV cache; a copy shares the weights.
     pub model: Model,
@@ -54,11 +71,35 @@ pub struct Loaded {
     pub positions: usize,
     /// The tokens that end an answer, in order.
     pub ends: Vec<u32>,
-    /// How the model wants to be talked to, if it says so.
+    /// The chat template, if the files have one.
     pub chat: Option<Chat>,
 }
 
-/// How an instruct model wants to be talked to.
+/// Without the weights and the vocabulary.
+impl fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loaded")
+            .field("model", &self.model)
+            .field("vocab_size", &self.vocab_size)
+            .field("positions", &self.positions)
+            .field("ends", &self.ends)
+            .field("chat", &self.chat)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The chat template of an instruct model, and the special tokens that it needs.
+///
+/// ```
+/// use concept_mass_models::Chat;
+///
+/// let chat = Chat {
+///     template: "{% for message in messages %}[INST] {{ message.content }} [/INST]{% endfor %}".into(),
+///     bos: Some("<s>".into()),
+///     eos: Some("</s>".into()),
+/// };
+/// assert_ne!(chat.bos, chat.eos);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chat {
     /// A Jinja template, which turns messages into text.
@@ -73,26 +114,37 @@ pub struct Chat {
 /// one GGUF file and no `config.json`.
 ///
 /// The tokenizer is `tokenizer`, or else the `tokenizer.json` beside the model, or else that of
-/// the GGUF file. The model computes in `dtype`: without one, in `f32` on a CPU, which is what CPUs
-/// compute in best, and in `bf16` elsewhere; but a Qwen2 in `f32` everywhere, as candle's is no good
-/// in `bf16`.
+/// the GGUF file. The model computes in `dtype`, which is `f32`, `f16` or `bf16`. The default is
+/// `f32` on a CPU, where it is fastest, and `bf16` elsewhere; except for Qwen2, which is loaded in
+/// `f32` everywhere, because candle's implementation loses its positions in `bf16`.
 ///
-/// The weights take `dtype`'s memory, however a file stores them: those of a GGUF file are
-/// dequantised, so that one code path computes, and measures, alike.
+/// Weights take the memory of `dtype`, however the file stores them: those of a GGUF file are
+/// dequantised.
+///
+/// ```
+/// use candle_core::{DType, Device};
+///
+/// let folder = concept_mass_tiny::folder();
+/// let loaded = concept_mass_models::load(&folder, None, &Device::Cpu, Some(DType::F32))?;
+/// assert_eq!(loaded.embedding.dim(0)?, loaded.vocab_size);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 ///
-/// Of whatever file is unfit, with its name.
+/// A [`LoadError`] names the file that is missing, damaged, of an unknown architecture or not of
+/// the same model as the others; or says that the model cannot compute in `dtype`.
 pub fn load(
     path: &Path,
     tokenizer: Option<&Path>,
     device: &Device,
     dtype: Option<DType>,
-) -> Result<Loaded> {
-    match gguf_file(path)? {
+) -> Result<Loaded, LoadError> {
+    let load = || match gguf_file(path)? {
         Some(file) => gguf::load(&file, tokenizer, device, dtype),
         None => folder::load(path, tokenizer, device, dtype),
-    }
+    };
+    load().map_err(LoadError::new)
 }
 
 /// The GGUF file that `path` is or holds; `None` if it is to be read as a Hugging Face folder.
@@ -206,8 +258,21 @@ fn check_width(tokenizer: &Tokenizer, vocab_size: usize) -> Result<()> {
     Ok(())
 }
 
-/// Reads a JSON file; where that fails, says what the file ought to be.
-pub fn read_json<T: DeserializeOwned>(path: &Path, ought: &str) -> Result<T> {
+/// Reads a JSON file, which must be what `ought` says, such as "an index of safetensors files".
+///
+/// ```
+/// let path = concept_mass_tiny::folder().join("config.json");
+/// let config: serde_json::Value = concept_mass_models::read_json(&path, "a config.json")?;
+/// assert_eq!(config["model_type"], "llama");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+///
+/// If the file cannot be read or parsed: its name and `ought`, with the cause.
+pub fn read_json<T: DeserializeOwned>(path: &Path, ought: &str) -> Result<T, LoadError> {
     let read = || -> Result<T> { Ok(serde_json::from_slice(&fs::read(path)?)?) };
-    read().with_context(|| format!("cannot use {}, which must be {ought}", path.display()))
+    let read =
+        read().with_context(|| format!("cannot use {}, which must be {ought}", path.display()));
+    read.map_err(LoadError::new)
 }

@@ -82,7 +82,7 @@ fn dtypes_that_a_model_cannot_compute_in() {
         ("qwen2", DType::BF16, "loses count of its positions in bf16; choose f32, or f16"),
     ] {
         let toy = toy("dtype", &config(architecture, true), &tensors(architecture, true));
-        let error = load(&toy.dir, None, &Device::Cpu, Some(dtype)).err().expect(said);
+        let error = load(&toy.dir, None, &Device::Cpu, Some(dtype)).expect_err(said);
         assert!(format!("{error:#}").contains(said), "{error:#}");
     }
 }

@@ -33,7 +33,7 @@ pub fn encode(tokenizer: &Tokenizer, text: &str) -> Vec<u32> {
 pub fn loaded(path: &Path) -> Loaded {
     match load(path, None, &Device::Cpu, None) {
         Ok(loaded) => loaded,
-        Err(error) => panic!("{error:#}"),
+        Err(error) => panic!("{:#}", anyhow::Error::from(error)),
     }
 }
 
@@ -41,7 +41,7 @@ pub fn loaded(path: &Path) -> Loaded {
 #[track_caller]
 pub fn complains(path: &Path, file: &Path, parts: &[&str]) {
     let Err(error) = load(path, None, &Device::Cpu, None) else { panic!("it is fit") };
-    let complaint = format!("{error:#}");
+    let complaint = format!("{:#}", anyhow::Error::from(error));
     let file = file.display().to_string();
     for part in parts.iter().copied().chain([file.as_str()]) {
         assert!(complaint.contains(part), "{part:?} is not in {complaint:?}");

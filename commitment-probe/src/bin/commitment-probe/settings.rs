@@ -72,7 +72,7 @@ impl Settings {
 
     /// Reads the settings of the run in `dir`.
     pub fn load(dir: &Path) -> Result<Self> {
-        read_json(&dir.join(SETTINGS), "the settings of a run")
+        Ok(read_json(&dir.join(SETTINGS), "the settings of a run")?)
     }
 
     /// Fails, with all differences, if the run in `dir`, which began with `begun`, cannot be resumed
