@@ -21,7 +21,7 @@ fuzz_target!(|bytes: &[u8]| {
 });
 
 fn print(error: &dyn Error) {
-    for error in successors(Some(error), |error| error.source()) {
+    for error in successors(Some(error), |&error| error.source()) {
         drop(black_box(error.to_string()));
     }
 }

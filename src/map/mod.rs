@@ -21,5 +21,6 @@ pub use map::{ConceptMap, MAX_VOCAB_SIZE, MapStats};
 pub use over::OnConflict;
 pub use token_sets::{TokenSets, TokenSetsBuilder};
 
+#[cfg(feature = "tokenizers")]
 pub(crate) use file::fields;
 pub(crate) use map::{check_tokens, check_vocab_size};

@@ -24,6 +24,8 @@ mod shared;
 #[cfg(feature = "candle-transformers")]
 mod transformers;
 mod trie;
+#[cfg(feature = "tokenizers")]
+mod trie_of_forms;
 mod vote;
 
 pub use error::PhraseError;

@@ -4,7 +4,9 @@ use candle_core::{DType, Shape};
 
 #[cfg(feature = "tokenizers")]
 use super::{Beginning, SharedToken};
-use crate::error::{file_or, listed};
+use crate::error::file_or;
+#[cfg(feature = "tokenizers")]
+use crate::error::listed;
 use crate::map::{FileProblem, MapError};
 
 /// Why a source cannot be used, or gives no map.

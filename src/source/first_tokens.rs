@@ -6,7 +6,6 @@ use std::{
 use super::form::{Beginning, Form, Place};
 use super::{Aliases, SourceError, Vocabulary};
 use crate::map::OnConflict;
-use crate::phrase::{PhraseError, PhraseTrie, PhraseTrieBuilder};
 use crate::{ConceptMap, TokenSets};
 
 /// The tokens that each form of some [`Aliases`] begins with; returned by [`Aliases::after`] and
@@ -138,6 +137,11 @@ impl FirstTokens {
         }
     }
 
+    /// What the forms are encoded with.
+    pub(crate) fn vocabulary(&self) -> &Vocabulary {
+        &self.vocabulary
+    }
+
     /// Iterates over the concepts in order: the name and the encoded forms of each.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[Form])> {
         self.concepts.iter().map(|(name, forms)| (name.as_str(), forms.as_slice()))
@@ -219,71 +223,15 @@ impl FirstTokens {
         Ok(builder.build()?)
     }
 
-    /// Starts a trie of the whole forms, for a [vote](crate::phrase::DevicePhrases::vote) on them.
-    /// Name the tokens that [end](PhraseTrieBuilder::ends) an answer, and build it.
-    ///
-    /// A form with an unknown token is left out. Two concepts conflict only if forms of both have
-    /// the same tokens from beginning to end.
-    ///
-    /// # Errors
-    ///
-    /// [`PhraseError::PhraseInTwoConcepts`] for a conflict under [`OnConflict::Refuse`];
-    /// [`SourceError::NoBeginning`] if all forms of a concept are left out.
-    ///
-    /// ```
-    /// # use concept_mass::{map::OnConflict, source::{Aliases, Vocabulary}};
-    /// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/tiny/tokenizer.json");
-    /// # let vocabulary = Vocabulary::load(path, 1152)?;
-    /// let aliases = Aliases::new()
-    ///     .concept("Adam Smith", ["Adam Smith", "Smith"])?
-    ///     .concept("Adam Lambert", ["Adam Lambert"])?;
-    /// let firsts = aliases.after(&vocabulary, "A:")?;
-    /// let trie = firsts.phrases(OnConflict::Refuse)?.ends(vocabulary.encode("<|end|>")?)?.build()?;
-    /// assert_eq!(trie.num_concepts(), 2);
-    /// # Ok::<(), concept_mass::Error>(())
-    /// ```
-    pub fn phrases(&self, conflicts: OnConflict) -> Result<PhraseTrieBuilder, PhraseError> {
-        let mut claims = BTreeMap::<&[u32], Vec<usize>>::new();
-        for (concept, (_, forms)) in self.concepts.iter().enumerate() {
-            for form in forms.iter().filter(|form| self.is_phrase(form)) {
-                claims.entry(&form.tokens).or_default().push(concept);
-            }
-        }
-        let mut builder = PhraseTrie::builder(self.vocabulary.vocab_size());
-        for (concept, (name, forms)) in self.concepts.iter().enumerate() {
-            let phrases: Vec<&Form> = forms.iter().filter(|form| self.is_phrase(form)).collect();
-            if phrases.is_empty() {
-                return Err(self.no_beginning(concept).into());
-            }
-            for Form { tokens, .. } in phrases {
-                if conflicts.keeps(concept, claims[&tokens[..]].iter().copied()) {
-                    builder = builder.phrase(name, tokens.iter().copied())?;
-                }
-            }
-        }
-        Ok(builder)
-    }
-
-    fn is_phrase(&self, form: &Form) -> bool {
-        let unknown = self.vocabulary.unknown();
-        form.first_in_set().is_some() && !form.tokens.iter().any(|&t| Some(t) == unknown)
-    }
-
     /// The first tokens of the forms of `concept`, at least one.
     fn tokens(
         &self,
         concept: usize,
         first: fn(&Form) -> Option<u32>,
     ) -> Result<Vec<u32>, SourceError> {
-        let (_, forms) = &self.concepts[concept];
-        let tokens: Vec<u32> = forms.iter().filter_map(first).collect();
-        if tokens.is_empty() { Err(self.no_beginning(concept)) } else { Ok(tokens) }
-    }
-
-    fn no_beginning(&self, concept: usize) -> SourceError {
         let (name, forms) = &self.concepts[concept];
-        let forms = forms.iter().map(|form| (form.text.clone(), form.beginning)).collect();
-        SourceError::NoBeginning { concept: name.clone(), forms }
+        let tokens: Vec<u32> = forms.iter().filter_map(first).collect();
+        if tokens.is_empty() { Err(no_beginning(name, forms)) } else { Ok(tokens) }
     }
 
     /// By token: the forms that begin with it, each with its concept's place.
@@ -297,6 +245,12 @@ impl FirstTokens {
         }
         claims
     }
+}
+
+/// The error for a concept none of whose forms can be used.
+pub(crate) fn no_beginning(name: &str, forms: &[Form]) -> SourceError {
+    let forms = forms.iter().map(|form| (form.text.clone(), form.beginning)).collect();
+    SourceError::NoBeginning { concept: name.to_owned(), forms }
 }
 
 /// Whether the claims on a token are those of more than one concept.

@@ -59,7 +59,8 @@ impl Form {
         self.first_in_set().filter(|_| self.beginning != Beginning::GivesWay)
     }
 
-    pub(super) fn first_in_set(&self) -> Option<u32> {
+    /// The token that the form begins with in a token set; `None` if it is left out of them.
+    pub(crate) fn first_in_set(&self) -> Option<u32> {
         match self.beginning {
             Beginning::Follows | Beginning::Apart | Beginning::GivesWay => {
                 self.tokens.first().copied()

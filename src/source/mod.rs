@@ -37,6 +37,8 @@ pub use embedding::Embedding;
 pub(crate) use embedding::check_threshold;
 pub use error::SourceError;
 #[cfg(feature = "tokenizers")]
+pub(crate) use first_tokens::no_beginning;
+#[cfg(feature = "tokenizers")]
 pub use tokenizers;
 
 #[cfg(feature = "tokenizers")]
