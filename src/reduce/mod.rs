@@ -209,8 +209,9 @@ impl DeviceMap {
         noise: &mut Noise,
     ) -> Result<Tensor, ReduceError> {
         let logits = self.check(logits)?;
-        // Beyond f32, it is as good as none.
-        let inverse = (1.0 / positive(temperature)?).min(f32::MAX.into()) as f32;
+        // Colder, no noise changes anything, and scores would overflow.
+        const MAX_INVERSE: f64 = 1e30;
+        let inverse = (1.0 / positive(temperature)?).min(MAX_INVERSE) as f32;
         match (&self.tables, noise.state()) {
             (Tables::Cpu(tables), noise::State::Cpu { seed, offset }) => {
                 let drawn = on_cpu::draw(&self.map, tables, &logits, inverse, (*seed, *offset))?;
@@ -258,12 +259,18 @@ impl DeviceMap {
         }
     }
 
-    /// Logits in which every concept stands at one place, `f32`, in the logits' own shape.
+    /// Logits in which every concept stands at one place, relative to the row's maximum; `f32`, in
+    /// the logits' own shape.
     ///
-    /// A concept's representative (its likeliest token) holds `ln Σ exp(logit)` over the concept,
-    /// and its allies `-inf`; the logit of a token that is alone in its concept is kept. So the
-    /// softmax of the result is the masses, each at the place of the token that stands for it,
-    /// and any sampler can follow. A row without a winner (see [`Row::status`]) is NaN throughout.
+    /// A concept's representative (its likeliest token) holds `ln Σ exp(logit - maximum)` over the
+    /// concept, and its allies hold `-inf`; a token that is alone in its concept holds
+    /// `logit - maximum`. The maximum is that of the row of `logits`. So the softmax of the result
+    /// is the masses, each at the place of the token that stands for it, and any sampler can
+    /// follow. A row without a winner (see [`Row::status`]) is NaN throughout.
+    ///
+    /// The result is relative because `f32` cannot hold the absolute logit of a concept as exactly
+    /// as its mass: beside a logit of 3e7 there are no digits left for the logarithm of a sum. Add
+    /// the maximum of the row if you need absolute logits.
     ///
     /// # Errors
     ///
@@ -275,7 +282,9 @@ impl DeviceMap {
     /// # let device = Device::Cpu;
     /// let map = ConceptMap::builder(3).concept("ends", [0, 2])?.build()?.to_device(&device)?;
     /// let pooled = map.pool(&Tensor::new(&[0f32, 0.5, 0.], &device)?)?;
-    /// assert_eq!(pooled.to_vec1::<f32>()?, [2f32.ln(), 0.5, f32::NEG_INFINITY]);
+    /// let pooled = pooled.to_vec1::<f32>()?;
+    /// assert!((pooled[0] - (2f32.ln() - 0.5)).abs() < 1e-6);
+    /// assert_eq!(pooled[1..], [0.0, f32::NEG_INFINITY]);
     /// # Ok::<(), concept_mass::Error>(())
     /// ```
     pub fn pool(&self, logits: &Tensor) -> Result<Tensor, ReduceError> {

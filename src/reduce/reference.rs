@@ -93,10 +93,11 @@ pub fn pool(map: &ConceptMap, logits: &[f64]) -> Vec<f64> {
     if !status(logits).is_ok() {
         return vec![f64::NAN; logits.len()];
     }
+    let max = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let mut pooled = vec![f64::NEG_INFINITY; logits.len()];
     for concept in 0..map.num_concepts() as u32 {
         let tokens = map.tokens(concept).expect("a concept of the map");
-        let members: Vec<f64> = tokens.iter().map(|&t| logits[t as usize]).collect();
+        let members: Vec<f64> = tokens.iter().map(|&t| logits[t as usize] - max).collect();
         let representative = tokens[first_largest(&members).expect("at least one member")];
         pooled[representative as usize] = log_sum_exp(&members);
     }

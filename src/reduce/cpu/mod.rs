@@ -181,26 +181,27 @@ impl<T: Logit> Job for RowPool<'_, T> {
             return out.fill(f32::NAN);
         };
         for (out, &logit) in out.iter_mut().zip(row) {
-            *out = logit.into();
+            *out = z.scale.relative(logit.into());
         }
         let members = Members { row, scale: z.scale, map, table: &tables.gather };
         let each = |concept: u32, weight: f32| {
             let tokens = map.tokens(concept).expect("the table holds concepts of the map");
             if tokens.len() > 1 {
                 let representative = likeliest(row, tokens);
-                let logit = log_sum_exp(row, tokens, representative, z.scale, weight);
+                let log_weight = log_weight(row, tokens, representative, z.scale, weight);
                 for &token in tokens {
                     out[token as usize] = f32::NEG_INFINITY;
                 }
-                out[representative as usize] = logit;
+                out[representative as usize] = log_weight;
             }
         };
         isa.vectorize(ForEachMass(members, each));
     }
 }
 
-/// `ln Σ exp(logit)` over tokens whose weights add up to `weight` on the row's scale.
-fn log_sum_exp<T: Logit>(
+/// The logarithm of `weight`, to which the weights of tokens add up on the row's scale: their
+/// `ln Σ exp(logit - maximum)`.
+fn log_weight<T: Logit>(
     row: &[T],
     tokens: &[u32],
     representative: u32,
@@ -210,14 +211,15 @@ fn log_sum_exp<T: Logit>(
     /// Below it, members' weights may have vanished: it is still far above the least f32.
     const FAINT: f32 = 1e-20;
     if weight >= FAINT {
-        return scale.log_sum_exp(weight.into()) as f32;
+        return weight.ln();
     }
     // The probability is as good as 0, but a temperature may raise it: so on a scale of its own.
-    match Scale::of(row[representative as usize].into()) {
+    let likeliest: f32 = row[representative as usize].into();
+    match Scale::of(likeliest) {
         None => f32::NEG_INFINITY,
         Some(own) => {
             let weights = tokens.iter().map(|&t| own.weight(row[t as usize].into()));
-            own.log_sum_exp(weights.sum()) as f32
+            scale.relative(likeliest) + weights.sum::<f64>().ln() as f32
         }
     }
 }

@@ -25,12 +25,11 @@ impl Noise {
     }
 
     /// The token whose concept has the largest `ln(mass) · inverse_temperature + noise`, of a row
-    /// of pooled logits.
+    /// of pooled logits, which are relative to the row's maximum.
     pub(super) fn draw(self, map: &ConceptMap, pooled: &[f32], inverse_temperature: f32) -> u32 {
-        let max = pooled.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let mut best = (f32::NEG_INFINITY, Row::NONE, Row::NONE);
         for ((token, &logit), &concept) in (0..).zip(pooled).zip(map.concept_ids()) {
-            let score = (logit - max) * inverse_temperature;
+            let score = logit * inverse_temperature;
             // Nothing of no mass, and no noise where it could not help.
             if score > f32::NEG_INFINITY && score + MOST_NOISE >= best.0 {
                 let score = score + self.gumbel(concept);

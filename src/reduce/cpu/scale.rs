@@ -31,6 +31,11 @@ impl Scale {
         (f64::from(logit) - f64::from(self.max)).exp()
     }
 
+    /// A logit relative to the maximum.
+    pub(crate) fn relative(self, logit: f32) -> f32 {
+        logit - self.max
+    }
+
     /// `ln Σ exp(logit)` over logits with this sum of weights.
     pub(crate) fn log_sum_exp(self, weight: f64) -> f64 {
         f64::from(self.max) + weight.ln()
