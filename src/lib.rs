@@ -24,7 +24,7 @@
 //! assert!((row.mass - 0.49).abs() < 1e-6);
 //!
 //! // Or in the place of candle's LogitsProcessor, in any generation loop:
-//! let mut sampler = ConceptSampler::from_sampling(42, Sampling::ArgMax, map);
+//! let mut sampler = ConceptSampler::from_sampling(42, Sampling::ArgMax, map)?;
 //! assert_eq!(sampler.sample(&logits)?, saint);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

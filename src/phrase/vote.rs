@@ -308,8 +308,8 @@ impl PhraseVote {
 
     /// The tokens to emit: the winner's likeliest phrase.
     ///
-    /// Give all of them to [`ConceptSampler::force`](crate::ConceptSampler::force), or the first
-    /// one only, to leave the rest to the model.
+    /// Feed all of them to the model in the place of sampled ones, or the first one only, to leave
+    /// the rest to the model.
     pub fn answer(&self) -> &[u32] {
         self.phrase(self.winner()).map_or(&[], |phrase| &phrase.tokens)
     }

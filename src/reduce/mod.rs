@@ -296,7 +296,7 @@ impl DeviceMap {
         }
     }
 
-    fn check(&self, logits: &Tensor) -> Result<Logits, ReduceError> {
+    pub(crate) fn check(&self, logits: &Tensor) -> Result<Logits, ReduceError> {
         Logits::check(logits, self.map.vocab_size(), &self.device)
     }
 }

@@ -43,10 +43,15 @@ impl Noise {
     ///
     /// As for [`ConceptMap::to_device`](crate::ConceptMap::to_device).
     pub fn new(seed: u64, device: &Device) -> Result<Self, ReduceError> {
+        Self::after(0, seed, device)
+    }
+
+    /// The noise of a seed after that many draws.
+    pub(crate) fn after(draws: u64, seed: u64, device: &Device) -> Result<Self, ReduceError> {
         Ok(Self(match device {
-            Device::Cpu => State::Cpu { seed, offset: 0 },
+            Device::Cpu => State::Cpu { seed, offset: draws },
             #[cfg(feature = "cuda")]
-            Device::Cuda(cuda) => State::Cuda(NoiseState::new(seed, cuda)?, device.clone()),
+            Device::Cuda(cuda) => State::Cuda(NoiseState::new(seed, draws, cuda)?, device.clone()),
             device => return Err(ReduceError::UnsupportedDevice { device: device.location() }),
         }))
     }

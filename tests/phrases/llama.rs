@@ -95,11 +95,11 @@ fn phrases(vocabulary: &Vocabulary, aliases: &Aliases, prompt: &str) -> DevicePh
     builder.ends(end).unwrap().build().unwrap().to_device(&device()).unwrap()
 }
 
-/// What the model says if it begins with `forced`.
+/// What the model says if it begins with `forced`, which is fed in the place of sampled tokens.
 fn answer(model: &mut Tiny, prompt: &[u32], forced: impl IntoIterator<Item = u32>) -> Vec<u32> {
     let map = ConceptMap::singletons(1152).unwrap().to_device(&device()).unwrap();
-    let mut sampler = ConceptSampler::from_sampling(1, Sampling::ArgMax, map);
-    sampler.force(forced);
+    let mut sampler = ConceptSampler::from_sampling(1, Sampling::ArgMax, map).unwrap();
+    let mut forced = forced.into_iter();
     model.reset();
     let mut answer = Vec::new();
     let mut new = prompt.to_vec();
@@ -108,7 +108,7 @@ fn answer(model: &mut Tiny, prompt: &[u32], forced: impl IntoIterator<Item = u32
         let tokens = Tensor::new(new.as_slice(), &device()).unwrap().unsqueeze(0).unwrap();
         let logits = model.forward(&tokens, offset).unwrap();
         offset += new.len();
-        let token = sampler.sample(&logits).unwrap();
+        let token = forced.next().unwrap_or_else(|| sampler.sample(&logits).unwrap());
         if token == 0 || answer.len() == 24 {
             return answer;
         }
@@ -144,7 +144,7 @@ fn questions_that_a_first_token_cannot_decide_are_decided_by_phrases() {
         for conflicts in [OnConflict::First, OnConflict::LeaveOut] {
             let map = aliases.after(&vocabulary, &prompt).unwrap().map(conflicts).unwrap();
             let map = map.to_device(&device()).unwrap();
-            let mut by_meaning = ConceptSampler::from_sampling(1, Sampling::ArgMax, map);
+            let mut by_meaning = ConceptSampler::from_sampling(1, Sampling::ArgMax, map).unwrap();
             let tiny = model.model_mut();
             tiny.reset();
             let input = Tensor::new(tokens.as_slice(), &device()).unwrap().unsqueeze(0).unwrap();
