@@ -1,6 +1,7 @@
 //! The vote on whole answers, beside the vote on their first tokens.
 
 use anyhow::{Result, ensure};
+use candle_core::Tensor;
 use concept_mass::{ConceptMap, ConceptSampler, Sampling, phrase::DevicePhrases, source::Aliases};
 
 use super::{
@@ -107,12 +108,13 @@ impl Ballot {
     fn answer(&self, decoder: &mut Decoder, forced: &[u32]) -> Result<String> {
         let vocab_size = self.phrases.trie().vocab_size();
         let map = ConceptMap::singletons(vocab_size)?.to_device(&decoder.device)?;
-        let mut sampler = ConceptSampler::from_sampling(0, Sampling::ArgMax, map);
+        let mut sampler = ConceptSampler::from_sampling(0, Sampling::ArgMax, map)?;
         let mut forced = forced.iter().copied();
-        decoder.answer(&self.tokens, &mut |logits| match forced.next() {
+        let mut choose = |logits: &Tensor| match forced.next() {
             Some(token) => Ok(token),
             None => Ok(sampler.sample(logits)?),
-        })
+        };
+        decoder.answer(&self.tokens, &mut choose)
     }
 }
 

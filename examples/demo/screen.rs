@@ -17,7 +17,7 @@ const LABEL: usize = 26;
 /// The one line in which a loop that counts meanings differs; see `decoder.rs`.
 const PLAIN: &str = "- let mut sampler = LogitsProcessor::from_sampling(seed, Sampling::ArgMax);";
 const AWARE: &str =
-    "+ let mut sampler = ConceptSampler::from_sampling(seed, Sampling::ArgMax, map);";
+    "+ let mut sampler = ConceptSampler::from_sampling(seed, Sampling::ArgMax, map)?;";
 
 /// Colours, where the reader can see and wants them.
 #[derive(Clone, Copy)]

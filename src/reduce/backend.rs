@@ -153,10 +153,10 @@ pub(super) enum NoiseBackend {
 }
 
 impl NoiseBackend {
-    pub(super) fn new(seed: u64, device: &Device) -> Result<Self, ReduceError> {
+    pub(super) fn new(seed: u64, draws: u64, device: &Device) -> Result<Self, ReduceError> {
         Ok(match with_kernels(device) {
-            Some(device) => Self::Cuda(cuda::NoiseState::new(seed, device)?),
-            None => Self::Host { seed, offset: 0 },
+            Some(device) => Self::Cuda(cuda::NoiseState::new(seed, draws, device)?),
+            None => Self::Host { seed, offset: draws },
         })
     }
 }

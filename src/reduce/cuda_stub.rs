@@ -69,7 +69,7 @@ pub(crate) fn measure(tables: &SetTables, _: &Logits) -> Result<(Tensor, Tensor)
 }
 
 impl NoiseState {
-    pub(crate) fn new(_seed: u64, device: &CudaDevice) -> Result<Self, ReduceError> {
+    pub(crate) fn new(_seed: u64, _draws: u64, device: &CudaDevice) -> Result<Self, ReduceError> {
         match *device {}
     }
 }

@@ -275,7 +275,7 @@ impl DeviceMap {
         self.backend.pool(&self.map, &self.check(logits)?)
     }
 
-    fn check(&self, logits: &Tensor) -> Result<Logits, ReduceError> {
+    pub(crate) fn check(&self, logits: &Tensor) -> Result<Logits, ReduceError> {
         Logits::check(logits, self.map.vocab_size(), &self.device)
     }
 }

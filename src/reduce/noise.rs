@@ -36,7 +36,12 @@ impl Noise {
     ///
     /// As for [`ConceptMap::to_device`](crate::ConceptMap::to_device).
     pub fn new(seed: u64, device: &Device) -> Result<Self, ReduceError> {
-        Ok(Self { device: device.clone(), state: NoiseBackend::new(seed, device)? })
+        Self::after(0, seed, device)
+    }
+
+    /// The noise of a seed after that many draws.
+    pub(crate) fn after(draws: u64, seed: u64, device: &Device) -> Result<Self, ReduceError> {
+        Ok(Self { device: device.clone(), state: NoiseBackend::new(seed, draws, device)? })
     }
 
     /// Fails unless the noise is for `device`.

@@ -72,6 +72,7 @@ fn the_group_with_the_most_mass_wins_in_every_dtype() {
         let pooling = TopKPooling { k, threshold: 0.7 };
         let map = singletons(vocab_size);
         let mut sampler = ConceptSampler::from_sampling(1, ARGMAX, map.clone())
+            .unwrap()
             .with_top_k_pooling(pooling, embedding.clone())
             .unwrap();
         let got = sampler.sample(&logits).unwrap();
@@ -86,6 +87,7 @@ fn the_group_with_the_most_mass_wins_in_every_dtype() {
             Sampling::GumbelSoftmax { temperature: 0.0 },
         ] {
             let mut sampler = ConceptSampler::from_sampling(1, sampling.clone(), map.clone())
+                .unwrap()
                 .with_top_k_pooling(pooling, embedding.clone())
                 .unwrap();
             let got = sampler.sample(&logits).unwrap();
@@ -107,11 +109,13 @@ fn pooling_by_step_comes_over_the_maps() {
     let logits = Tensor::stack(&rows, 0).unwrap().to_device(&device()).unwrap();
 
     let mut sampler = ConceptSampler::from_sampling(1, ARGMAX, map.clone())
+        .unwrap()
         .with_top_k_pooling(pooling, embedding)
         .unwrap()
         .with_trace();
     // The group's likeliest token is not that of its likeliest concept.
-    assert_eq!(sampler.sample_batch(&logits).unwrap(), [2, 3]);
+    let tokens = sampler.sample_batch(&logits).unwrap();
+    assert!(matches!(tokens[..], [Ok(2), Ok(3)]), "{tokens:?}");
     // The trace is of the map's own vote.
     let trace = sampler.take_trace();
     let rows = map.reduce(&logits).unwrap().rows().unwrap();
@@ -135,6 +139,7 @@ fn a_judge_is_asked_about_words_only_where_the_vote_is_open() {
         Ok(vec![vec![0, 1]])
     };
     let mut sampler = ConceptSampler::from_sampling(1, ARGMAX, singletons(size))
+        .unwrap()
         .with_top_k_judge(3, vocabulary.clone(), judge)
         .unwrap();
     let open = vote(&[(end, 0.4), (saint, 0.3), (red, 0.25)]);
@@ -152,7 +157,10 @@ fn what_a_judge_cannot_say_is_an_error() {
     let complaint = |groups: Result<Vec<Vec<usize>>, &'static str>| {
         let mut judge = |_: &[&str]| Ok(groups.clone()?);
         let judged = vocabulary.judge(&tokens, &mut judge);
-        judged.map(|map| map.stats().pooled_tokens).map_err(|error| error.to_string())
+        judged.map(|map| map.stats().pooled_tokens).map_err(|error| {
+            let cause = std::error::Error::source(&error).expect("what the judge says");
+            format!("{error}: {cause}")
+        })
     };
     assert_eq!(complaint(Ok(vec![vec![1, 0], vec![]])), Ok(2));
     assert_eq!(complaint(Ok(vec![vec![1]])), Ok(0));
@@ -184,6 +192,7 @@ fn unfit_embeddings_and_settings_are_refused() {
     }
     let sampler = |k, threshold, size| {
         ConceptSampler::from_sampling(1, ARGMAX, singletons(size))
+            .unwrap()
             .with_top_k_pooling(TopKPooling { k, threshold }, embedding.clone())
             .err()
     };
