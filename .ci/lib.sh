@@ -22,8 +22,8 @@ all_is_well() {
     printf '%s\n' "${times[@]}" "$(printf '%5d s  in all' "$SECONDS")"
 }
 
-# The Rust version that the manifest states, as 1.N.
-stated_rust() { sed -n 's/^rust-version = "\(1\.[0-9]*\)".*$/\1/p' Cargo.toml; }
+# The Rust version that a manifest states, as 1.N.
+stated_rust() { sed -n 's/^rust-version = "\(1\.[0-9]*\)".*$/\1/p' "$1"; }
 
 # Runs a command that needs nvcc and a CUDA device: the emulated one where there is no other.
 cuda() {
