@@ -94,18 +94,6 @@ pub enum PhraseError {
         requirement: &'static str,
     },
 
-    /// A vocabulary that cannot spell all tokens of the map.
-    #[error(
-        "a vocabulary of {known} tokens cannot spell the {vocab_size} tokens of the map; make both \
-         for the width of the model's output, padding included"
-    )]
-    VocabularyTooSmall {
-        /// The tokens of the vocabulary.
-        known: usize,
-        /// The tokens of the map.
-        vocab_size: usize,
-    },
-
     /// What is wrong with the map.
     #[error(transparent)]
     Map(#[from] MapError),

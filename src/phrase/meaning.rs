@@ -1,7 +1,7 @@
 use crate::phrase::PhraseError;
 use crate::source::Embedding;
 #[cfg(feature = "tokenizers")]
-use crate::source::{Judge, Spelling, Vocabulary};
+use crate::source::{Judge, Spelling, Vocabulary, is_blank};
 
 /// What decides which continuations mean the same.
 pub(super) enum Meaning {
@@ -50,7 +50,7 @@ fn texts(
     let mut texts = Vec::new();
     for (place, phrase) in phrases.iter().enumerate() {
         let text = vocabulary.decode(phrase)?.trim().to_owned();
-        if !text.is_empty() {
+        if !is_blank(&text) {
             texts.push((place, text));
         }
     }

@@ -121,7 +121,7 @@ impl OpenVocabulary {
     ///
     /// # Errors
     ///
-    /// [`PhraseError::Parameter`]; [`PhraseError::VocabularyTooSmall`] for a vocabulary smaller than
+    /// [`PhraseError::Parameter`]; [`SourceError::VocabularyTokens`](crate::source::SourceError::VocabularyTokens) for a vocabulary smaller than
     /// the map.
     #[cfg(feature = "tokenizers")]
     pub fn by_spelling(
@@ -130,7 +130,7 @@ impl OpenVocabulary {
         vocabulary: Vocabulary,
         spelling: Spelling,
     ) -> Result<Self, PhraseError> {
-        check_covers(&vocabulary, &map)?;
+        vocabulary.check_covers(map.map())?;
         Self::new(map, rollouts, Meaning::Spelling(vocabulary, spelling))
     }
 
@@ -141,7 +141,7 @@ impl OpenVocabulary {
     ///
     /// # Errors
     ///
-    /// [`PhraseError::Parameter`]; [`PhraseError::VocabularyTooSmall`] for a vocabulary smaller than
+    /// [`PhraseError::Parameter`]; [`SourceError::VocabularyTokens`](crate::source::SourceError::VocabularyTokens) for a vocabulary smaller than
     /// the map.
     #[cfg(feature = "tokenizers")]
     pub fn by_judge(
@@ -150,7 +150,7 @@ impl OpenVocabulary {
         vocabulary: Vocabulary,
         judge: impl Judge + Send + Sync + 'static,
     ) -> Result<Self, PhraseError> {
-        check_covers(&vocabulary, &map)?;
+        vocabulary.check_covers(map.map())?;
         Self::new(map, rollouts, Meaning::Judge(vocabulary, Box::new(judge)))
     }
 
@@ -308,13 +308,4 @@ pub(super) fn room(model: &impl NextLogits, sequence: &[u32]) -> Result<usize, P
             context.checked_sub(prompt).ok_or(too_long)
         }
     }
-}
-
-#[cfg(feature = "tokenizers")]
-fn check_covers(vocabulary: &Vocabulary, map: &DeviceMap) -> Result<(), PhraseError> {
-    let (known, vocab_size) = (vocabulary.vocab_size(), map.map().vocab_size());
-    if known < vocab_size {
-        return Err(PhraseError::VocabularyTooSmall { known, vocab_size });
-    }
-    Ok(())
 }

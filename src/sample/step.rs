@@ -102,6 +102,7 @@ impl ConceptSampler {
         vocabulary: Vocabulary,
         judge: impl Judge + Send + Sync + 'static,
     ) -> Result<Self, SampleError> {
+        vocabulary.check_covers(self.map.map())?;
         self.with_step(k, Source::Judge(vocabulary, Box::new(judge)))
     }
 

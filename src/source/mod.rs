@@ -39,6 +39,8 @@ pub use error::SourceError;
 #[cfg(feature = "tokenizers")]
 pub(crate) use first_tokens::no_beginning;
 #[cfg(feature = "tokenizers")]
+pub(crate) use piece::is_blank;
+#[cfg(feature = "tokenizers")]
 pub use tokenizers;
 
 #[cfg(feature = "tokenizers")]

@@ -87,7 +87,8 @@ fn a_vocabulary_smaller_than_the_map_is_refused() {
             let error = open.unwrap_err();
             let want = (known, 9);
             let is_it = matches!(error,
-                PhraseError::VocabularyTooSmall { known, vocab_size } if (known, vocab_size) == want);
+                PhraseError::Source(SourceError::VocabularyTokens { tokens, vocab_size })
+                    if (tokens, vocab_size) == want);
             assert!(is_it, "{error}");
         }
     }
