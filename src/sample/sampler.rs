@@ -1,6 +1,6 @@
 use std::collections::VecDeque;
 
-use candle_core::{D, Tensor};
+use candle_core::{D, DType, Tensor};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -381,7 +381,11 @@ impl ConceptSampler {
         let Self { rng, map, step, .. } = self;
         let mut pooled = || {
             let logits = if logits.rank() == 1 { logits.clone() } else { logits.get(index)? };
-            let pooled = map.pool(&logits)?;
+            let pooled = match map.map().stats().pooled_concepts {
+                // Not relative to the maximum: candle's own logits give candle's own bits.
+                0 => logits.to_dtype(DType::F32)?,
+                _ => map.pool(&logits)?,
+            };
             match step {
                 Some(step) => step.pool(&pooled, &logits),
                 None => Ok(pooled),
