@@ -214,3 +214,25 @@ impl Found {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use candle_core::MetalDevice;
+
+    use super::*;
+    use crate::Noise;
+
+    /// A device that candle has in no build of these tests, but that has a name.
+    #[test]
+    fn a_device_without_kernels_is_served_by_the_host() {
+        let metal = Device::Metal(MetalDevice);
+        let map = ConceptMap::singletons(3).unwrap().to_device(&metal).unwrap();
+        assert!(!map.runs_on_device());
+        let sets = TokenSets::builder(3).set("a", [1]).unwrap().build().unwrap();
+        assert!(!sets.to_device(&metal).unwrap().runs_on_device());
+        Noise::new(1, &metal).unwrap();
+        let map = ConceptMap::singletons(3).unwrap().to_device(&Device::Cpu).unwrap();
+        assert!(map.runs_on_device());
+        assert!(sets.to_device(&Device::Cpu).unwrap().runs_on_device());
+    }
+}

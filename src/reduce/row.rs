@@ -141,6 +141,7 @@ impl Row {
 }
 
 /// `share`, or 1 if rounding has made it larger. A NaN stays one, where `f32::min` would make it 1.
+#[inline]
 pub(super) fn at_most_1(share: f32) -> f32 {
     if share > 1.0 { 1.0 } else { share }
 }

@@ -13,7 +13,6 @@ use super::singletons::{self, Singleton};
 use super::stream::{self, BLOCK, BlockMax, FirstAtLeast, SumBlock};
 use super::top::Candidate;
 use crate::ConceptMap;
-use crate::reduce::row::at_most_1;
 use crate::reduce::{BadRowReason, Row, RunnerUp};
 
 /// Blocks that a thread takes at a time: some microseconds' worth.
@@ -45,7 +44,8 @@ impl Normaliser {
     /// The probability of tokens, from the sum of their weights.
     pub(crate) fn mass(self, weight: f64) -> f32 {
         // The two sums are rounded differently, so that all of the mass may seem a little more.
-        at_most_1((weight / self.s) as f32)
+        let share = weight / self.s;
+        (if share > 1.0 { 1.0 } else { share }) as f32
     }
 }
 
