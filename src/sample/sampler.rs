@@ -231,7 +231,8 @@ impl ConceptSampler {
     /// # use candle_core::{Device, Tensor};
     /// # use concept_mass::{ConceptMap, ConceptSampler, Sampling};
     /// let map = ConceptMap::singletons(3)?.to_device(&Device::Cpu)?;
-    /// let mut sampler = ConceptSampler::from_sampling(1, Sampling::All { temperature: 1.0 }, map)?;
+    /// let all = Sampling::All { temperature: 1.0 };
+    /// let mut sampler = ConceptSampler::from_sampling(1, all, map)?;
     /// let logits = Tensor::new(&[9f32, 0., 9.], &Device::Cpu)?;
     /// let only_the_last = |p: &mut [f32]| p[..2].fill(0.0);
     /// assert_eq!(sampler.sample_f(&logits, only_the_last)?, 2);
@@ -268,8 +269,8 @@ impl ConceptSampler {
     /// # Errors
     ///
     /// Those of [`DeviceMap::reduce`], which concern the whole batch; nothing has changed then. For
-    /// a row, as for [`sample`](Self::sample); [`ReduceError::BadRow`](crate::reduce::ReduceError::BadRow)
-    /// names it.
+    /// a row, as for [`sample`](Self::sample);
+    /// [`ReduceError::BadRow`](crate::reduce::ReduceError::BadRow) names it.
     ///
     /// ```
     /// # use candle_core::{Device, Tensor};

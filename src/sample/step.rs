@@ -51,7 +51,8 @@ impl ConceptSampler {
     /// # Errors
     ///
     /// [`SampleError::Parameter`] for a `k` of 0 or a threshold out of range;
-    /// [`SourceError::EmbeddingRows`](crate::source::SourceError::EmbeddingRows) if the matrix has fewer rows than the map has tokens.
+    /// [`SourceError::EmbeddingRows`](crate::source::SourceError::EmbeddingRows) if the matrix has
+    /// fewer rows than the map has tokens.
     ///
     /// For an example, see [`TopKPooling`].
     pub fn with_top_k_pooling(

@@ -98,11 +98,12 @@ fn top_k(weights: &[f32], k: usize, rank: impl Fn(usize, f32) -> Rank) -> Vec<us
 }
 
 /// Leaves the fewest weights that together reach `p`, but at least one, and sets the others to 0;
-/// leaves all if `p` is 0, or as much as their `total` or more.
+/// leaves all if `p` is 0 or 1, or as much as their `total` or more.
 fn top_p(weights: &mut [f32], p: f64, total: f32, rank: impl Fn(usize, f32) -> Rank) {
     // Above 0 in f32 as well.
     let least = (p as f32).max(f32::from_bits(1));
-    if p <= 0.0 || least >= total {
+    // At 1, the rounding of a sum must cost no weight.
+    if p <= 0.0 || p >= 1.0 || least >= total {
         return;
     }
     let mut places: Vec<usize> = (0..weights.len()).collect();

@@ -1,7 +1,8 @@
 //! Every temperature and all logits work in every mode, with and without pooling.
 
 use candle_core::Tensor;
-use concept_mass::sample::SampleError;
+use concept_mass::sample::{SampleError, TopKPooling};
+use concept_mass::source::Embedding;
 use concept_mass::{ConceptMap, ConceptSampler, Sampling, reference};
 
 use super::{modes, weighing};
@@ -206,6 +207,36 @@ fn weights_beyond_all_bounds_are_an_error_in_every_mode() {
             let only = |weights: &mut [f32]| weights.copy_from_slice(&[0.0, weight, 0.0, 0.0]);
             for _ in 0..20 {
                 assert_eq!(broken.sample_f(&logits, only).unwrap(), 1);
+            }
+        }
+    }
+}
+
+#[test]
+fn pooling_by_step_has_the_masses_of_a_map_at_any_offset() {
+    let rows_of = [[1f32, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 0.0]];
+    let embedding = Embedding::new(&Tensor::new(&rows_of, &device()).unwrap()).unwrap();
+    let pooling = TopKPooling { k: 4, threshold: 0.9 };
+    let pooled = ConceptMap::from_concept_ids(vec![0, 0, 1, 0]).unwrap();
+    let alone = ConceptMap::singletons(4).unwrap().to_device(&device()).unwrap();
+    for row in rows().into_iter().filter(|row| !row.contains(&1e-40)) {
+        let order = order(&pooled, &self::pooled(&pooled, row));
+        let logits = Tensor::new(&row, &device()).unwrap();
+        for temperature in TEMPERATURES {
+            let want = probabilities(&self::pooled(&pooled, row), temperature);
+            for sampling in modes(temperature) {
+                let context = format!("{sampling:?} {row:?}");
+                let sampler = ConceptSampler::from_sampling(1, sampling, alone.clone()).unwrap();
+                let mut sampler = sampler.with_top_k_pooling(pooling, embedding.clone()).unwrap();
+                for _ in 0..5 {
+                    let mut seen = want.iter().map(|&p| p as f32).collect();
+                    let copy = |weights: &mut [f32]| seen = weights.to_vec();
+                    let token = sampler.sample_f(&logits, copy).expect(&context);
+                    assert!(order.contains(&token), "{context}: {token}");
+                    let mut pairs = seen.iter().zip(&want);
+                    let is_right = pairs.all(|(&got, &want)| probability_is(got, want));
+                    assert!(is_right || temperature < 1e-30, "{context}: {seen:?}, not {want:?}");
+                }
             }
         }
     }

@@ -150,6 +150,51 @@ fn a_judge_is_asked_about_words_only_where_the_vote_is_open() {
 }
 
 #[test]
+fn a_judge_that_fails_spoils_its_row_alone() {
+    let vocabulary = kinds()[0].vocabulary.clone();
+    let size = vocabulary.vocab_size();
+    let first = |text: &str| vocabulary.encode(text).unwrap()[0] as usize;
+    let (saint, red) = (first(" Saint"), first(" Red"));
+    let row = |likeliest: usize| {
+        let mut logits = vec![0f32; size];
+        (logits[saint], logits[red], logits[likeliest]) = (0.5, 0.5, 0.6);
+        Tensor::new(logits, &device()).unwrap()
+    };
+    let [good, bad] = [row(saint), row(red)];
+    let batch = Tensor::stack(&[&good, &bad, &good], 0).unwrap();
+    let temperature = 1.0;
+    for sampling in [
+        Sampling::ArgMax,
+        Sampling::All { temperature },
+        Sampling::TopK { k: size / 2, temperature },
+        Sampling::TopP { p: 0.9, temperature },
+        Sampling::TopKThenTopP { k: size / 2, p: 0.3, temperature },
+        Sampling::GumbelSoftmax { temperature },
+    ] {
+        let new = || {
+            let judge = |texts: &[&str]| match texts[0] {
+                " Red" => Err(JudgeError::from("red")),
+                _ => Ok(vec![vec![0, 1]]),
+            };
+            let sampler = ConceptSampler::from_sampling(1, sampling.clone(), singletons(size));
+            sampler.unwrap().with_top_k_judge(2, vocabulary.clone(), judge).unwrap().with_trace()
+        };
+        let (mut disturbed, mut alone) = (new(), new());
+        for _ in 0..3 {
+            let error = disturbed.sample(&bad).unwrap_err();
+            assert!(matches!(error, SampleError::Source(SourceError::Judge { .. })), "{error}");
+            let tokens = disturbed.sample_batch(&batch).unwrap();
+            let want = [(); 2].map(|()| alone.sample(&good).unwrap());
+            assert!(
+                matches!(tokens[..], [Ok(a), Err(_), Ok(b)] if [a, b] == want),
+                "{sampling:?}: {tokens:?}, not {want:?}"
+            );
+        }
+        assert_eq!(disturbed.take_trace(), alone.take_trace());
+    }
+}
+
+#[test]
 fn what_a_judge_cannot_say_is_an_error() {
     let vocabulary = &kinds()[0].vocabulary;
     let tokens: Vec<u32> = [" Saint", " Red"].map(|t| vocabulary.encode(t).unwrap()[0]).to_vec();
