@@ -51,7 +51,9 @@ impl ConceptSampler {
     ///
     /// # Errors
     ///
-    /// [`SampleError::Parameter`] for a `k` of 0 or a threshold out of range;
+    /// [`SampleError::Parameter`] for a `k` of 0;
+    /// [`SourceError::Threshold`](crate::source::SourceError::Threshold) for a threshold outside
+    /// -1 to 1;
     /// [`SourceError::EmbeddingRows`](crate::source::SourceError::EmbeddingRows) if the matrix has
     /// fewer rows than the map has tokens.
     ///
