@@ -43,14 +43,17 @@ impl ConceptSampler {
     /// tells it, before the choice; over what the map pools already.
     ///
     /// A group's mass is that of its concepts, and its likeliest token stands for it. Where one
-    /// token has more than half of the vote, nothing can change it, and [`Sampling::ArgMax`] looks
-    /// no further. Else a step takes `O(V + k² D)` more, on a CUDA device with a copy of the row to
-    /// the host. The trace tells of the map's own vote. [`Sampling::GumbelSoftmax`] draws by weight
+    /// token has more than half of the vote, nothing can change it, and
+    /// [`Sampling::ArgMax`](crate::Sampling::ArgMax) looks no further. Else a step takes
+    /// `O(V + k² D)` more, on a CUDA device with a copy of the row to the host. The trace holds the
+    /// map's own vote. [`Sampling::GumbelSoftmax`](crate::Sampling::GumbelSoftmax) draws by weight
     /// from the sampler's generator, which is the same distribution.
     ///
     /// # Errors
     ///
-    /// [`SampleError::Parameter`] for a `k` of 0 or a threshold out of range;
+    /// [`SampleError::Parameter`] for a `k` of 0;
+    /// [`SourceError::Threshold`](crate::source::SourceError::Threshold) for a threshold outside
+    /// -1 to 1;
     /// [`SourceError::EmbeddingRows`](crate::source::SourceError::EmbeddingRows) if the matrix has
     /// fewer rows than the map has tokens.
     ///
