@@ -1,5 +1,5 @@
-//! Who built what on Red Square? A model that knows, and says something else; and one line that
-//! lets it say what it knows.
+//! Who built what on Red Square? A model knows, and says something else; one line of code makes it
+//! say what it knows.
 //!
 //! ```sh
 //! cargo run --release --example saint_basils             # one question, its vote in full
@@ -9,8 +9,8 @@
 //! The tiny Llama of `assets/tiny` and candle-transformers' own code decode the answers, once with
 //! candle's `LogitsProcessor` and once with a `ConceptSampler`.
 //!
-//! Which tokens mean the same, `--map` says: `aliases`, the forms of the answers that may be given
-//! (each question's own, or those in a file); `spelling`, by the vocabulary alone; or
+//! `--map` chooses which tokens mean the same: `aliases`, the forms of the possible answers (each
+//! question's own, or those in a file); `spelling`, by the vocabulary alone; or
 //! `embedding:K,T`, by the rows of the model's embedding, of the K likeliest tokens, within a cosine
 //! of T.
 //!
@@ -27,8 +27,8 @@
 //! cargo run --release --example saint_basils -- --phrases --all   # 14 such questions
 //! ```
 //!
-//! A model of your own, a Llama, Qwen2 or Qwen3 as Hugging Face hosts them or as GGUF, takes the
-//! same way:
+//! Your own model works the same way, if it is a Llama, Qwen2 or Qwen3, as Hugging Face hosts it or
+//! as GGUF:
 //!
 //! ```sh
 //! cargo run --release --example saint_basils -- --model path/to/Qwen3-0.6B --map aliases moscow.json \
@@ -44,8 +44,8 @@
 //! }
 //! ```
 //!
-//! Built with `--features cuda`, `--cuda` decodes on the first CUDA device; what is copied to the
-//! host at each step is the token.
+//! Built with `--features cuda`, `--cuda` decodes on the first CUDA device; only the
+//! token is copied to the host at each step.
 
 use std::{fs, path::PathBuf, process::ExitCode};
 
@@ -83,19 +83,19 @@ struct Args {
     /// Which tokens mean the same: aliases FILE (or each question's own), spelling, embedding:K,T.
     #[arg(long, num_args = 1..=2, value_names = ["SOURCE", "FILE"], default_value = "aliases")]
     map: Vec<String>,
-    /// What to do about a token that begins forms of two concepts of the file.
+    /// What to do with a token that begins forms of two concepts of the file.
     #[arg(long, default_value = "refuse")]
     conflicts: Conflicts,
     /// Vote on whole answers, not on their first tokens.
     #[arg(long, conflicts_with = "svg")]
     phrases: bool,
-    /// Draw the vote, too, in a file.
+    /// Also draw the vote, into an SVG file.
     #[arg(long, value_name = "FILE", conflicts_with = "all")]
     svg: Option<PathBuf>,
-    /// The most tokens of an answer.
+    /// The maximum number of tokens in an answer.
     #[arg(long, default_value_t = 24)]
     max_tokens: usize,
-    /// Decode on the first CUDA device; needs to be built with --features cuda.
+    /// Decode on the first CUDA device; requires a build with --features cuda.
     #[arg(long)]
     cuda: bool,
 }
@@ -108,7 +108,7 @@ struct Own {
     /// qwen3.
     #[arg(long, value_name = "PATH", required = false)]
     model: PathBuf,
-    /// The text that the answer is to follow.
+    /// The prompt, which ends where the answer begins.
     #[arg(long, value_name = "TEXT", required = false)]
     prompt: String,
 }
@@ -116,11 +116,11 @@ struct Own {
 /// [`OnConflict`], for the command line.
 #[derive(Clone, Copy, ValueEnum)]
 enum Conflicts {
-    /// It is an error.
+    /// Report it as an error.
     Refuse,
     /// Leave the token out of both.
     LeaveOut,
-    /// It belongs to the one that the file names first.
+    /// Give it to the concept that the file names first.
     First,
 }
 
