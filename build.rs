@@ -5,22 +5,25 @@
 //! warp-wide integer maxima and the NaN-keeping maxima that the kernels use. There is no second
 //! build for later GPUs, since the kernels use nothing that only those have; docs/PERFORMANCE.md
 //! compares the machine code of both.
+//!
+//! What the kernels and the crate must agree on is in `kernels/abi.rs`. Here it becomes the header
+//! `abi.cuh`, which every kernel includes, and `abi_layout.rs`, by which the crate asserts that it
+//! knows the structs by the same layout.
 
-use std::{
-    env,
-    ffi::OsString,
-    path::{Path, PathBuf},
-    process::{Command, ExitCode},
-};
+use std::ffi::{OsString, c_void};
+use std::fmt::Write;
+use std::mem::{align_of, offset_of, size_of};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::{env, fs};
 
-/// A file of kernels each, with its folder; headers are beside them. The last is what the bench
-/// `gpu_reduction` measures the others against.
-const KERNELS: [(&str, &str); 3] =
-    [("kernels", "decide"), ("kernels", "gather"), ("benches/kernels", "rivals")];
+/// The constants of the bench `gpu_reduction`, whose kernels share nothing with the crate's.
+#[path = "benches/kernels/shape.rs"]
+mod rivals;
 
 fn main() -> ExitCode {
     println!("cargo::rerun-if-changed=build.rs");
-    if env::var_os("CARGO_FEATURE_CUDA").is_none() {
+    if !has_feature("CUDA") {
         return ExitCode::SUCCESS;
     }
     println!("cargo::rerun-if-changed=kernels");
@@ -28,7 +31,8 @@ fn main() -> ExitCode {
     for variable in ["NVCC", "CUDA_HOME", "CUDA_PATH", "PATH"] {
         println!("cargo::rerun-if-env-changed={variable}");
     }
-    match KERNELS.iter().try_for_each(|(folder, kernel)| compile(folder, kernel)) {
+    let rivals = if has_feature("BENCH_RIVALS") { compile_rivals } else { || Ok(()) };
+    match compile_kernels().and_then(|()| rivals()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             println!("cargo::error={}", problem.trim().replace('\n', "\ncargo::error="));
@@ -37,18 +41,63 @@ fn main() -> ExitCode {
     }
 }
 
-fn compile(folder: &str, kernel: &str) -> Result<(), String> {
+fn has_feature(name: &str) -> bool {
+    env::var_os(format!("CARGO_FEATURE_{name}")).is_some()
+}
+
+fn out_dir() -> PathBuf {
+    env::var_os("OUT_DIR").expect("Cargo sets OUT_DIR").into()
+}
+
+fn compile_kernels() -> Result<(), String> {
+    let (header, layout) = abi();
+    for (file, text) in [("abi.cuh", header), ("abi_layout.rs", layout)] {
+        let path = out_dir().join(file);
+        fs::write(&path, text)
+            .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+    }
+    for &(file, kernels) in KERNELS {
+        let ptx = compile("kernels", file, &[])?;
+        for (kernel, dtype) in kernels.iter().flat_map(|k| DTYPES.iter().map(move |d| (k, d.0))) {
+            if !ptx.contains(&format!(".entry {kernel}_{dtype}(")) {
+                return Err(format!(
+                    "kernels/abi.rs has a kernel {kernel}, but kernels/{file}.cu does not define \
+                     {kernel}_{dtype}"
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What the bench `gpu_reduction` measures the crate against.
+fn compile_rivals() -> Result<(), String> {
+    let constants = [("THREADS", rivals::THREADS), ("PER_THREAD", rivals::PER_THREAD)];
+    let constants = constants.map(|(name, value)| format!("-D{name}={value}u"));
+    compile("benches/kernels", "rivals", &constants).map(drop)
+}
+
+/// Compiles a file to PTX, puts that into the output folder, and returns it.
+fn compile(folder: &str, file: &str, arguments: &[String]) -> Result<String, String> {
     let nvcc = nvcc();
-    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo says where"));
+    let out = out_dir();
+    let ptx = out.join(file).with_extension("ptx");
     let result = Command::new(&nvcc)
-        .args(["--ptx", "-arch=compute_80", "-std=c++17", "-O3", "-o"])
-        .arg(out.join(kernel).with_extension("ptx"))
-        .arg(Path::new(folder).join(kernel).with_extension("cu"))
+        // With -lineinfo, profilers and compute-sanitizer know lines of source. It changes no
+        // instruction.
+        .args(["--ptx", "-arch=compute_80", "-std=c++17", "-O3", "-lineinfo"])
+        .args(arguments)
+        .arg("-I")
+        .arg(&out)
+        .arg("-o")
+        .arg(&ptx)
+        .arg(Path::new(folder).join(file).with_extension("cu"))
         .output();
     match result {
-        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) if output.status.success() => fs::read_to_string(&ptx)
+            .map_err(|error| format!("cannot read {}: {error}", ptx.display())),
         Ok(output) => Err(format!(
-            "{} cannot compile {folder}/{kernel}.cu:\n{}{}",
+            "{} cannot compile {folder}/{file}.cu:\n{}{}",
             nvcc.display(),
             String::from_utf8_lossy(&output.stdout),
             String::from_utf8_lossy(&output.stderr)
@@ -77,3 +126,154 @@ fn nvcc() -> PathBuf {
         .find(|nvcc| nvcc.with_extension(env::consts::EXE_EXTENSION).exists())
         .unwrap_or_else(|| "nvcc".into())
 }
+
+/// A type of `kernels/abi.rs` in CUDA.
+trait Cuda {
+    fn name() -> String;
+}
+
+macro_rules! names_in_cuda {
+    ($($type:ty => $name:literal,)*) => {
+        $(impl Cuda for $type {
+            fn name() -> String {
+                $name.into()
+            }
+        })*
+    };
+}
+
+names_in_cuda! {
+    c_void => "void",
+    f32 => "float",
+    u32 => "uint32_t",
+    u64 => "uint64_t",
+}
+
+impl<T: Cuda> Cuda for *const T {
+    fn name() -> String {
+        format!("const {}*", T::name())
+    }
+}
+
+impl<T: Cuda> Cuda for *mut T {
+    fn name() -> String {
+        format!("{}*", T::name())
+    }
+}
+
+/// A field of a struct: what it says of itself, its type in CUDA, its name, and its offset.
+struct Field(&'static [&'static str], String, &'static str, usize);
+
+/// The lines that define a struct, and check that nvcc lays it out as rustc does.
+fn define<T: Cuda>(docs: &[&str], fields: &[Field]) -> String {
+    let name = T::name();
+    let mut text =
+        format!("\n{}struct alignas({}) {name} {{\n", comment("", docs), align_of::<T>());
+    for Field(docs, r#type, field, _) in fields {
+        text += &format!("{}    {type} {field};\n", comment("    ", docs));
+    }
+    text += "};\n";
+    let why = "\"nvcc and rustc lay it out alike\"";
+    text += &format!("static_assert(sizeof({name}) == {}, {why});\n", size_of::<T>());
+    for Field(_, _, field, offset) in fields {
+        text += &format!("static_assert(offsetof({name}, {field}) == {offset}, {why});\n");
+    }
+    text
+}
+
+/// What the crate asserts of a struct.
+fn assert_layout<T: Cuda>(fields: &[Field]) -> String {
+    let name = T::name();
+    let (size, align) = (size_of::<T>(), align_of::<T>());
+    let mut text =
+        format!("assert!(size_of::<{name}>() == {size} && align_of::<{name}>() == {align});\n");
+    for Field(_, _, field, offset) in fields {
+        text += &format!("assert!(std::mem::offset_of!({name}, {field}) == {offset});\n");
+    }
+    text
+}
+
+fn comment(indent: &str, docs: &[&str]) -> String {
+    docs.iter().map(|line| format!("{indent}//{line}\n")).collect()
+}
+
+/// Defines, of `kernels/abi.rs`, the structs, so that their layout is known; the names of the
+/// files, kernels and dtypes; and `abi`, which gives `abi.cuh` and `abi_layout.rs`.
+macro_rules! table {
+    (
+        constants { $($(#[doc = $constant_doc:literal])* $constant:ident = $value:expr;)* }
+        structs { $(
+            $(#[doc = $struct_doc:literal])*
+            #[repr($($repr:tt)*)]
+            $(#[derive($($derive:path),*)])?
+            struct $struct:ident {
+                $($(#[doc = $field_doc:literal])* $field:ident: $type:ty,)*
+            }
+        )* }
+        dtypes { $($dtype:ident: $candle:ident = $cuda:literal;)* }
+        kernels { $($file:ident { $($kernel:ident($args:ident)),* $(,)? })* }
+    ) => {
+        $(const $constant: u32 = $value;)*
+        $(
+            #[repr($($repr)*)]
+            #[allow(dead_code)]
+            struct $struct {
+                $($field: $type,)*
+            }
+
+            impl Cuda for $struct {
+                fn name() -> String {
+                    stringify!($struct).into()
+                }
+            }
+        )*
+
+        /// Each dtype as the names of kernels have it, and as CUDA has it.
+        const DTYPES: &[(&str, &str)] = &[$((stringify!($dtype), $cuda)),*];
+
+        /// Each file, and the kernels in it.
+        const KERNELS: &[(&str, &[&str])] =
+            &[$((stringify!($file), &[$(stringify!($kernel)),*])),*];
+
+        fn abi() -> (String, String) {
+            let mut layout = String::from("{\n");
+            let mut text = String::from(
+                "// Made by build.rs of kernels/abi.rs.\n\
+                 #pragma once\n\n#include <cstddef>\n#include <cstdint>\n\n",
+            );
+            $(
+                text += &comment("", &[$($constant_doc),*]);
+                let name = stringify!($constant);
+                text += &format!("constexpr uint32_t {name} = {}u;\n", $constant);
+            )*
+            $(
+                let fields = [$(Field(
+                    &[$($field_doc),*],
+                    <$type as Cuda>::name(),
+                    stringify!($field),
+                    offset_of!($struct, $field),
+                )),*];
+                text += &define::<$struct>(&[$($struct_doc),*], &fields);
+                layout += &assert_layout::<$struct>(&fields);
+            )*
+            text += "\n// A dtype's part of a kernel's name, and its type.\n";
+            text += "#define FOR_EACH_DTYPE(MACRO)";
+            for (dtype, cuda) in DTYPES {
+                write!(text, " MACRO({dtype}, {cuda})").expect("a string takes all text");
+            }
+            text += "\n\n// A definition with another parameter does not compile.\n";
+            for (dtype, _) in DTYPES {
+                $($(
+                    text += &format!(
+                        "extern \"C\" __global__ void {}_{dtype}(const __grid_constant__ {});\n",
+                        stringify!($kernel),
+                        <$args as Cuda>::name(),
+                    );
+                )*)*
+            }
+            (text, layout + "}\n")
+        }
+    };
+}
+
+include!("kernels/abi.rs");

@@ -2,10 +2,10 @@
 //! timed on the device, each answer checked before it is timed.
 //!
 //! ```sh
-//! cargo bench --features cuda --bench gpu_reduction                        # everything
-//! cargo bench --features cuda --bench gpu_reduction -- 131072/b64/bf16     # points with that in their names
-//! cargo bench --features cuda --bench gpu_reduction -- --json results.json
-//! cargo bench --features cuda --bench gpu_reduction -- --quick 32000/b1/   # the answers, and one burst
+//! cargo bench --features bench-rivals --bench gpu_reduction                        # everything
+//! cargo bench --features bench-rivals --bench gpu_reduction -- 131072/b64/bf16     # points with that in their names
+//! cargo bench --features bench-rivals --bench gpu_reduction -- --json results.json
+//! cargo bench --features bench-rivals --bench gpu_reduction -- --quick 32000/b1/   # the answers, and one burst
 //! ```
 
 mod common;

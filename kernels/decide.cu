@@ -15,7 +15,7 @@
 
 #include "search.cuh"
 
-inline __device__ Row bad_row(uint32_t status) {
+inline __device__ PackedRow bad_row(uint32_t status) {
     return {NONE,  NONE,  NONE,  NONE,  status, nan(),
             nan(), nan(), nan(), nan(), nan(),  nan()};
 }
@@ -36,13 +36,13 @@ template <class T> __device__ uint32_t reason(const LogitRow<T>& row) {
     return __syncthreads_and(all_neg_inf) ? STATUS_ALL_NEG_INF : status;
 }
 
-template <class T> __device__ Row good_row(const Search<T>& found) {
+template <class T> __device__ PackedRow good_row(const Search<T>& found) {
     const Sums& total = found.total;
     const Top2 top = found.best();
     const uint32_t representative = top.first_token;
     const float representative_prob =
         at_most_1(weight(found.row[representative], total.max) / total.sum);
-    Row row;
+    PackedRow row;
     row.winner = top.first_id;
     row.representative = representative;
     row.greedy = found.greedy;
@@ -59,32 +59,53 @@ template <class T> __device__ Row good_row(const Search<T>& found) {
     return row;
 }
 
-template <class T> __device__ void decide(const Params& p) {
-    const uint32_t batch_row = ::batch_row();
-    if (batch_row >= p.batch) return;
-    const LogitRow<T> row(p, batch_row);
+// Streams and merges: leaves the row's sums in `totals`. Only the last block of the row to come
+// returns true, and has them in `total`; their sum is NaN if the row has no winner.
+template <class T>
+__device__ bool sum_up(const Scratch& scratch, uint32_t batch_row, const LogitRow<T>& row,
+                       Sums* tiles, Sums& total) {
     const uint32_t tile_count = tiles_in(row.size);
-    Sums* const tiles = p.partials + static_cast<uint64_t>(batch_row) * tile_count;
-
     const uint32_t tile = blockIdx.x * WARPS + warp();
     if (tile < tile_count) {
         const Sums sums = Tile<T>(row, tile).sums();
         if (lane() == 0) tiles[tile] = sums;
     }
-    if (!last_to_come(&p.tickets[batch_row], gridDim.x)) return;
+    if (!last_to_come(&scratch.tickets[batch_row], gridDim.x)) return false;
 
-    Sums total = no_sums();
+    total = no_sums();
     for (uint32_t i = threadIdx.x; i < tile_count; i += THREADS) {
         const float4 sums = __ldcg(reinterpret_cast<const float4*>(&tiles[i]));
         total = merge(total, {sums.x, sums.y, sums.z, 0.0f});
     }
     total = block_merge(total);
-
     const bool good = total.sum > 0.0f && total.sum < infinity() && total.max < infinity();
     if (!good) total.sum = nan();
-    if (threadIdx.x == 0) p.totals[batch_row] = total;
-    if (p.rows == nullptr) return;
-    if (!good) {
+    if (threadIdx.x == 0) scratch.totals[batch_row] = total;
+    return true;
+}
+
+// The sums of the row's tiles.
+inline __device__ Sums* tiles_of(const Scratch& scratch, uint32_t batch_row, uint32_t row_size) {
+    return scratch.partials + static_cast<uint64_t>(batch_row) * tiles_in(row_size);
+}
+
+// Without the search: for the operations of gather.cu.
+template <class T> __device__ void sums(const SumsArgs& p) {
+    const uint32_t batch_row = ::batch_row();
+    if (batch_row >= p.logits.batch) return;
+    const LogitRow<T> row(p.logits, batch_row);
+    Sums total;
+    sum_up(p.scratch, batch_row, row, tiles_of(p.scratch, batch_row, row.size), total);
+}
+
+template <class T> __device__ void decide(const DecideArgs& p) {
+    const uint32_t batch_row = ::batch_row();
+    if (batch_row >= p.logits.batch) return;
+    const LogitRow<T> row(p.logits, batch_row);
+    Sums* const tiles = tiles_of(p.scratch, batch_row, row.size);
+    Sums total;
+    if (!sum_up(p.scratch, batch_row, row, tiles, total)) return;
+    if (!(total.sum == total.sum)) {
         const uint32_t status = reason(row);
         if (threadIdx.x == 0) {
             p.rows[batch_row] = bad_row(status);
@@ -96,7 +117,7 @@ template <class T> __device__ void decide(const Params& p) {
     Search<T> search{p, row, total, tiles, lists[warp()]};
     search.run();
     if (threadIdx.x == 0) {
-        const Row found = good_row(search);
+        const PackedRow found = good_row(search);
         p.rows[batch_row] = found;
         p.tokens[batch_row] = found.representative;
     }
@@ -106,11 +127,13 @@ template <class T> __device__ void decide(const Params& p) {
 // and twice the bytes in flight (2 or 4 KiB a warp) that the memory of an H200 needs, some 25 KiB.
 constexpr int BLOCKS = 7;
 
-#define DECIDE(NAME, T) \
+#define KERNELS(DTYPE, T) \
     extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) \
-        NAME(const __grid_constant__ Params p) { \
+        sums_##DTYPE(const __grid_constant__ SumsArgs p) { \
+        sums<T>(p); \
+    } \
+    extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) \
+        decide_##DTYPE(const __grid_constant__ DecideArgs p) { \
         decide<T>(p); \
     }
-DECIDE(decide_f32, float)
-DECIDE(decide_f16, __half)
-DECIDE(decide_bf16, __nv_bfloat16)
+FOR_EACH_DTYPE(KERNELS)

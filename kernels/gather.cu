@@ -7,7 +7,7 @@
 // the small ones, whose neighbours have the same size and wait for nobody. Tokens that are concepts
 // of their own are streamed instead, in the order of the tokens.
 //
-//     blocks of a row: | one set each | WARPS sets each | THREADS sets each | PER_BLOCK tokens each |
+//     blocks of a row: | 1 set each | WARPS sets | THREADS sets | TOKENS_PER_BLOCK tokens |
 //
 // What is to be done with a set or a token is an operation: a struct with
 //
@@ -21,22 +21,18 @@
 #include "noise.cuh"
 #include "sets.cuh"
 
-constexpr uint32_t PER_BLOCK = 4096;
-
-template <class T> struct Operation {
-    const Params& p;
+template <class T, class Args> struct Operation {
+    const Args& p;
     const uint32_t batch_row;
     const LogitRow<T> row;
     const Sums total;
 
-    __device__ Operation(const Params& params, uint32_t batch_row)
-        : p(params), batch_row(batch_row), row(params, batch_row), total(params.totals[batch_row]) {
-    }
+    __device__ Operation(const Args& p, uint32_t batch_row)
+        : p(p), batch_row(batch_row), row(p.logits, batch_row),
+          total(p.scratch.totals[batch_row]) {}
 
     // The row's part of what is [B, width].
-    __device__ float* of_row(float* all) const {
-        return all + static_cast<uint64_t>(batch_row) * p.width;
-    }
+    __device__ float* of_row(float* all, uint64_t width) const { return all + batch_row * width; }
 
     __device__ bool is_good() const { return total.sum == total.sum; }
 
@@ -45,17 +41,23 @@ template <class T> struct Operation {
     }
 
     // Measured against the set's own maximum: exact however faint the set is.
-    template <uint32_t WIDTH> __device__ Gathered gather_on_own_scale(const Members& members) const {
+    template <uint32_t WIDTH>
+    __device__ Gathered gather_on_own_scale(const Members& members) const {
         const float max = this->template gather<WIDTH>(members).max;
         return ::gather<WIDTH>(row, members, reference(max));
+    }
+
+    // ln Σ e^(l - the row's maximum), from what was gathered on the set's own scale.
+    __device__ float log_weight(const Gathered& own) const {
+        return own.max - total.max + logf(own.weight);
     }
 
     __device__ void finish(uint32_t) {}
 };
 
 // The mass of every concept, [B, C].
-template <class T> struct Masses : Operation<T> {
-    using Operation<T>::Operation;
+template <class T> struct Masses : Operation<T, MassesArgs> {
+    using Operation<T, MassesArgs>::Operation;
     static constexpr uint32_t TOKENS = 1;
 
     template <uint32_t WIDTH> __device__ void set(const Members& members, uint32_t rank) {
@@ -68,54 +70,62 @@ template <class T> struct Masses : Operation<T> {
     }
 
     __device__ void put(uint32_t id, float weight) {
-        this->of_row(this->p.out)[id] = at_most_1(weight / this->total.sum);
+        const MassesArgs& p = this->p;
+        this->of_row(p.masses, p.num_concepts)[id] = at_most_1(weight / this->total.sum);
     }
 };
 
 // Mass and concentration of every probe, [B, P].
-template <class T> struct Probe : Operation<T> {
-    using Operation<T>::Operation;
+template <class T> struct Probe : Operation<T, ProbeArgs> {
+    using Operation<T, ProbeArgs>::Operation;
     static constexpr uint32_t TOKENS = 0;
 
     template <uint32_t WIDTH> __device__ void set(const Members& members, uint32_t rank) {
         const Gathered got = this->template gather<WIDTH>(members);
         if (threadIdx.x % WIDTH == 0) {
+            const ProbeArgs& p = this->p;
             const Sums& total = this->total;
-            const uint32_t id = this->p.sets.ids[rank];
+            const uint32_t id = p.sets.ids[rank];
             const float mass = at_most_1(got.weight / total.sum);
-            this->of_row(this->p.out)[id] = mass;
-            this->of_row(this->p.concentrations)[id] =
+            this->of_row(p.masses, p.num_probes)[id] = mass;
+            // No mass has no share: 0 / 0 is NaN.
+            this->of_row(p.concentrations, p.num_probes)[id] =
                 at_most_1(at_most_1(weight(got.max, total.max) / total.sum) / mass);
         }
     }
 };
 
-// The pooled logits, [B, V]: a representative holds all of its concept's mass, its allies nothing.
-template <class T> struct Pool : Operation<T> {
-    using Operation<T>::Operation;
+// The pooled logits, [B, V], relative to the row's maximum: a representative holds all of its
+// concept's mass, its allies nothing. They are never formed as absolute logits, since f32 has no
+// digits left for the logarithm of a sum beside a logit in the millions.
+template <class T> struct Pool : Operation<T, PoolArgs> {
+    using Operation<T, PoolArgs>::Operation;
     static constexpr uint32_t TOKENS = 1;
 
     template <uint32_t WIDTH> __device__ void set(const Members& members, uint32_t) {
         // The probability may be as good as 0, but a temperature may raise it.
         const Gathered own = this->template gather_on_own_scale<WIDTH>(members);
-        const float pooled = own.max == -infinity() ? own.max : own.max + logf(own.weight);
+        const float pooled = this->log_weight(own);
         for (uint32_t i = threadIdx.x % WIDTH; i < members.size; i += WIDTH) {
             const uint32_t token = members.tokens[i];
             put(token, token == own.token ? pooled : -infinity());
         }
     }
 
-    __device__ void token(uint32_t token, uint32_t, float logit) { put(token, logit); }
+    __device__ void token(uint32_t token, uint32_t, float logit) {
+        put(token, logit - this->total.max);
+    }
 
     __device__ void put(uint32_t token, float logit) {
-        this->of_row(this->p.out)[token] = this->is_good() ? logit : nan();
+        this->of_row(this->p.pooled, this->p.logits.vocab_size)[token] =
+            this->is_good() ? logit : nan();
     }
 };
 
 // The concept entropy, for the rows that decide.cu wrote. Pooling a concept of weight W from
 // tokens of weight w = e^d takes W ln W - Σ w d from the entropy, over the sum of all weights.
-template <class T> struct Entropy : Operation<T> {
-    using Operation<T>::Operation;
+template <class T> struct Entropy : Operation<T, EntropyArgs> {
+    using Operation<T, EntropyArgs>::Operation;
     static constexpr uint32_t TOKENS = 0;
 
     float lost = 0.0f;
@@ -128,18 +138,19 @@ template <class T> struct Entropy : Operation<T> {
     }
 
     __device__ void finish(uint32_t block) {
-        const Params& p = this->p;
-        Sums* const of_block = p.partials + static_cast<uint64_t>(this->batch_row) * gridDim.x;
+        const EntropyArgs& p = this->p;
+        Sums* const of_block =
+            p.scratch.partials + static_cast<uint64_t>(this->batch_row) * gridDim.x;
         lost = block_sum(lost);
         if (threadIdx.x == 0) of_block[block].sum = lost;
-        if (!last_to_come(&p.tickets[this->batch_row], gridDim.x)) return;
+        if (!last_to_come(&p.scratch.tickets[this->batch_row], gridDim.x)) return;
         lost = 0.0f;
         for (uint32_t i = threadIdx.x; i < gridDim.x; i += THREADS) {
             lost += __ldcg(&of_block[i].sum);
         }
         lost = block_sum(lost);
         if (threadIdx.x == 0 && this->is_good()) {
-            Row& row = p.rows[this->batch_row];
+            PackedRow& row = p.rows[this->batch_row];
             const float entropy = row.token_entropy - lost / this->total.sum;
             row.concept_entropy = fminf(fmaxf(entropy, 0.0f), row.token_entropy);
         }
@@ -166,21 +177,20 @@ struct Drawn {
 };
 static_assert(sizeof(Drawn) == sizeof(Sums), "both lie in `partials`");
 
-template <class T> struct Draw : Operation<T> {
+template <class T> struct Draw : Operation<T, DrawArgs> {
     static constexpr uint32_t TOKENS = 4; // which share noise
 
     Noise noise;
     Drawn best = {-infinity(), NONE, NONE, 0};
 
-    __device__ Draw(const Params& p, uint32_t batch_row)
-        : Operation<T>(p, batch_row), noise(p.noise, batch_row) {}
+    __device__ Draw(const DrawArgs& p, uint32_t batch_row)
+        : Operation<T, DrawArgs>(p, batch_row), noise(p.noise, batch_row) {}
 
     template <uint32_t WIDTH> __device__ void set(const Members& members, uint32_t rank) {
         const Gathered own = this->template gather_on_own_scale<WIDTH>(members);
         if (threadIdx.x % WIDTH == 0) {
-            const float log_mass = own.max - this->total.max + logf(own.weight);
             const uint32_t id = this->p.sets.ids[rank];
-            consider(log_mass, id, own.token, noise.uniform(id));
+            consider(this->log_weight(own), id, own.token, noise.uniform(id));
         }
     }
 
@@ -211,12 +221,12 @@ template <class T> struct Draw : Operation<T> {
     }
 
     __device__ void finish(uint32_t block) {
-        const Params& p = this->p;
-        Drawn* const of_block = reinterpret_cast<Drawn*>(p.partials) +
+        const DrawArgs& p = this->p;
+        Drawn* const of_block = reinterpret_cast<Drawn*>(p.scratch.partials) +
                                 static_cast<uint64_t>(this->batch_row) * gridDim.x;
         join_block();
         if (threadIdx.x == 0) of_block[block] = best;
-        if (!last_to_come(&p.tickets[this->batch_row], gridDim.x)) return;
+        if (!last_to_come(&p.scratch.tickets[this->batch_row], gridDim.x)) return;
         for (uint32_t i = threadIdx.x; i < gridDim.x; i += THREADS) {
             const uint4 of = __ldcg(reinterpret_cast<const uint4*>(&of_block[i]));
             best.offer(__uint_as_float(of.x), of.y, of.z);
@@ -225,14 +235,15 @@ template <class T> struct Draw : Operation<T> {
         if (threadIdx.x == 0) {
             p.tokens[this->batch_row] = this->is_good() ? best.token : NONE;
             // The last row moves the noise on: by now, every block has read the offset.
-            if (take_last_ticket(&p.tickets[p.batch], p.batch)) p.noise[1] += 1;
+            const uint32_t batch = p.logits.batch;
+            if (take_last_ticket(&p.scratch.tickets[batch], batch)) p.noise[1] += 1;
         }
     }
 };
 
 // Does to its share of a row's sets and tokens what the operation does.
-template <class Op> __device__ void share(Op& op, const Params& p, uint32_t block) {
-    const Sets& sets = p.sets;
+template <class Op> __device__ void share(Op& op, uint32_t block) {
+    const Sets& sets = op.p.sets;
     const uint32_t warp_blocks = (sets.by_warp - sets.by_block + WARPS - 1) / WARPS;
     const uint32_t thread_blocks = (sets.by_thread - sets.by_warp + THREADS - 1) / THREADS;
     if (block < sets.by_block) {
@@ -252,41 +263,39 @@ template <class Op> __device__ void share(Op& op, const Params& p, uint32_t bloc
         return;
     }
     if constexpr (Op::TOKENS > 0) {
-        const uint32_t begin = (block - thread_blocks) * PER_BLOCK;
-        const uint32_t end = min(begin + PER_BLOCK, p.vocab_size);
+        const uint32_t begin = (block - thread_blocks) * TOKENS_PER_BLOCK;
+        const uint32_t end = min(begin + TOKENS_PER_BLOCK, op.row.size);
 #pragma unroll 4
-        for (uint32_t i = threadIdx.x; i < PER_BLOCK / Op::TOKENS; i += THREADS) {
+        for (uint32_t i = threadIdx.x; i < TOKENS_PER_BLOCK / Op::TOKENS; i += THREADS) {
 #pragma unroll
             for (uint32_t k = 0; k < Op::TOKENS; ++k) {
                 const uint32_t token = begin + i * Op::TOKENS + k;
-                const uint32_t id = token < end ? p.concept_of[token] : POOLED;
+                const uint32_t id = token < end ? op.p.concept_of[token] : POOLED;
                 if (!(id & POOLED)) op.token(token, id, op.row[token]);
             }
         }
     }
 }
 
-template <class Op> __device__ void run(const Params& p) {
+template <class Op, class Args> __device__ void run(const Args& p) {
     const uint32_t batch_row = ::batch_row();
-    if (batch_row >= p.batch) return;
+    if (batch_row >= p.logits.batch) return;
     Op op(p, batch_row);
-    share(op, p, blockIdx.x);
+    share(op, blockIdx.x);
     op.finish(blockIdx.x);
 }
 
 // BLOCKS is how many shall fit on a multiprocessor: all the threads that it holds, since gathering
 // is waiting; but for draws, which need the registers of twice as many.
-#define GATHER(NAME, OP, BLOCKS) \
+#define KERNEL(NAME, OP, ARGS, BLOCKS) \
     extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) \
-        NAME(const __grid_constant__ Params p) { \
+        NAME(const __grid_constant__ ARGS p) { \
         run<OP>(p); \
     }
-#define GATHER_DTYPES(NAME, OP, BLOCKS) \
-    GATHER(NAME##_f32, OP<float>, BLOCKS) \
-    GATHER(NAME##_f16, OP<__half>, BLOCKS) \
-    GATHER(NAME##_bf16, OP<__nv_bfloat16>, BLOCKS)
-GATHER_DTYPES(masses, Masses, 16)
-GATHER_DTYPES(pool, Pool, 16)
-GATHER_DTYPES(probe, Probe, 16)
-GATHER_DTYPES(entropy, Entropy, 16)
-GATHER_DTYPES(draw, Draw, 8)
+#define KERNELS(DTYPE, T) \
+    KERNEL(entropy_##DTYPE, Entropy<T>, EntropyArgs, 16) \
+    KERNEL(masses_##DTYPE, Masses<T>, MassesArgs, 16) \
+    KERNEL(pool_##DTYPE, Pool<T>, PoolArgs, 16) \
+    KERNEL(probe_##DTYPE, Probe<T>, ProbeArgs, 16) \
+    KERNEL(draw_##DTYPE, Draw<T>, DrawArgs, 8)
+FOR_EACH_DTYPE(KERNELS)

@@ -12,9 +12,7 @@
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
-#include "params.cuh"
-
-constexpr uint32_t WARP = 32;
+#include "abi.cuh"
 
 // How four bytes of logits are widened to f32, and how the largest of them is found.
 template <class T> struct Dtype;
@@ -78,8 +76,9 @@ template <class T> class LogitRow {
   public:
     const uint32_t size;
 
-    __device__ LogitRow(const Params& p, uint32_t row)
-        : logits(static_cast<const T*>(p.logits) + row * p.row_stride), size(p.vocab_size) {
+    __device__ LogitRow(const LogitsView& view, uint32_t row)
+        : logits(static_cast<const T*>(view.first) + row * view.row_stride),
+          size(view.vocab_size) {
         misaligned = reinterpret_cast<uintptr_t>(logits) & 15;
     }
 

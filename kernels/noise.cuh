@@ -5,7 +5,7 @@
 // src/reduce/cpu/noise.rs draws the same numbers.
 #pragma once
 
-#include "params.cuh"
+#include "abi.cuh"
 
 struct Noise {
     uint32_t key[2];     // the seed

@@ -13,8 +13,6 @@
 
 #include "load.cuh"
 
-constexpr uint32_t WARPS = 4;
-constexpr uint32_t THREADS = WARPS * WARP;
 constexpr uint32_t ALL = 0xffffffff;
 
 constexpr float LOG2_E = 1.44269504f;
@@ -24,6 +22,9 @@ constexpr float MOST_NEGATIVE = -3.40282347e38f;
 
 inline __device__ float infinity() { return __uint_as_float(0x7f800000); }
 inline __device__ float nan() { return __uint_as_float(0x7fc00000); }
+
+static_assert(sizeof(Sums) == sizeof(float4) && alignof(Sums) == alignof(float4),
+              "sums are read and written in one go");
 
 // The larger of two, or NaN if one is.
 inline __device__ float max_or_nan(float a, float b) {

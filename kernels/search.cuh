@@ -33,9 +33,6 @@
 // Tokens that a warp can keep to be looked at, and concepts that it can note in one turn.
 constexpr uint32_t ROOM = 256;
 
-// A concept of at most so many tokens is gathered by one thread.
-constexpr uint32_t BY_THREAD = 32;
-
 // How far below what it must the first turn looks, in nats, to find the second place as well.
 constexpr float LOOKAHEAD = 2.0f;
 
@@ -79,7 +76,7 @@ struct Lists {
 
 // The search of one row, by one block.
 template <class T> struct Search {
-    const Params& p;
+    const DecideArgs& p;
     const LogitRow<T>& row;
     const Sums total;
     const Sums* tiles; // the sums of the row's tiles
@@ -223,7 +220,7 @@ template <class T> struct Search {
         bool large = false;
         if (rank != NONE) {
             const Members members(p.sets, rank);
-            large = members.size > BY_THREAD;
+            large = members.size > MAX_BY_THREAD;
             if (!large) offer(rank, gather<1>(row, members, total.max));
         }
         uint32_t left = __ballot_sync(ALL, large);

@@ -3,11 +3,6 @@
 
 #include "row.cuh"
 
-// Logits that a lane and a warp take: enough for a lane to have several loads in flight, few enough
-// for all of them to stay in registers, so that maximum, sums and search read them once.
-constexpr uint32_t PER_LANE = 32;
-constexpr uint32_t TILE = PER_LANE * WARP;
-
 inline __device__ uint32_t tiles_in(uint32_t logits) { return (logits + TILE - 1) / TILE; }
 
 // A tile's logits in the registers of a warp.

@@ -39,7 +39,7 @@ pack() {
 tests=(--lib --test oracle --test rules --test sampler --test cuda --test cuda_memory)
 rm -rf "$out/tests" "$out/benches"
 executables test --release "${tests[@]}" | pack tests
-executables bench --bench gpu_reduction | pack benches
+executables bench --features bench-rivals --bench gpu_reduction | pack benches
 cp benches/gpu_rivals.py benches/gpu_rivals_triton.py "$out/benches"
 install scripts/run-gpu.sh "$out/run.sh"
 {

@@ -1,4 +1,5 @@
-"""Reads what scripts/sass.sh made: WORK/FILE.BUILD.log, of ptxas, and WORK/FILE.BUILD.sass."""
+"""Reads what scripts/sass.sh made: WORK/abi.cuh, WORK/FILE.BUILD.log, of ptxas, and
+WORK/FILE.BUILD.sass."""
 
 import re
 import sys
@@ -6,8 +7,8 @@ from pathlib import Path
 
 BUILDS = {"sm_80": "sm_80", "sm_90": "sm_90", "ptx_90": "sm_90 from build.rs's PTX"}
 MOST_PER_LOGIT = {"decide_bf16": 10.0}
-# Of kernels/tile.cuh: a lane's logits of a tile.
-PER_LANE = 32
+# A lane's logits of a tile.
+PER_LANE = 0
 
 
 def resources(log):
@@ -73,13 +74,17 @@ def streaming(lines, kernel):
 
 
 def main(work):
+    global PER_LANE
+    header = (work / "abi.cuh").read_text()
+    PER_LANE = int(re.search(r"PER_LANE = (\d+)u;", header)[1])
     used = {build: {} for build in BUILDS}
     counts = {build: {} for build in BUILDS}
     for build in BUILDS:
         for log in sorted(work.glob(f"*.{build}.log")):
             used[build] |= resources(log.read_text())
         for kernel, lines in kernels((work / f"decide.{build}.sass").read_text()).items():
-            counts[build][kernel] = streaming(lines, kernel)
+            if kernel.startswith("decide_"):  # and not the same without the search
+                counts[build][kernel] = streaming(lines, kernel)
 
     wrong = []
     print("| kernel | " + " | ".join(f"registers, {name}" for name in BUILDS.values())

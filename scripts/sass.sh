@@ -29,15 +29,20 @@ find_nvdisasm() {
 }
 nvdisasm=$(find_nvdisasm)
 
-# Three ways to machine code: for each capability at once, and as a driver does it, from the PTX
-# that build.rs makes. What ptxas says is kept beside the code.
+# The build script by itself: it leaves the header that the kernels include, and their PTX.
+rustc --edition 2024 -o "$work/build" build.rs
+OUT_DIR=$work CARGO_FEATURE_CUDA=1 NVCC=$nvcc "$work/build" |
+    sed -n 's/^cargo::error=//p' >&2
+
+# Three ways to machine code: for each capability at once, and as a driver does it, from PTX. What
+# ptxas says is kept beside the code.
 for source in kernels/*.cu; do
     name=$work/$(basename "$source" .cu)
     for arch in sm_80 sm_90; do
-        "$nvcc" -cubin -arch=$arch -std=c++17 -O3 -Werror all-warnings -Xptxas -v -o "$name.$arch.cubin" "$source" \
+        "$nvcc" -cubin -arch=$arch -std=c++17 -O3 -Werror all-warnings -Xptxas -v -I "$work" \
+            -o "$name.$arch.cubin" "$source" \
             2> "$name.$arch.log" || { cat "$name.$arch.log" >&2; exit 1; }
     done
-    "$nvcc" --ptx -arch=compute_80 -std=c++17 -O3 -o "$name.ptx" "$source"
     "$ptxas" -v -arch=sm_90 -o "$name.ptx_90.cubin" "$name.ptx" 2> "$name.ptx_90.log"
 done
 for cubin in "$work"/*.cubin; do

@@ -1,9 +1,9 @@
 //! Count meanings, not tokens.
 //!
-//! A language model asked for the cathedral on Red Square may give 24 % to `Saint`, 13 % to `St`
-//! and 12 % to `C`(athedral), half of its belief to the right answer, and still say `Moscow`,
-//! because one wrong token has 31 %. This crate adds up the probability of each *meaning*, a
-//! *concept*: a set of tokens that begin it; and takes the largest, directly on the logits.
+//! Ask a language model for the cathedral on Red Square, and it may give 24 % to `Saint`, 13 % to
+//! `St` and 12 % to `C`(athedral), which all begin the right answer, and still say `Moscow`, because
+//! that one wrong token has 31 %. This crate adds up the probability of each *concept*, a set of
+//! tokens that begin one meaning, and decides for the largest, directly on the logits.
 //!
 //! ```
 //! use candle_core::{Device, Tensor};
@@ -17,19 +17,22 @@
 //!     .build()?
 //!     .to_device(logits.device())?;
 //!
-//! // All that there is to know about the vote:
-//! let row = map.reduce(&logits)?.rows()?[0];
+//! // The vote in full:
+//! let row = map.reduce(&logits)?.rows()?[0]?;
 //! assert_eq!(row.greedy, moscow);
 //! assert_eq!(map.map().name(row.winner), Some("Saint Basil's Cathedral"));
 //! assert!((row.mass - 0.49).abs() < 1e-6);
 //!
-//! // Or in the place of candle's LogitsProcessor, in any generation loop:
-//! let mut sampler = ConceptSampler::from_sampling(42, Sampling::ArgMax, map);
+//! // What a decode loop needs, as a tensor on the device of the logits:
+//! assert_eq!(map.decide(&logits)?.tokens()?.to_vec1::<u32>()?, [saint]);
+//!
+//! // Or a sampler with the interface of candle's LogitsProcessor:
+//! let mut sampler = ConceptSampler::from_sampling(42, Sampling::ArgMax, map)?;
 //! assert_eq!(sampler.sample(&logits)?, saint);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # The way of the data
+//! # Overview
 //!
 //! ```text
 //! aliases, spelling,
@@ -38,32 +41,32 @@
 //! logits [V] or [B, V] ────────────────────────────────────┘
 //! ```
 //!
-//! - [`source`]: where maps come from. [`Aliases`](source::Aliases), the answers that are possible
-//!   and how each is spelt; [`Spelling`](source::Spelling), one word however it is written;
-//!   [`Judge`](source::Judge), a function of your own; [`Embedding`](source::Embedding), the
-//!   model's own matrix. All but the last need the feature `tokenizers`.
-//! - [`map`]: the [`ConceptMap`], a partition of the vocabulary into concepts, which can be laid
-//!   [over](ConceptMap::over) another and saved as JSON; and [`TokenSets`], whose mass is measured
-//!   whether they win or not.
-//! - [`mod@reduce`]: a map on a device ([`DeviceMap`]) and its operations, with a [`Row`] of numbers for
-//!   each row of logits.
-//! - [`mod@sample`]: the [`ConceptSampler`], candle's `LogitsProcessor` counting meanings.
-//! - [`phrase`]: whole answers, where a first token cannot decide.
-//! - [`mod@reference`]: the same operations by definition, in `f64`, to test against.
+//! - [`source`] makes maps: [`Aliases`](source::Aliases) from a list of the possible answers and
+//!   how each is spelt, [`Spelling`](source::Spelling) from all tokens that spell the same word,
+//!   [`Judge`](source::Judge) from a function of your own, and [`Embedding`](source::Embedding) from
+//!   the model's own matrix. All but the last need the feature `tokenizers`, which is on by default.
+//! - [`map`] has the [`ConceptMap`], a partition of the vocabulary into concepts, which can be laid
+//!   [over](ConceptMap::over) another map and saved as JSON, and [`TokenSets`], whose mass is
+//!   measured whether they win or not.
+//! - [`mod@reduce`] puts a map on a device ([`DeviceMap`]) and has its operations, which give a
+//!   [`Row`] of numbers for each row of logits.
+//! - [`mod@sample`] has the [`ConceptSampler`], which is candle's `LogitsProcessor` over concepts.
+//! - [`phrase`] decides between whole answers when a first token cannot.
+//! - [`mod@reference`] computes the same results in `f64` by their definitions, to test against.
 //!
-//! # On a CUDA device
+//! # CUDA
 //!
-//! With the feature `cuda`, a map put on a CUDA device reduces the tensors of that device where
-//! they are. No operation waits for the device, or copies anything from or to the host; what comes
-//! back is a tensor on the device, and a [`Reduction`](reduce::Reduction) is copied when its rows are asked for. An
-//! operation that a thread has done once can be recorded in a CUDA graph by it. The results lie in
-//! memory of the graph, so instantiate it with `CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH`.
-//! Like all of candle's work on a device, a graph must be replayed in order with what else its
-//! thread does there.
+//! With the feature `cuda`, a map on a CUDA device reduces the tensors of that device in place. No
+//! operation waits for the device or copies between it and the host: results are tensors on the
+//! device, and the rows of a [`Reduction`](reduce::Reduction) are copied when you ask for them.
 //!
-//! # What is promised
+//! A thread that has run an operation once can record it in a CUDA graph. Results then lie in memory
+//! of the graph, so instantiate it with `CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH`. Like all
+//! work of candle on a device, a graph must be replayed in order with the other work of its thread.
 //!
-//! Logits are `f32`, `f16` or `bf16`; sums are formed in `f32` and `f64`. Against the oracle in
+//! # Guarantees
+//!
+//! Logits are `f32`, `f16` or `bf16`; sums are accumulated in `f32` or `f64`. Against the oracle in
 //! [`mod@reference`], on the same rounded logits:
 //!
 //! | result | tolerance |
@@ -74,12 +77,15 @@
 //! | winner and runner-up | equal, unless the oracle's margin is under 1e-6 |
 //! | greedy token; representative of the winner | equal |
 //!
-//! Ties go to the lowest id. The same row gives the same bits on every run on one processor or
-//! GPU, whatever its place in the batch, the layout of the tensor and the number of threads; but a
-//! draw has noise of its own at every place in the batch, on purpose. `-inf` is probability 0. A
-//! NaN, a `+inf` or a row of nothing but `-inf` is told in that row's [`Status`](reduce::Status), and no other row
-//! is touched by it. Whatever is wrong with shapes, dtypes, devices or maps is a typed
-//! [`enum@Error`] that names the offender.
+//! - **Ties** go to the lowest id.
+//! - **Determinism:** on one processor or GPU, the same row gives the same bits on every run,
+//!   whatever its place in the batch, the layout of the tensor and the number of threads. Only
+//!   [`DeviceMap::sample`] gives each place in the batch noise of its own, on purpose.
+//! - **Bad rows:** `-inf` is probability 0. A NaN, a `+inf` or a row of nothing but `-inf` makes that
+//!   row a [`BadRow`](reduce::BadRow) and does not affect any other row.
+//! - **Errors:** wrong shapes, dtypes, devices, ids and sizes are typed [errors](enum@Error) that
+//!   name the offending value. Nothing panics, and no number that you pass sets the size of an
+//!   allocation before it is checked.
 
 mod error;
 pub mod map;
@@ -92,7 +98,7 @@ pub use candle_core;
 
 pub use error::{Error, Result};
 pub use map::{ConceptMap, TokenSets};
-pub use reduce::{DeviceMap, Noise, Row, reference};
+pub use reduce::{BadRow, Decision, DeviceMap, Noise, Row, reference};
 pub use sample::{ConceptSampler, Sampling};
 
 /// Compiles and runs the snippets of the README.

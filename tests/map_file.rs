@@ -2,11 +2,11 @@
 
 mod common;
 
-use std::fs;
+use std::{error::Error, fs, iter::successors};
 
 use common::{PARTITIONS, rng};
-use concept_mass::map::MapError;
-use concept_mass::{ConceptMap, map::FileProblem};
+use concept_mass::ConceptMap;
+use concept_mass::map::{FileProblem, MapError};
 use proptest::prelude::*;
 
 proptest! {
@@ -60,42 +60,67 @@ fn problem(text: &str) -> FileProblem {
     }
 }
 
-/// The message for the sample document with one piece replaced.
+/// The messages for the sample document with one piece replaced, the cause after its effect.
 fn complaint(from: &str, to: &str) -> String {
     let text = sample();
     assert!(text.contains(from), "{from} is in {text}");
-    problem(&text.replace(from, to)).to_string()
+    chain(&problem(&text.replace(from, to)))
+}
+
+fn chain(error: &dyn Error) -> String {
+    let causes = successors(Some(error), |&error| error.source());
+    causes.map(|error| error.to_string()).collect::<Vec<_>>().join(": ")
 }
 
 #[test]
 fn hostile_files_are_errors_that_name_the_field() {
     let cases = [
-        ("\"version\":1", "\"version\":2", "field version: 2 is unknown"),
-        ("\"version\":1", "\"version\":-1", "field version: "),
-        ("\"version\":1", "\"version\":\"1\"", "field version: "),
+        (
+            "\"version\":1",
+            "\"version\":2",
+            "field version: this version of concept-mass reads version 1, got 2",
+        ),
+        ("\"version\":1", "\"version\":-1", "field version cannot be read: "),
+        ("\"version\":1", "\"version\":\"1\"", "field version cannot be read: "),
         (
             "concept-mass map",
             "recipe",
             "field format: expected \"concept-mass map\", got \"recipe\"",
         ),
-        ("\"vocab_size\":9", "\"vocab_size\":0", "field concepts[0]: a vocabulary of 0 tokens"),
-        ("\"vocab_size\":9", "\"vocab_size\":18446744073709551615", "field vocab_size: "),
-        ("\"vocab_size\":9", "\"vocab_size\":1e3", "field vocab_size: "),
-        ("\"vocab_size\":9,", "", "field .: missing field `vocab_size`"),
-        ("[1,2]", "[1,9]", "field concepts[0]: token 9 of concept \"a\" is out of range"),
-        ("[1,2]", "[1,-2]", "field concepts[0].tokens[1]: "),
-        ("[1,2]", "[4294967296]", "field concepts[0].tokens[0]: "),
-        ("[1,2]", "[]", "field concepts[0]: concept \"a\" has no tokens"),
-        ("[1,2]", "7", "field concepts[0].tokens: "),
+        ("\"vocab_size\":9", "\"vocab_size\":0", "field vocab_size is not valid: vocab_size is 0"),
+        (
+            "\"vocab_size\":9",
+            "\"vocab_size\":18446744073709551615",
+            "field vocab_size is not valid: vocab_size is 18446744073709551615",
+        ),
+        ("\"vocab_size\":9", "\"vocab_size\":1e3", "field vocab_size cannot be read: "),
+        ("\"vocab_size\":9,", "", "the document cannot be read: missing field `vocab_size`"),
+        (
+            "[1,2]",
+            "[1,9]",
+            "field concepts[0] is not valid: token 9 of concept \"a\" is out of range",
+        ),
+        ("[1,2]", "[1,-2]", "field concepts[0].tokens[1] cannot be read: "),
+        ("[1,2]", "[4294967296]", "field concepts[0].tokens[0] cannot be read: "),
+        ("[1,2]", "[]", "field concepts[0] is not valid: concept \"a\" has no tokens"),
+        ("[1,2]", "7", "field concepts[0].tokens cannot be read: "),
         (
             "[1,2]}",
             "[1]},{\"tokens\":[1]}",
-            "field concepts[1]: token 1 is claimed by concept \"a\"",
+            "field concepts[1] is not valid: token 1 is claimed by concept \"a\"",
         ),
-        ("[1,2]}", "[1]},{\"name\":\"a\",\"tokens\":[3]}", "field concepts[1]: the name \"a\""),
-        ("\"name\":\"a\"", "\"nom\":\"a\"", "field concepts[0].nom: unknown field `nom`"),
-        ("\"name\":\"a\"", "\"name\":[]", "field concepts[0].name: "),
-        ("]}]}", "]}]} trailing", "field .: trailing characters"),
+        (
+            "[1,2]}",
+            "[1]},{\"name\":\"a\",\"tokens\":[3]}",
+            "field concepts[1] is not valid: the name \"a\" is used twice",
+        ),
+        (
+            "\"name\":\"a\"",
+            "\"nom\":\"a\"",
+            "field concepts[0].nom cannot be read: unknown field `nom`",
+        ),
+        ("\"name\":\"a\"", "\"name\":[]", "field concepts[0].name cannot be read: "),
+        ("]}]}", "]}]} trailing", "the document cannot be read: trailing characters"),
     ];
     for (from, to, expected) in cases {
         let complaint = complaint(from, to);
@@ -112,11 +137,16 @@ fn a_listed_singleton_without_a_name_is_the_same_map_as_an_unlisted_one() {
 
 #[test]
 fn a_vocabulary_too_large_is_refused_before_memory_is_taken() {
-    let text =
-        r#"{"format":"concept-mass map","version":1,"vocab_size":1000000000000,"concepts":[]}"#;
-    assert!(
-        problem(text).to_string().starts_with("field vocab_size: a vocabulary of 1000000000000")
-    );
+    for size in ["4194305", "4000000000", "1000000000000", "18446744073709551615"] {
+        for concepts in ["[]", r#"[{"tokens":[4294967295,1]}]"#] {
+            let text = format!(
+                r#"{{"format":"concept-mass map","version":1,"vocab_size":{size},"concepts":{concepts}}}"#
+            );
+            let chain = chain(&problem(&text));
+            let expected = format!("field vocab_size is not valid: vocab_size is {size}, ");
+            assert!(chain.starts_with(&expected), "{chain}");
+        }
+    }
 }
 
 #[test]
@@ -136,7 +166,8 @@ fn files_are_named_in_errors() {
     );
     fs::write(&path, b"\xff\xfe").unwrap();
     let error = ConceptMap::load(&path).unwrap_err();
-    assert!(error.to_string().starts_with(&format!("{}: field ", path.display())), "{error}");
+    let expected = format!("cannot use {} as a concept map: the document ", path.display());
+    assert!(chain(&error).starts_with(&expected), "{}", chain(&error));
     fs::remove_file(&path).unwrap();
     let nowhere = std::env::temp_dir().join("no such folder").join("map.json");
     let map = ConceptMap::singletons(2).unwrap();

@@ -4,9 +4,10 @@ mod common;
 
 use std::ops::Range;
 
-use candle_core::DType;
+use candle_core::{DType, Tensor};
 use common::*;
-use concept_mass::{Row, TokenSets, reference};
+use concept_mass::reduce::{BadRow, NO_TOKEN, SetMass};
+use concept_mass::{ConceptMap, Noise, Row, TokenSets, reference};
 use proptest::prelude::*;
 use rand::Rng;
 
@@ -30,58 +31,64 @@ fn check(case: Case) -> Result<usize, TestCaseError> {
     let rows: Vec<_> = (0..batch).map(|_| profile.row(vocab_size, &mut rng)).collect();
     let logits = layout.tensor(&rows, vocab_size, dtype).unwrap();
     let on_device = map.to_device(&device()).unwrap();
-    let probes = random_probes(vocab_size, &mut rng);
+    let sets = random_sets(vocab_size, &mut rng);
 
     let rows = on_device.reduce(&logits).unwrap().rows().unwrap();
     let decided = on_device.decide(&logits).unwrap();
     let masses = on_device.masses(&logits).unwrap().to_vec2::<f32>().unwrap();
     let pooled = on_device.pool(&logits).unwrap().to_vec2::<f32>().unwrap();
-    let probed = probes.to_device(&device()).unwrap().measure(&logits).unwrap();
-    let probed_masses = probed.masses.to_vec2::<f32>().unwrap();
-    let concentrations = probed.concentrations.to_vec2::<f32>().unwrap();
+    let measured = sets.to_device(&device()).unwrap().measure(&logits).unwrap();
+    let set_masses = measured.masses.to_vec2::<f32>().unwrap();
+    let concentrations = measured.concentrations.to_vec2::<f32>().unwrap();
+    let measured = measured.rows().unwrap();
 
     let exact = in_f64(&logits);
     prop_assert_eq!(rows.len(), exact.len());
     prop_assert_eq!(decided.tokens().unwrap().to_vec1::<u32>().unwrap(), tokens(&rows));
-    for (decided, reduced) in decided.rows().unwrap().iter().zip(&rows) {
-        prop_assert!(same_but_for_concept_entropy(decided, reduced), "{:?}", decided);
-    }
+    let decisions: Vec<_> = rows.iter().map(|row| row.map(|row| row.decision())).collect();
+    prop_assert_eq!(decided.rows().unwrap(), decisions);
     for (i, logits) in exact.iter().enumerate() {
-        let want = reference::reduce(&map, logits);
-        let want_masses = reference::masses(&map, logits);
-        let wrong = differences(&map, &rows[i], &want, &want_masses);
+        let wrong = differences(&map, &rows[i], logits);
         prop_assert!(wrong.is_empty(), "row {}: {}", i, wrong.join("\n"));
-
+        let Ok(want_masses) = reference::masses(&map, logits) else {
+            let tensors = [&masses[i], &pooled[i], &set_masses[i], &concentrations[i]];
+            prop_assert!(tensors.iter().all(|row| row.iter().all(|x| x.is_nan())), "row {}", i);
+            prop_assert_eq!(&measured[i], &None);
+            continue;
+        };
         for (c, (&got, &want)) in masses[i].iter().zip(&want_masses).enumerate() {
             prop_assert!(probability_is(got, want), "mass of {} is {}, not {}", c, got, want);
         }
-        for (t, (&got, want)) in pooled[i].iter().zip(reference::pool(&map, logits)).enumerate() {
-            let same = f64::from(got) == want || log_z_is(got, want);
+        let want_pooled = reference::pool(&map, logits).unwrap();
+        for (t, (&got, want)) in pooled[i].iter().zip(want_pooled).enumerate() {
+            let same = got == want as f32 || log_z_is(got, want);
             prop_assert!(same, "pooled logit of {} is {}, not {}", t, got, want);
         }
-        for p in 0..probes.len() {
-            let (mass, concentration) = reference::probe(probes.tokens(p).unwrap(), logits);
-            prop_assert!(probability_is(probed_masses[i][p], mass), "probe {}: {}", p, mass);
-            // The share of a mass that f32 cannot tell from 0 is anything.
-            if mass > 1e-30 {
-                prop_assert!(probability_is(concentrations[i][p], concentration), "probe {}", p);
+        for (s, want) in reference::measure(&sets, logits).unwrap().iter().enumerate() {
+            let (mass, concentration) = (set_masses[i][s], concentrations[i][s]);
+            prop_assert!(probability_is(mass, want.mass), "set {}: {} {:?}", s, mass, want);
+            prop_assert_eq!(mass > 0.0, !concentration.is_nan(), "set {}: {:?}", s, want);
+            let on_host = SetMass { mass, concentration: (mass > 0.0).then_some(concentration) };
+            prop_assert_eq!(measured[i].as_ref().unwrap()[s], on_host);
+            match want.concentration {
+                None => prop_assert_eq!(mass, 0.0, "set {} has no mass", s),
+                // f32 has few digits, or none, for what is smaller.
+                Some(want) if mass > 1e-30 => {
+                    prop_assert!(probability_is(concentration, want), "set {}", s);
+                }
+                Some(_) => {}
             }
         }
     }
     Ok(exact.len())
 }
 
-fn tokens(rows: &[Row]) -> Vec<u32> {
-    rows.iter().map(|row| row.representative).collect()
+fn tokens(rows: &[Result<Row, BadRow>]) -> Vec<u32> {
+    rows.iter().map(|row| row.map_or(NO_TOKEN, |row| row.representative)).collect()
 }
 
-fn same_but_for_concept_entropy(a: &Row, b: &Row) -> bool {
-    let words = |row: &Row| bytemuck::cast::<Row, [u32; 12]>(*row);
-    words(a)[..11] == words(b)[..11]
-}
-
-/// Three probes that overlap.
-fn random_probes(vocab_size: usize, rng: &mut impl Rng) -> TokenSets {
+/// Three sets that overlap.
+fn random_sets(vocab_size: usize, rng: &mut impl Rng) -> TokenSets {
     let mut token = || rng.random_range(0..vocab_size as u32);
     let shared = token();
     let many: Vec<u32> = (0..40).map(|_| token()).chain([shared]).collect();
@@ -171,4 +178,125 @@ fn many_rows() {
         .unwrap();
         seed += 1;
     }
+}
+
+// Logits of any offset: f32 has no digits to spare beside them.
+
+const OFFSETS: [f32; 9] = [0.0, 3e7, -3e7, 1e30, -1e30, 3e38, -3e38, f32::MAX, f32::MIN];
+
+/// Three of four tokens are one concept.
+fn three_of_four() -> ConceptMap {
+    ConceptMap::builder(4).concept("three", [0, 1, 3]).unwrap().build().unwrap()
+}
+
+/// Rows around an offset: all equal; with a mask; a little apart, or as little as f32 can be; and
+/// with everything that f32 holds between them.
+fn rows_at(offset: f32) -> Vec<[f32; 4]> {
+    let below = offset - 1.0;
+    let next = offset.next_down().max(f32::MIN);
+    vec![
+        [offset; 4],
+        [offset, f32::NEG_INFINITY, offset, offset],
+        [below, offset, offset, below],
+        [next, next, offset, next],
+        [f32::MIN, offset, f32::MIN, f32::MIN],
+        [f32::MIN, f32::MIN, offset, f32::NEG_INFINITY],
+    ]
+}
+
+#[test]
+fn pooling_keeps_masses_at_any_offset() {
+    let map = three_of_four();
+    let on_device = map.to_device(&device()).unwrap();
+    for row in OFFSETS.into_iter().flat_map(rows_at) {
+        let logits = Tensor::new(&[row], &device()).unwrap();
+        let exact = row.map(f64::from);
+        let pooled = on_device.pool(&logits).unwrap().to_vec2::<f32>().unwrap().remove(0);
+        let want = reference::pool(&map, &exact).unwrap();
+        for (token, (&got, want)) in pooled.iter().zip(want).enumerate() {
+            let same = got == want as f32 || log_z_is(got, want);
+            assert!(same, "{row:?}: pooled logit of {token} is {got}, not {want}");
+        }
+        // What a sampler makes of it.
+        let masses = reference::masses(&map, &exact).unwrap();
+        let sum: f64 = pooled.iter().map(|&logit| f64::from(logit).exp()).sum();
+        for (token, &logit) in (0..).zip(&pooled).filter(|(_, l)| **l > f32::NEG_INFINITY) {
+            let mass = masses[map.concept_of(token).unwrap() as usize];
+            let got = (f64::from(logit).exp() / sum) as f32;
+            assert!(probability_is(got, mass), "{row:?}: {token} has {got}, not {mass}");
+        }
+    }
+    let four = Tensor::new(&[3e7f32; 4], &device()).unwrap();
+    let pooled = on_device.pool(&four).unwrap().to_vec1::<f32>().unwrap();
+    assert!((pooled[0] - 3f32.ln()).abs() < 1e-6 && pooled[2] == 0.0, "{pooled:?}");
+}
+
+#[test]
+fn every_operation_is_right_at_any_offset() {
+    let map = three_of_four();
+    let on_device = map.to_device(&device()).unwrap();
+    let sets = TokenSets::builder(4).set("some", [1, 2]).unwrap();
+    let sets = sets.set("one", [0]).unwrap().build().unwrap();
+    let probes = sets.to_device(&device()).unwrap();
+    for row in OFFSETS.into_iter().flat_map(rows_at) {
+        let logits = Tensor::new(&[row], &device()).unwrap();
+        let exact = row.map(f64::from);
+        let want_masses = reference::masses(&map, &exact).unwrap();
+        let found = on_device.reduce(&logits).unwrap().rows().unwrap()[0];
+        let wrong = differences(&map, &found, &exact);
+        assert!(wrong.is_empty(), "{row:?}: {}", wrong.join("\n"));
+
+        let masses = on_device.masses(&logits).unwrap().to_vec2::<f32>().unwrap().remove(0);
+        for (&got, &want) in masses.iter().zip(&want_masses) {
+            assert!(probability_is(got, want), "{row:?}: mass {got}, not {want}");
+        }
+        let probed = probes.measure(&logits).unwrap();
+        let masses = probed.masses.to_vec2::<f32>().unwrap().remove(0);
+        let concentrations = probed.concentrations.to_vec2::<f32>().unwrap().remove(0);
+        for i in 0..sets.len() {
+            let want = &reference::measure(&sets, &exact).unwrap()[i];
+            assert!(probability_is(masses[i], want.mass), "{row:?}: set {i}: {}", masses[i]);
+            let same = match want.concentration {
+                None => concentrations[i].is_nan(),
+                Some(want) => probability_is(concentrations[i], want),
+            };
+            assert!(same, "{row:?}: set {i}: {}, not {want:?}", concentrations[i]);
+        }
+    }
+}
+
+#[test]
+fn draws_do_not_depend_on_the_offset() {
+    let map = three_of_four().to_device(&device()).unwrap();
+    let drawn = |offset: f32, temperature: f64| {
+        let mut noise = Noise::new(3, &device()).unwrap();
+        let row = Tensor::new(&[offset; 4], &device()).unwrap();
+        let logits = row.broadcast_as((1000, 4)).unwrap();
+        map.sample(&logits, temperature, &mut noise).unwrap().to_vec1::<u32>().unwrap()
+    };
+    let want = drawn(0.0, 1.0);
+    let share = want.iter().filter(|&&token| token == 0).count();
+    assert!((700..800).contains(&share), "{share}");
+    for offset in OFFSETS {
+        assert_eq!(drawn(offset, 1.0), want, "{offset}");
+        // So cold that the inverse is beyond f32.
+        assert_eq!(drawn(offset, 1e-300), vec![0; 1000], "{offset}");
+    }
+}
+
+// Shares of nothing.
+
+#[test]
+fn what_has_no_mass_has_no_concentration() {
+    let sets = TokenSets::builder(3).set("masked", [1, 2]).unwrap().build().unwrap();
+    let probes = sets.to_device(&device()).unwrap();
+    let inf = f32::NEG_INFINITY;
+    let rows = [[0.0, inf, inf], [0.0, -1e6, -1e6], [f32::NAN, 0.0, 0.0], [inf; 3]];
+    let logits = Tensor::new(&rows, &device()).unwrap();
+    let probed = probes.measure(&logits).unwrap();
+    let concentrations = probed.concentrations.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    assert!(concentrations.iter().all(|c| c.is_nan()), "{concentrations:?}");
+    let map = ConceptMap::singletons(3).unwrap().to_device(&device()).unwrap();
+    let rows = map.reduce(&logits).unwrap().rows().unwrap();
+    assert_eq!(rows.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, true, false, false]);
 }

@@ -5,9 +5,13 @@
 mod common;
 
 mod phrases {
+    mod batches;
     mod errors;
     mod llama;
+    mod logs;
     mod open;
+    mod refusals;
+    mod rollouts;
     mod tiny;
     mod toy;
     mod votes;

@@ -6,7 +6,10 @@ mod common;
 
 mod sources {
     mod aliases;
+    mod blank;
     mod composed;
+    mod embedding;
+    mod errors;
     mod kinds;
     mod spelling;
     mod step;

@@ -89,6 +89,32 @@ fn agrees_with_itself<M: CachedForward + Clone>(model: M) {
 }
 
 #[test]
+fn candles_ways_to_choose_are_ours_if_they_are_in_range() {
+    use candle_transformers::generation::Sampling as Candles;
+    use concept_mass::Sampling;
+    let all = |temperature, k, p| {
+        vec![
+            Candles::ArgMax,
+            Candles::All { temperature },
+            Candles::TopK { k, temperature },
+            Candles::TopP { p, temperature },
+            Candles::TopKThenTopP { k, p, temperature },
+            Candles::GumbelSoftmax { temperature },
+        ]
+    };
+    for candles in all(0.7, 40, 0.9) {
+        let ours = Sampling::try_from(candles.clone()).unwrap();
+        assert_eq!(format!("{ours:?}"), format!("{candles:?}"));
+    }
+    let refused = |candles: Vec<Candles>| -> Vec<bool> {
+        candles.into_iter().map(|candles| Sampling::try_from(candles).is_err()).collect()
+    };
+    assert_eq!(refused(all(f64::NAN, 40, 0.9)), [false, true, true, true, true, true]);
+    assert_eq!(refused(all(0.7, 0, 0.9)), [false, false, true, false, true, false]);
+    assert_eq!(refused(all(0.7, 40, 1.1)), [false, false, false, true, true, false]);
+}
+
+#[test]
 fn llama() {
     let config: LlamaConfig = serde_json::from_value(config()).unwrap();
     let config = config.into_config(false);

@@ -5,7 +5,7 @@ use candle_core::cuda_backend::cudarc::driver::sys;
 use candle_core::{Device, Tensor};
 use concept_mass::{
     ConceptMap, DeviceMap, Noise, TokenSets,
-    reduce::{DeviceTokenSets, Reduction},
+    reduce::{Decisions, DeviceTokenSets, Reduction},
 };
 
 use crate::common::candle_chain;
@@ -35,6 +35,7 @@ pub struct Map {
 
 /// What an operation left on the device.
 pub enum Output {
+    Decisions(Decisions),
     Rows(Reduction),
     Tensors(Vec<Tensor>),
 }
@@ -58,7 +59,7 @@ impl Map {
     pub fn run(&self, operation: Operation, logits: &Tensor, noise: &mut Noise) -> Result<Output> {
         let Self { tables, probes, .. } = self;
         Ok(Output::Tensors(match operation {
-            Decide => return Ok(Output::Rows(tables.decide(logits)?)),
+            Decide => return Ok(Output::Decisions(tables.decide(logits)?)),
             Reduce => return Ok(Output::Rows(tables.reduce(logits)?)),
             Masses => vec![tables.masses(logits)?],
             Pool => vec![tables.pool(logits)?],
@@ -71,7 +72,7 @@ impl Map {
         }))
     }
 
-    /// The bytes of `concept_of`, `rank_of`, `starts`, `members` and `ids` in kernels/params.cuh.
+    /// The bytes of `concept_of`, `rank_of`, `starts`, `members` and `ids` in kernels/abi.rs.
     pub fn bytes(&self) -> f64 {
         let map = self.tables.map();
         let stats = map.stats();

@@ -11,9 +11,10 @@ use half::bf16;
 
 const PTX: &str = include_str!(concat!(env!("OUT_DIR"), "/rivals.ptx"));
 
-/// `THREADS` and `PER_THREAD` of rivals.cu.
-const THREADS: usize = 128;
-const PER_THREAD: usize = 4;
+#[path = "../kernels/shape.rs"]
+mod shape;
+
+use shape::{PER_THREAD, THREADS};
 
 /// The bytes of a load.
 const VECTOR: usize = 16;

@@ -7,7 +7,7 @@
 #include <cstdint>
 
 constexpr uint32_t WARP = 32;
-constexpr uint32_t THREADS = 128;
+// THREADS and PER_THREAD come from the compiler's command line; see shape.rs.
 constexpr uint32_t WARPS = THREADS / WARP;
 constexpr uint32_t ALL = 0xffffffff;
 
@@ -76,9 +76,6 @@ struct Bf16 {
         return __uint_as_float(n == 0 ? word << 16 : word & 0xffff0000);
     }
 };
-
-// Vectors of sixteen bytes that a thread takes, all in flight at once.
-constexpr uint32_t PER_THREAD = 4;
 
 // Argmax over rows of `vectors` vectors, in one launch: blocks [row][chunk], a key for each in
 // `keys`, and the last block of a row to come takes the largest. `tickets` is all 0 between

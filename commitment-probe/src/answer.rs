@@ -1,7 +1,7 @@
-//! When an answer is acceptable, and when two answers say the same.
+//! Whether an answer is acceptable, and whether two answers are the same.
 
-/// What is left of an answer once all is gone that does not tell answers apart: lower case, no
-/// punctuation, no articles, single spaces.
+/// The answer in lower case, without punctuation and articles, with single spaces: answers that
+/// differ only in these are the same.
 ///
 /// This is the normalisation by which SQuAD and the open version of Natural Questions are scored
 /// (Rajpurkar et al., 2016), with typographic quotation marks and the like counted as punctuation.
@@ -21,8 +21,8 @@ pub fn normalise_answer(text: &str) -> String {
 
 /// Whether `answer` is one of `forms`, both [normalised](normalise_answer).
 ///
-/// Where nothing would be left of the answer, as of "The The", its words count as they are; an
-/// answer without words is never acceptable.
+/// An answer of nothing but articles, such as "The The", is compared word by word; an answer
+/// without words is never acceptable.
 ///
 /// ```
 /// use commitment_probe::is_match;
@@ -36,7 +36,7 @@ pub fn is_match(answer: &str, forms: impl IntoIterator<Item = impl AsRef<str>>) 
     !answer.is_empty() && forms.into_iter().any(|form| key(form.as_ref()) == answer)
 }
 
-/// The normalised answer, or the words of one of which nothing would be left.
+/// The normalised answer, or its words if normalisation leaves none.
 pub(super) fn key(answer: &str) -> String {
     match normalise_answer(answer) {
         empty if empty.is_empty() => {
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_does_not_tell_answers_apart_is_dropped() {
+    fn case_punctuation_articles_and_spaces_are_dropped() {
         for (text, want) in [
             ("Paris", "paris"),
             ("  a   Tale of\tTwo Cities ", "tale of two cities"),

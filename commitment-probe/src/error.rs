@@ -18,7 +18,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A list of questions is not one.
+    /// A list of questions that cannot be read.
     #[error(
         "cannot use {} as questions",
         path.as_deref().map_or("the text".into(), |p| p.display().to_string())
@@ -31,39 +31,51 @@ pub enum Error {
         problem: QuestionProblem,
     },
 
-    /// An option that nothing can be measured with.
+    /// An option out of range.
     #[error("{option} = {value} cannot be used: {requirement}")]
     ProbeOption {
         /// The name of the option.
         option: &'static str,
         /// Its value.
-        value: f64,
+        value: String,
         /// What it must be.
         requirement: &'static str,
     },
 
+    /// A token that is to end answers, and is not in the vocabulary.
+    #[error(
+        "token {token} is to end answers, but the vocabulary has {vocab_size} tokens; take model \
+         and tokenizer from one source"
+    )]
+    EndToken {
+        /// The id of the token.
+        token: u32,
+        /// The size of the vocabulary.
+        vocab_size: usize,
+    },
+
     /// A prompt without a token.
-    #[error("the prompt is empty: give the tokens that the answer is to follow")]
+    #[error("the prompt has no tokens; give at least one for the answer to follow")]
     EmptyPrompt,
 
     /// A prompt and an answer that the model cannot read together.
     #[error(
         "the prompt has {prompt} tokens and an answer may have {answer}, but the model reads no more \
-         than {context}; shorten the prompt, or lower max_tokens"
+         than {context}; shorten the prompt or lower max_tokens"
     )]
     TooLong {
         /// The tokens of the prompt.
         prompt: usize,
-        /// The most tokens of an answer.
+        /// The maximum number of tokens of an answer.
         answer: usize,
-        /// The most tokens that the model reads.
+        /// The maximum number of tokens that the model reads.
         context: usize,
     },
 
     /// The prompts of one batch have different lengths.
     #[error(
-        "questions of one batch need prompts of one length, got {first} tokens and {other}; measure \
-         them in different batches"
+        "the prompts of one batch must be equally long, but have {first} and {other} tokens; \
+         measure them in separate batches"
     )]
     UnequalPrompts {
         /// The tokens of the first prompt.
@@ -74,8 +86,8 @@ pub enum Error {
 
     /// Logits of another shape than `[N, V]`.
     #[error(
-        "for {sequences} sequences and {vocab_size} tokens the model gave logits of shape {got:?}, \
-         not [{sequences}, {vocab_size}]; take model and tokenizer from one source"
+        "the model returned logits of shape {got:?} for {sequences} sequences, not [{sequences}, \
+         {vocab_size}]; take model and tokenizer from one source"
     )]
     ModelOutput {
         /// The sequences that the model was given.
@@ -86,11 +98,11 @@ pub enum Error {
         got: Shape,
     },
 
-    /// What the kernels or the sources of maps complain of.
+    /// An error of a map, a kernel or a vote.
     #[error(transparent)]
     ConceptMass(#[from] concept_mass::Error),
 
-    /// What candle or a model complains of.
+    /// An error of candle or of a model.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
 }
@@ -102,7 +114,7 @@ pub enum Error {
 /// use commitment_probe::Question;
 ///
 /// let error = Question::parse(r#"{"id": 1"#).unwrap_err();
-/// assert_eq!(error.source().unwrap().to_string(), "record 1 is no question");
+/// assert_eq!(error.source().unwrap().to_string(), "record 1 is not a question");
 /// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -112,15 +124,15 @@ pub enum QuestionProblem {
     Io(#[from] std::io::Error),
 
     /// The file is compressed.
-    #[error("it is compressed; decompress it first, as with gunzip")]
+    #[error("it is compressed; decompress it first, with gunzip for example")]
     Compressed,
 
     /// One of a file's records is not JSON, or its fields are missing or of another type.
-    #[error("record {number} is no question")]
+    #[error("record {number} is not a question")]
     Record {
         /// Its number in the file, from 1.
         number: usize,
-        /// What the parser says of it.
+        /// The error of the parser.
         source: serde_json::Error,
     },
 
@@ -131,6 +143,40 @@ pub enum QuestionProblem {
         question: String,
         /// What is wrong with it.
         problem: String,
+    },
+}
+
+/// Why a question cannot be asked.
+///
+/// ```
+/// use commitment_probe::{Question, UnfitQuestion};
+///
+/// let error = Question::new("a", " ", vec!["b".into()], Default::default()).unwrap_err();
+/// assert_eq!(error, UnfitQuestion::NoText);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UnfitQuestion {
+    /// Its text is empty.
+    #[error("it has no text")]
+    NoText,
+
+    /// It has no acceptable form of an answer, or only empty ones.
+    #[error("it has no answers")]
+    NoAnswers,
+
+    /// Another answer has no forms, or only empty ones.
+    #[error("{name:?}, one of its others, has no forms")]
+    NoForms {
+        /// The name of that answer.
+        name: String,
+    },
+
+    /// The answer is also one of the others.
+    #[error("{name:?} is the answer, and one of its others")]
+    AnswerAmongOthers {
+        /// The usual form of the answer.
+        name: String,
     },
 }
 

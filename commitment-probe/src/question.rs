@@ -7,35 +7,120 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, QuestionProblem, Result};
+use crate::{Error, QuestionProblem, Result, UnfitQuestion};
 
 /// The first two bytes of a compressed file, as Natural Questions is published.
 const GZIP: [u8; 2] = [0x1F, 0x8B];
 
 /// A question, and how its answer may be spelt.
 ///
+/// Whatever it is made from, it has a text and at least one acceptable form of the answer.
+///
 /// ```
 /// use commitment_probe::Question;
 ///
 /// let line = r#"{"id": "capital", "question": "Capital of the UK?", "answers": ["London"]}"#;
 /// let question = &Question::parse(line)?[0];
-/// assert_eq!(question.answers, ["London"]);
+/// assert_eq!(question.answers(), ["London"]);
 /// # Ok::<(), commitment_probe::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Unchecked")]
 pub struct Question {
-    /// What the question is called; no two of a list are called alike.
-    pub id: String,
-    /// The question.
-    pub question: String,
-    /// The acceptable forms of the answer, the usual one first; at least one, all of one line.
-    pub answers: Vec<String>,
-    /// What else may be answered, by name, and the forms of each; need not be known.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub others: BTreeMap<String, Vec<String>>,
+    id: String,
+    question: String,
+    answers: Vec<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    others: BTreeMap<String, Vec<String>>,
+}
+
+/// The fields of a question, whatever they hold.
+#[derive(Deserialize)]
+struct Unchecked {
+    id: String,
+    question: String,
+    answers: Vec<String>,
+    #[serde(default)]
+    others: BTreeMap<String, Vec<String>>,
+}
+
+impl TryFrom<Unchecked> for Question {
+    type Error = UnfitQuestion;
+
+    fn try_from(
+        Unchecked { id, question, answers, others }: Unchecked,
+    ) -> Result<Self, UnfitQuestion> {
+        Self::new(id, question, answers, others)
+    }
 }
 
 impl Question {
+    /// A question with the acceptable forms of its answer, the usual one first, and what else may
+    /// be answered, by name, with the forms of each.
+    ///
+    /// White space around the question is removed; forms are put on one line, and empty ones and
+    /// duplicates are dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`UnfitQuestion`] if nothing is left of the question, of its answers, or of the forms of one
+    /// of its others; or if its answer is among its others.
+    ///
+    /// ```
+    /// use commitment_probe::{Question, UnfitQuestion};
+    ///
+    /// let who = |answers: &[&str]| {
+    ///     let answers = answers.iter().map(|form| form.to_string()).collect();
+    ///     Question::new("who", "Who wrote The Wealth of Nations?", answers, Default::default())
+    /// };
+    /// assert_eq!(who(&["Adam Smith", "Smith"])?.right(), "Adam Smith");
+    /// assert_eq!(who(&[" "]), Err(UnfitQuestion::NoAnswers));
+    /// # Ok::<(), UnfitQuestion>(())
+    /// ```
+    pub fn new(
+        id: impl Into<String>,
+        question: impl Into<String>,
+        answers: Vec<String>,
+        others: BTreeMap<String, Vec<String>>,
+    ) -> Result<Self, UnfitQuestion> {
+        let question = question.into().trim().to_owned();
+        if question.is_empty() {
+            return Err(UnfitQuestion::NoText);
+        }
+        let answers = forms(answers);
+        let right = answers.first().ok_or(UnfitQuestion::NoAnswers)?;
+        if others.contains_key(right) {
+            return Err(UnfitQuestion::AnswerAmongOthers { name: right.clone() });
+        }
+        let of_name = |(name, of_name)| match forms(of_name) {
+            none if none.is_empty() => Err(UnfitQuestion::NoForms { name }),
+            forms => Ok((name, forms)),
+        };
+        let others = others.into_iter().map(of_name).collect::<Result<_, _>>()?;
+        Ok(Self { id: id.into(), question, answers, others })
+    }
+
+    /// Its name; unique in a list.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The text of the question; not empty.
+    pub fn text(&self) -> &str {
+        &self.question
+    }
+
+    /// The acceptable forms of the answer, the usual one first; at least one, each on one line.
+    pub fn answers(&self) -> &[String] {
+        &self.answers
+    }
+
+    /// What else may be answered, by name, and the forms of each, of which there is at least one;
+    /// may be empty.
+    pub fn others(&self) -> &BTreeMap<String, Vec<String>> {
+        &self.others
+    }
+
     /// Reads the questions of a file.
     ///
     /// The file is one of these, recognised by its fields:
@@ -45,8 +130,8 @@ impl Question {
     /// | our own, JSONL | `{"id", "question", "answers": [forms…], "others": {name: [forms…], …}}`; `others` may be missing |
     /// | TriviaQA, as published | an entry of `{"Data": [{"QuestionId", "Question", "Answer": {"Value", "Aliases"}}, …]}` |
     /// | TriviaQA, JSONL | `{"question_id", "question", "answer": {"value", "aliases"}}` |
-    /// | Natural Questions, open, JSONL | `{"question", "answer": [forms…]}`; called by its number |
-    /// | Natural Questions, as published, JSONL | `{"example_id", "question_text", "document_text" or "document_tokens", "annotations"}`; one without a short answer is left out |
+    /// | Natural Questions, open, JSONL | `{"question", "answer": [forms…]}`; its id is its number |
+    /// | Natural Questions, as published, JSONL | `{"example_id", "question_text", "document_text" or "document_tokens", "annotations"}`; those without a short answer are skipped |
     ///
     /// # Errors
     ///
@@ -69,35 +154,14 @@ impl Question {
 
     /// The name of the right concept: the usual form of the answer.
     pub fn right(&self) -> &str {
-        &self.answers[0]
+        // There is always a first: `new` refuses a question without answers.
+        self.answers.first().map_or("", String::as_str)
     }
 
     /// All that may be answered, by name, and the forms of each; the right concept first.
     pub(super) fn concepts(&self) -> impl Iterator<Item = (&str, &[String])> {
         let others = self.others.iter().map(|(name, forms)| (name.as_str(), forms.as_slice()));
         [(self.right(), self.answers.as_slice())].into_iter().chain(others)
-    }
-
-    /// Refuses what cannot be asked, and drops what says nothing.
-    fn checked(mut self) -> Result<Self, String> {
-        self.question = self.question.trim().to_owned();
-        if self.question.is_empty() {
-            return Err("it has no text".into());
-        }
-        self.answers = forms(self.answers);
-        if self.answers.is_empty() {
-            return Err("it has no answers".into());
-        }
-        for (name, of_name) in &mut self.others {
-            *of_name = forms(std::mem::take(of_name));
-            if of_name.is_empty() {
-                return Err(format!("{name:?}, one of its others, has no forms"));
-            }
-        }
-        if self.others.contains_key(self.right()) {
-            return Err(format!("{:?} is the answer, and one of its others", self.right()));
-        }
-        Ok(self)
     }
 }
 
@@ -117,10 +181,9 @@ fn read(mut reader: impl Read) -> Result<Vec<Question>, QuestionProblem> {
             let in_question =
                 |problem| QuestionProblem::Question { question: place.clone(), problem };
             let Some(question) = question.map_err(in_question)? else { continue };
-            let question = question.checked().map_err(in_question)?;
+            let question = Question::try_from(question).map_err(|e| in_question(e.to_string()))?;
             if !ids.insert(question.id.clone()) {
-                let problem =
-                    format!("its id {:?} is taken; ids tell questions apart", question.id);
+                let problem = format!("its id {:?} is taken; ids must be unique", question.id);
                 return Err(in_question(problem));
             }
             questions.push(question);
@@ -137,7 +200,7 @@ fn forms(forms: Vec<String>) -> Vec<String> {
     forms.filter(|form| seen.insert(form.clone())).collect()
 }
 
-/// A value of a file, of whatever layout: each has fields that no other has.
+/// A value of a file in any of the layouts: each has fields that no other has.
 #[derive(Deserialize)]
 struct Record {
     // Our own.
@@ -176,7 +239,7 @@ enum Answer {
 struct Trivia {
     question: String,
     question_id: String,
-    /// The questions to be tested on have none.
+    /// Missing from the test set.
     answer: Option<TriviaAnswer>,
 }
 
@@ -205,8 +268,8 @@ struct Span {
     end_token: usize,
 }
 
-/// A question, or none where it is one without an answer to look for; or what is wrong with it.
-type Found = Result<Option<Question>, String>;
+/// A question; none if the record has no answer to look for; or what is wrong with it.
+type Found = Result<Option<Unchecked>, String>;
 
 impl Record {
     /// The questions, and how a person would find each in the file.
@@ -221,7 +284,7 @@ impl Record {
     fn question(self, number: usize) -> Found {
         let Self { id, question_id, others, .. } = self;
         let found = |id: String, question: String, answers: Vec<String>| {
-            Ok(Some(Question { id, question, answers, others }))
+            Ok(Some(Unchecked { id, question, answers, others }))
         };
         match (self.question, self.answers, self.answer, self.annotations) {
             (Some(question), Some(answers), ..) => {
@@ -244,7 +307,7 @@ impl Record {
                 let id = self.example_id.ok_or("it has no example_id")?.to_string();
                 found(id, self.question_text.ok_or("it has no question_text")?, answers)
             }
-            _ => Err("it is of no known layout; write a line for each question, like \
+            _ => Err("its layout is not known; write a line for each question, like \
                       {\"id\": \"1\", \"question\": \"…\", \"answers\": [\"a form\", \"another\"]}"
                 .into()),
         }
@@ -257,7 +320,7 @@ impl Trivia {
         let others = BTreeMap::new();
         Ok(answer.map(|TriviaAnswer { value, aliases }| {
             let answers = [vec![value], aliases].concat();
-            Question { id, question, answers, others }
+            Unchecked { id, question, answers, others }
         }))
     }
 }

@@ -1,4 +1,8 @@
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+
+use crate::{Decoder, Outcome, Schema};
 
 /// One question, and all that was measured on it: a line of a run's `samples.jsonl`.
 ///
@@ -6,6 +10,8 @@ use serde::{Deserialize, Serialize};
 /// otherwise; entropies are in nats.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
+    /// The version of this layout.
+    pub schema: Schema,
     /// The question's id.
     pub id: String,
     /// The question.
@@ -18,14 +24,10 @@ pub struct Sample {
     pub first: FirstStep,
     /// The step after the greedy token, unless that ended the answer.
     pub second: Option<SecondStep>,
-    /// What counting by the forms of the answers would have said.
-    pub aliases: Decision,
-    /// What counting by spelling would have said.
-    pub spelling: Decision,
-    /// What pooling the likeliest tokens by the model's embedding would have said.
-    pub embedding: Decision,
-    /// What counting whole answers would have said.
-    pub phrases: PhraseDecision,
+    /// What other decoders than the greedy one would have said.
+    pub decisions: BTreeMap<Decoder, Decision>,
+    /// The probability that the whole answer is an acceptable form.
+    pub phrase_mass: f64,
     /// The P-mass of the right concept at other temperatures.
     pub at_temperature: Vec<AtTemperature>,
     /// Answers sampled at a temperature, if any were.
@@ -66,38 +68,31 @@ pub struct SecondStep {
     pub valid: bool,
 }
 
-/// What a decoder that counts concepts at the first step would have said.
+/// What a decoder would have said.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Decision {
-    /// The winning concept: its name, or its tokens.
-    pub concept: String,
-    /// Its mass.
-    pub mass: f32,
-    /// The share that its likeliest token has of that.
-    pub concentration: f32,
-    /// The entropy over concepts.
-    pub entropy: f32,
-    /// The id of its likeliest token.
-    pub token: u32,
-    /// The answer that begins with that token and goes on greedily.
+    /// The concept that wins: its name, or its tokens; none if there was nothing to choose from.
+    pub concept: Option<String>,
+    /// Its mass: the decoder's confidence.
+    pub mass: f64,
+    /// The answer: of a decoder that counts at the first step, the concept's likeliest token and
+    /// what follows it greedily.
     pub answer: String,
     /// Whether that answer is acceptable.
     pub right: bool,
+    /// The vote on the first token; none of a decoder that counts whole answers.
+    pub vote: Option<Vote>,
 }
 
-/// What a decoder that counts whole answers would have said: the known ones, and the greedy one.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct PhraseDecision {
-    /// The probability that the whole answer is an acceptable form.
-    pub mass: f64,
-    /// The answer with the largest mass; none if there is nothing to choose from.
-    pub winner: Option<String>,
-    /// Its mass.
-    pub winner_mass: f64,
-    /// Its likeliest phrase.
-    pub answer: String,
-    /// Whether that is acceptable.
-    pub right: bool,
+/// How concepts share the first step.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Vote {
+    /// The id of the winning concept's likeliest token.
+    pub token: u32,
+    /// That token's share of the concept's mass.
+    pub concentration: f32,
+    /// The entropy over concepts.
+    pub entropy: f32,
 }
 
 /// The right concept at another temperature.
@@ -109,18 +104,18 @@ pub struct AtTemperature {
     pub mass: f32,
 }
 
-/// Answers drawn at a temperature.
+/// Answers sampled at a temperature.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sampled {
     /// The temperature of every step.
     pub temperature: f64,
-    /// The answers, in the order in which they were drawn.
+    /// The answers, in the order in which they were sampled.
     pub answers: Vec<SampledAnswer>,
     /// The entropy over clusters, by their counts.
     pub semantic_entropy: f64,
 }
 
-/// One of them.
+/// A sampled answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SampledAnswer {
     /// What it says.
@@ -132,6 +127,27 @@ pub struct SampledAnswer {
 }
 
 impl Sample {
+    /// How sure a decoder is of its answer, and whether that is acceptable; none if its decision
+    /// is not in the sample.
+    pub fn confidence(&self, decoder: Decoder) -> Option<(f64, bool)> {
+        match decoder {
+            Decoder::Greedy => Some((self.first.probability.into(), self.right)),
+            other => self.decisions.get(&other).map(|decision| (decision.mass, decision.right)),
+        }
+    }
+
+    /// Whether the greedy answer has this outcome, if commitment failures are those with a P-mass
+    /// of `tau` or more.
+    pub fn has_outcome(&self, outcome: Outcome, tau: f64) -> bool {
+        match outcome {
+            Outcome::All => true,
+            Outcome::Hallucination => !self.right,
+            Outcome::CommitmentFailure => self.is_failure(tau),
+            Outcome::OtherHallucination => !self.right && !self.is_failure(tau),
+            Outcome::Right => self.right,
+        }
+    }
+
     /// Whether this is a commitment failure: a wrong greedy answer, although the right concept's
     /// P-mass is `tau` or more.
     pub fn is_failure(&self, tau: f64) -> bool {

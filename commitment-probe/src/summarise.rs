@@ -1,23 +1,26 @@
 //! From samples to a summary.
 
+use std::collections::BTreeMap;
+
 use super::sample::{Sample, Sampled};
 use super::stats::{self, Estimate};
 use super::summary::*;
+use crate::{Decoder, Detector, Outcome};
 
 /// The thresholds at which commitment failures are counted, besides that of the summary.
 const THRESHOLDS: [f64; 7] = [0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4];
 
-/// The most by which the P-masses of a failure and of a right answer may differ that are compared.
+/// The largest difference of the P-masses of a failure and a right answer that are paired.
 const CALIPER: f64 = 0.05;
 
 /// The bins of a reliability diagram.
-const BINS: usize = 10;
+const BINS: u16 = 10;
 
 impl Summary {
-    /// What `samples` come to, of a run of `planned` questions called `name`; commitment failures
-    /// are those with a P-mass of `tau` or more.
+    /// The summary of `samples`, which are those of the run `name` of `planned` questions;
+    /// commitment failures are hallucinations with a P-mass of `tau` or more.
     ///
-    /// Of `n` samples, `O(n log n)`, and `O(n)` for each resample of an interval's bootstrap. The
+    /// `O(n log n)` for `n` samples, and `O(n)` for each resample of an interval's bootstrap. The
     /// same samples in the same order give the same summary.
     ///
     /// ```
@@ -32,12 +35,16 @@ impl Summary {
             name: name.into(),
             samples: samples.len(),
             planned,
-            hallucinations: groups.wrong.len(),
-            hallucination_rate: stats::share(groups.wrong.len(), samples.len()),
+            hallucinations: groups.of(Outcome::Hallucination).len(),
+            hallucination_rate: stats::share(
+                groups.of(Outcome::Hallucination).len(),
+                samples.len(),
+            ),
             tau,
             thresholds: groups.thresholds(),
             concentration: groups.concentration(),
-            confidence: groups.confidence(),
+            confidence: groups
+                .each(Outcome::ALL, |of| mean(of, |s| Some(s.first.probability.into()))),
             second_token: groups.second_token(),
             detectors: groups.detectors(),
             calibration: groups.calibration(),
@@ -47,24 +54,26 @@ impl Summary {
     }
 }
 
-/// The samples, sorted by what became of them.
+/// The samples by outcome, each in the order of the run.
 struct Groups<'a> {
     tau: f64,
-    all: Vec<&'a Sample>,
-    right: Vec<&'a Sample>,
-    /// The hallucinations, which are the next two together.
-    wrong: Vec<&'a Sample>,
-    failures: Vec<&'a Sample>,
-    others: Vec<&'a Sample>,
+    by_outcome: BTreeMap<Outcome, Vec<&'a Sample>>,
 }
 
 impl<'a> Groups<'a> {
     fn new(tau: f64, samples: &'a [Sample]) -> Self {
-        let all: Vec<&Sample> = samples.iter().collect();
-        let (right, wrong) = all.iter().partition::<Vec<&Sample>, _>(|sample| sample.right);
-        let (failures, others) =
-            wrong.iter().partition::<Vec<&Sample>, _>(|sample| sample.is_failure(tau));
-        Self { tau, all, right, wrong, failures, others }
+        let of = |&outcome: &Outcome| {
+            (outcome, samples.iter().filter(|sample| sample.has_outcome(outcome, tau)).collect())
+        };
+        Self { tau, by_outcome: Outcome::ALL.iter().map(of).collect() }
+    }
+
+    fn of(&self, outcome: Outcome) -> &[&'a Sample] {
+        self.by_outcome.get(&outcome).map_or(&[], Vec::as_slice)
+    }
+
+    fn each<T>(&self, outcomes: &[Outcome], value: impl Fn(&[&Sample]) -> T) -> ByOutcome<T> {
+        outcomes.iter().map(|&outcome| (outcome, value(self.of(outcome)))).collect()
     }
 
     fn thresholds(&self) -> Vec<Threshold> {
@@ -72,9 +81,10 @@ impl<'a> Groups<'a> {
         taus.push(self.tau);
         taus.sort_by(f64::total_cmp);
         taus.dedup();
+        let wrong = self.of(Outcome::Hallucination);
         let threshold = |tau: f64| {
-            let failures = self.wrong.iter().filter(|sample| sample.is_failure(tau)).count();
-            Threshold { tau, failures, rate: stats::share(failures, self.wrong.len()) }
+            let failures = wrong.iter().filter(|sample| sample.is_failure(tau)).count();
+            Threshold { tau, failures, rate: stats::share(failures, wrong.len()) }
         };
         taus.into_iter().map(threshold).collect()
     }
@@ -84,8 +94,8 @@ impl<'a> Groups<'a> {
             let enough = samples.iter().filter(|sample| sample.mass() >= self.tau);
             enough.filter_map(|s| Some((s.mass(), f64::from(s.first.concentration?)))).unzip()
         };
-        let (failure_masses, failures) = split(&self.failures);
-        let (right_masses, right) = split(&self.right);
+        let (failure_masses, failures) = split(self.of(Outcome::CommitmentFailure));
+        let (right_masses, right) = split(self.of(Outcome::Right));
         // The masses are decimals, such as .55 and .5, whose difference is a little more than .05.
         let pairs = stats::matched(&failure_masses, &right_masses, CALIPER + 1e-9);
         let (of_failures, of_right): (Vec<f64>, Vec<f64>) =
@@ -104,138 +114,111 @@ impl<'a> Groups<'a> {
         }
     }
 
-    fn confidence(&self) -> Confidence {
-        let confidence = |samples| mean(samples, |sample| Some(sample.first.probability.into()));
-        Confidence {
-            hallucinations: confidence(&self.wrong),
-            failures: confidence(&self.failures),
-            right: confidence(&self.right),
-        }
-    }
-
     fn second_token(&self) -> SecondToken {
         let entropy = |valid: bool| {
-            mean(&self.all, |sample| {
+            mean(self.of(Outcome::All), |sample| {
                 let second = sample.second.as_ref().filter(|second| second.valid == valid)?;
                 Some(second.entropy.into())
             })
         };
-        let late = self.wrong.iter().filter(|sample| sample.first.begins_answer).count();
-        let phrase_mass = |samples| mean(samples, |sample| Some(sample.phrases.mass));
+        let wrong = self.of(Outcome::Hallucination);
+        let late = wrong.iter().filter(|sample| sample.first.begins_answer).count();
         SecondToken {
             valid: entropy(true),
             invalid: entropy(false),
             phrase_failures: late,
-            phrase_failure_rate: stats::share(late, self.wrong.len()),
-            phrase_mass_failures: phrase_mass(&self.failures),
-            phrase_mass_right: phrase_mass(&self.right),
+            phrase_failure_rate: stats::share(late, wrong.len()),
+            phrase_mass: self.each(Outcome::PARTS, |of| mean(of, |s| Some(s.phrase_mass))),
         }
     }
 
-    fn detectors(&self) -> Vec<Detector> {
-        let scores: [(&str, Score); 6] = [
-            ("max probability", |s| Some(-f64::from(s.first.probability))),
-            ("token entropy", |s| Some(s.first.token_entropy.into())),
-            ("concept entropy (spelling)", |s| Some(s.spelling.entropy.into())),
-            ("concept entropy (embedding)", |s| Some(s.embedding.entropy.into())),
-            ("concept entropy (aliases)", |s| Some(s.aliases.entropy.into())),
-            ("semantic entropy", |s| Some(s.sampled.as_ref()?.semantic_entropy)),
-        ];
-        let detector = |(name, score): (&str, Score)| {
-            let of = |samples: &[&Sample]| -> Vec<f64> {
-                samples.iter().filter_map(|sample| score(sample)).collect()
+    fn detectors(&self) -> BTreeMap<Detector, ByOutcome> {
+        let wrong: Vec<Outcome> = Outcome::ALL.iter().copied().filter(|o| o.is_wrong()).collect();
+        let detector = |&detector: &Detector| {
+            let scores = |samples: &[&Sample]| -> Vec<f64> {
+                samples.iter().filter_map(|sample| score(detector, sample)).collect()
             };
-            let right = of(&self.right);
-            let against_right = |samples| stats::auroc_estimate(&of(samples), &right);
-            Detector {
-                name: name.to_owned(),
-                hallucinations: against_right(&self.wrong),
-                failures: against_right(&self.failures),
-                others: against_right(&self.others),
-            }
+            let right = scores(self.of(Outcome::Right));
+            let against_right = |wrong: &[&Sample]| stats::auroc_estimate(&scores(wrong), &right);
+            (detector, self.each(&wrong, against_right))
         };
-        scores.into_iter().map(detector).collect()
+        Detector::ALL.iter().map(detector).collect()
     }
 
-    fn calibration(&self) -> Vec<CalibrationOf> {
-        let confidences: [(&str, Confidently); 5] = [
-            ("token", |s| (s.first.probability.into(), s.right)),
-            ("concept (spelling)", |s| (s.spelling.mass.into(), s.spelling.right)),
-            ("concept (embedding)", |s| (s.embedding.mass.into(), s.embedding.right)),
-            ("concept (aliases)", |s| (s.aliases.mass.into(), s.aliases.right)),
-            ("phrase", |s| (s.phrases.winner_mass, s.phrases.right)),
-        ];
-        let calibration = |(name, confidence): (&str, Confidently)| {
+    fn calibration(&self) -> BTreeMap<Decoder, stats::Calibration> {
+        let calibration = |&decoder: &Decoder| {
+            let answers = self.of(Outcome::All).iter();
             let (confidences, right): (Vec<f64>, Vec<bool>) =
-                self.all.iter().map(|sample| confidence(sample)).unzip();
-            CalibrationOf {
-                name: name.to_owned(),
-                calibration: stats::calibration(&confidences, &right, BINS),
-            }
+                answers.filter_map(|sample| sample.confidence(decoder)).unzip();
+            (decoder, stats::calibration(&confidences, &right, BINS))
         };
-        confidences.into_iter().map(calibration).collect()
+        Decoder::ALL.iter().map(calibration).collect()
     }
 
-    fn decoders(&self) -> Vec<DecoderSummary> {
-        let decoders: [(&str, bool, Verdict); 4] = [
-            ("spelling", false, |s| s.spelling.right),
-            ("embedding", false, |s| s.embedding.right),
-            ("aliases", true, |s| s.aliases.right),
-            ("phrases", true, |s| s.phrases.right),
-        ];
-        let decoder = |(name, knows_answers, right): (&str, bool, Verdict)| {
-            let right_of = |samples: &[&Sample]| samples.iter().filter(|s| right(s)).count();
-            let share = |samples: &[&Sample]| stats::share(right_of(samples), samples.len());
-            let broken = self.right.len() - right_of(&self.right);
+    fn decoders(&self) -> BTreeMap<Decoder, DecoderSummary> {
+        let summary = |decoder: Decoder| {
+            // The number of right answers, and of all.
+            let counts = |samples: &[&Sample]| {
+                let right = samples.iter().filter_map(|s| Some(s.confidence(decoder)?.1));
+                right.fold((0, 0), |(hits, of), right| (hits + usize::from(right), of + 1))
+            };
+            let share = |samples: &[&Sample]| {
+                let (hits, of) = counts(samples);
+                stats::share(hits, of)
+            };
+            let (recovered, _) = counts(self.of(Outcome::Hallucination));
+            let (kept, right) = counts(self.of(Outcome::Right));
             DecoderSummary {
-                name: name.to_owned(),
-                knows_answers,
-                right: share(&self.all),
-                recovered: right_of(&self.wrong),
-                recovered_hallucinations: share(&self.wrong),
-                recovered_failures: share(&self.failures),
-                broken,
-                broken_rate: stats::share(broken, self.right.len()),
+                right: self.each(Outcome::ALL, share),
+                recovered,
+                broken: right - kept,
+                broken_rate: stats::share(right - kept, right),
             }
         };
-        decoders.into_iter().map(decoder).collect()
+        Decoder::others().map(|decoder| (decoder, summary(decoder))).collect()
     }
 
     fn temperature(&self) -> Temperature {
-        let temperatures = self.all.first().map_or(&[][..], |first| &first.at_temperature);
-        let mass_at = |(i, at): (usize, &super::AtTemperature)| {
-            let mean = |samples: &[&Sample]| {
-                let masses = samples.iter().filter_map(|sample| sample.at_temperature.get(i));
-                let sum: f64 = masses.map(|at| f64::from(at.mass)).sum();
-                (!samples.is_empty()).then(|| sum / samples.len() as f64)
-            };
-            MassAt {
-                temperature: at.temperature,
-                failures: mean(&self.failures),
-                others: mean(&self.others),
-                right: mean(&self.right),
+        let mut temperatures: Vec<f64> = Vec::new();
+        for at in self.of(Outcome::All).iter().flat_map(|sample| &sample.at_temperature) {
+            if !temperatures.contains(&at.temperature) {
+                temperatures.push(at.temperature);
             }
+        }
+        let mass_at = |temperature: f64| {
+            let mean = |samples: &[&Sample]| {
+                let all = samples.iter().flat_map(|sample| &sample.at_temperature);
+                let masses = all.filter(|at| at.temperature == temperature);
+                let masses: Vec<f64> = masses.map(|at| at.mass.into()).collect();
+                let mean = masses.iter().sum::<f64>() / masses.len() as f64;
+                mean.is_finite().then_some(mean)
+            };
+            MassAt { temperature, mass: self.each(Outcome::PARTS, mean) }
         };
-        let curve = temperatures.iter().enumerate().map(mass_at).collect();
-        let sampled = self.all.iter().find_map(|sample| sample.sampled.as_ref());
-        let sampled = sampled.map(|sampled| SampledSummary {
-            temperature: sampled.temperature,
-            draws: sampled.answers.len(),
-            all: sampled_shares(&self.all),
-            failures: sampled_shares(&self.failures),
-            others: sampled_shares(&self.others),
-            right: sampled_shares(&self.right),
+        let curve = temperatures.into_iter().map(mass_at).collect();
+        let first = self.of(Outcome::All).iter().find_map(|sample| sample.sampled.as_ref());
+        let sampled = first.map(|first| SampledSummary {
+            temperature: first.temperature,
+            samples: first.answers.len(),
+            shares: self.each(Outcome::ALL, sampled_shares),
         });
         Temperature { curve, sampled }
     }
 }
 
-/// What a detector goes by: the larger, the likelier is the answer to be wrong.
-type Score = fn(&Sample) -> Option<f64>;
-/// How sure some way of answering is, and whether it is right.
-type Confidently = fn(&Sample) -> (f64, bool);
-/// Whether some way of answering is right.
-type Verdict = fn(&Sample) -> bool;
+/// What a detector goes by: the higher, the likelier the answer is wrong. None if the sample does
+/// not have it.
+fn score(detector: Detector, sample: &Sample) -> Option<f64> {
+    let entropy = |decoder| Some(sample.decisions.get(&decoder)?.vote?.entropy.into());
+    match detector {
+        Detector::MaxProbability => Some(-f64::from(sample.first.probability)),
+        Detector::TokenEntropy => Some(sample.first.token_entropy.into()),
+        Detector::ConceptEntropySpelling => entropy(Decoder::Spelling),
+        Detector::ConceptEntropyEmbedding => entropy(Decoder::Embedding),
+        Detector::ConceptEntropyAliases => entropy(Decoder::Aliases),
+        Detector::SemanticEntropy => Some(sample.sampled.as_ref()?.semantic_entropy),
+    }
+}
 
 fn mean(samples: &[&Sample], value: impl Fn(&Sample) -> Option<f64>) -> Option<Estimate> {
     stats::mean(&samples.iter().filter_map(|sample| value(sample)).collect::<Vec<_>>())
@@ -246,17 +229,18 @@ fn difference(a: &[f64], b: &[f64]) -> Difference {
 }
 
 fn sampled_shares(samples: &[&Sample]) -> SampledShares {
-    let drawn: Vec<&Sampled> = samples.iter().filter_map(|s| s.sampled.as_ref()).collect();
+    let sampled = samples.iter().filter_map(|sample| sample.sampled.as_ref());
+    let sampled: Vec<&Sampled> = sampled.filter(|sampled| !sampled.answers.is_empty()).collect();
     let right = |sampled: &Sampled| sampled.answers.iter().filter(|answer| answer.right).count();
     // Answers to one question are not independent: it is questions that are resampled.
     let of_question = |sampled: &&Sampled| right(sampled) as f64 / sampled.answers.len() as f64;
-    let majority = drawn.iter().filter(|sampled| sampled.majority().is_some_and(|a| a.right));
-    let any = drawn.iter().filter(|sampled| right(sampled) > 0);
+    let majority = sampled.iter().filter(|sampled| sampled.majority().is_some_and(|a| a.right));
+    let any = sampled.iter().filter(|sampled| right(sampled) > 0);
     let entropy = |sampled: &&Sampled| sampled.semantic_entropy;
     SampledShares {
-        answers: stats::mean(&drawn.iter().map(of_question).collect::<Vec<_>>()),
-        majority: stats::share(majority.count(), drawn.len()),
-        any: stats::share(any.count(), drawn.len()),
-        semantic_entropy: stats::mean(&drawn.iter().map(entropy).collect::<Vec<_>>()),
+        answers: stats::mean(&sampled.iter().map(of_question).collect::<Vec<_>>()),
+        majority: stats::share(majority.count(), sampled.len()),
+        any: stats::share(any.count(), sampled.len()),
+        semantic_entropy: stats::mean(&sampled.iter().map(entropy).collect::<Vec<_>>()),
     }
 }

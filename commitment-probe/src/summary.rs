@@ -1,10 +1,16 @@
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::stats::{Calibration, Estimate, RankTest};
+use crate::{Decoder, Detector, Outcome};
+
+/// A number for each of some outcomes; `None` where no sample has the outcome.
+pub type ByOutcome<T = Option<Estimate>> = BTreeMap<Outcome, T>;
 
 /// What the samples of one run come to.
 ///
-/// Whatever cannot be told, since nothing is there to tell it from, is `None`.
+/// A number that no sample contributes to is `None`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// The run's name.
@@ -17,23 +23,25 @@ pub struct Summary {
     pub hallucinations: usize,
     /// Their share of all answers.
     pub hallucination_rate: Option<Estimate>,
-    /// The threshold of a commitment failure wherever none is named.
+    /// The least P-mass of a commitment failure, except in `thresholds`.
     pub tau: f64,
     /// Commitment failures at every threshold, and their share of the hallucinations.
     pub thresholds: Vec<Threshold>,
     /// How the vote for the right concept is split.
     pub concentration: Concentration,
-    /// How sure the model is of the token that wins.
-    pub confidence: Confidence,
+    /// The mean probability of the greedy token, by outcome. That of hallucinations is the
+    /// wrong-winner confidence.
+    pub confidence: ByOutcome,
     /// The second token, and phrases that go wrong after a right beginning.
     pub second_token: SecondToken,
-    /// How well hallucinations can be told by what the model shows.
-    pub detectors: Vec<Detector>,
-    /// Whether answers are right as often as the model is sure of them.
-    pub calibration: Vec<CalibrationOf>,
-    /// What other decoders would have said.
-    pub decoders: Vec<DecoderSummary>,
-    /// What becomes of it at other temperatures.
+    /// How well each score tells wrong answers from right ones: the area under the ROC curve of
+    /// each kind of wrong answers against right ones.
+    pub detectors: BTreeMap<Detector, ByOutcome>,
+    /// Whether the answers of a decoder are right as often as it is sure of them.
+    pub calibration: BTreeMap<Decoder, Calibration>,
+    /// What other decoders than the greedy one would have changed.
+    pub decoders: BTreeMap<Decoder, DecoderSummary>,
+    /// What changes at other temperatures.
     pub temperature: Temperature,
 }
 
@@ -86,18 +94,7 @@ pub struct Matched {
     pub difference: Difference,
 }
 
-/// The mean probability of the token that won the first step.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Confidence {
-    /// In hallucinations: wrong-winner confidence.
-    pub hallucinations: Option<Estimate>,
-    /// In commitment failures.
-    pub failures: Option<Estimate>,
-    /// In right answers.
-    pub right: Option<Estimate>,
-}
-
-/// What the second token tells.
+/// What happens after the first token.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SecondToken {
     /// The mean entropy of the second token where the first two are a valid prefix.
@@ -108,62 +105,30 @@ pub struct SecondToken {
     pub phrase_failures: usize,
     /// Their share of the hallucinations.
     pub phrase_failure_rate: Option<Estimate>,
-    /// The mean phrase mass of the right concept in commitment failures.
-    pub phrase_mass_failures: Option<Estimate>,
-    /// The mean phrase mass of the right concept in right answers.
-    pub phrase_mass_right: Option<Estimate>,
-}
-
-/// The area under the ROC curve of one score as a detector of wrong answers.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Detector {
-    /// The score.
-    pub name: String,
-    /// All hallucinations against right answers.
-    pub hallucinations: Option<Estimate>,
-    /// Commitment failures alone against right answers: the ceiling.
-    pub failures: Option<Estimate>,
-    /// The other hallucinations against right answers.
-    pub others: Option<Estimate>,
-}
-
-/// The calibration of one kind of confidence.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct CalibrationOf {
-    /// What the confidence is in.
-    pub name: String,
-    /// The bins, and the expected calibration error.
-    #[serde(flatten)]
-    pub calibration: Calibration,
+    /// The mean phrase mass of the right concept, by outcome.
+    pub phrase_mass: ByOutcome,
 }
 
 /// What one decoder would have changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DecoderSummary {
-    /// The decoder.
-    pub name: String,
-    /// Whether it knows what may be answered: then it bounds what could be done, no more.
-    pub knows_answers: bool,
-    /// The share of its answers that are acceptable.
-    pub right: Option<Estimate>,
+    /// The share of its answers that are acceptable, by the outcome of the greedy answer: that of
+    /// hallucinations is the share that it recovers.
+    pub right: ByOutcome,
     /// The hallucinations that it answers rightly.
     pub recovered: usize,
-    /// Their share of all hallucinations.
-    pub recovered_hallucinations: Option<Estimate>,
-    /// The share of commitment failures that it answers rightly.
-    pub recovered_failures: Option<Estimate>,
-    /// The right answers that it would spoil.
+    /// The right answers that it would break.
     pub broken: usize,
     /// Their share of all right answers.
     pub broken_rate: Option<Estimate>,
 }
 
-/// What temperature does.
+/// What changes with the temperature.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Temperature {
     /// The mean P-mass of the right concept at each temperature.
     pub curve: Vec<MassAt>,
-    /// What sampled answers come to, if there are any.
+    /// Sampled answers, if there are any.
     pub sampled: Option<SampledSummary>,
 }
 
@@ -172,12 +137,8 @@ pub struct Temperature {
 pub struct MassAt {
     /// The temperature.
     pub temperature: f64,
-    /// Its mean P-mass in commitment failures.
-    pub failures: Option<f64>,
-    /// In the other hallucinations.
-    pub others: Option<f64>,
-    /// In right answers.
-    pub right: Option<f64>,
+    /// Its mean P-mass, by outcome.
+    pub mass: ByOutcome<Option<f64>>,
 }
 
 /// Answers sampled at a temperature.
@@ -185,16 +146,10 @@ pub struct MassAt {
 pub struct SampledSummary {
     /// The temperature.
     pub temperature: f64,
-    /// The answers that were drawn for each question.
-    pub draws: usize,
-    /// In all questions.
-    pub all: SampledShares,
-    /// In those whose greedy answer is a commitment failure.
-    pub failures: SampledShares,
-    /// In those whose greedy answer is another hallucination.
-    pub others: SampledShares,
-    /// In those whose greedy answer is right.
-    pub right: SampledShares,
+    /// The answers that were sampled for each question.
+    pub samples: usize,
+    /// What they come to, by the outcome of the greedy answer.
+    pub shares: ByOutcome<SampledShares>,
 }
 
 /// How many sampled answers are acceptable.
@@ -204,7 +159,7 @@ pub struct SampledShares {
     pub answers: Option<Estimate>,
     /// The share of the questions whose largest cluster is acceptable.
     pub majority: Option<Estimate>,
-    /// The share of the questions one of whose answers is.
+    /// The share of the questions with at least one acceptable answer.
     pub any: Option<Estimate>,
     /// The mean semantic entropy.
     pub semantic_entropy: Option<Estimate>,

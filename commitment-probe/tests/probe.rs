@@ -6,6 +6,7 @@ mod probe {
     mod layouts;
     mod measures;
     mod program;
+    mod properties;
     mod questions;
     mod statistics;
     mod summary;

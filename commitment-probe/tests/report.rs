@@ -5,7 +5,7 @@ mod summaries;
 
 use std::{fs, path::Path};
 
-use commitment_probe::{Report, Summary};
+use commitment_probe::{Decoder, Detector, Outcome, Report, Summary};
 use summaries::{nothing, run};
 
 fn two() -> Report {
@@ -22,15 +22,16 @@ fn reports() -> Vec<(&'static str, Report)> {
         confidence: never_wrong.confidence,
         ..nothing("never wrong")
     };
-    never_wrong.confidence.hallucinations = None;
+    never_wrong.confidence.insert(Outcome::Hallucination, None);
     let mut never_right = run("never right", 0.4);
     never_right.concentration.right = None;
     never_right.concentration.matched.right = None;
-    never_right.confidence.right = None;
-    never_right.detectors.iter_mut().for_each(|detector| {
-        (detector.hallucinations, detector.failures, detector.others) = (None, None, None);
-    });
-    never_right.decoders.iter_mut().for_each(|decoder| decoder.broken_rate = None);
+    never_right.confidence.insert(Outcome::Right, None);
+    never_right
+        .detectors
+        .values_mut()
+        .for_each(|areas| areas.values_mut().for_each(|area| *area = None));
+    never_right.decoders.values_mut().for_each(|decoder| decoder.broken_rate = None);
     let mut not_sampled = run("not sampled", 0.4);
     not_sampled.temperature.sampled = None;
     not_sampled.planned = 3000;
@@ -54,18 +55,17 @@ fn reports() -> Vec<(&'static str, Report)> {
         ("never-wrong", Report::new(vec![never_wrong])),
         ("never-right", Report::new(vec![never_right])),
         ("not-sampled", Report::new(vec![not_sampled])),
-        ("markup", Report::new(vec![markup()])),
+        ("markup", Report::new(MARKUP.map(|name| run(name, 0.5)).into())),
     ]
 }
 
 /// Names that are markup wherever they are not escaped.
-fn markup() -> Summary {
-    let mut summary = run("<script>alert('a')</script> | \"b\" & *c*", 0.5);
-    summary.detectors[0].name = "</text></svg><img src=x>".into();
-    summary.decoders[1].name = "a|b\nc".into();
-    summary.calibration[2].name = "[x](https://example.org)".into();
-    summary
-}
+const MARKUP: [&str; 4] = [
+    "<script>alert('a')</script> | \"b\" & *c*",
+    "</text></svg><img src=x>",
+    "a|b\nc",
+    "[x](https://example.org)",
+];
 
 /// The row that begins with these labels, after the heading, as its cells.
 fn cells(markdown: &str, heading: &str, labels: &[&str]) -> Vec<String> {
@@ -120,9 +120,13 @@ fn markdown_says_what_was_measured() {
     assert_eq!(row("Reliability", &["spelling", ".00 to .10"]), ["–", "–"]);
     assert!(row("Reliability", &["spelling", ".50 to .60"])[0].ends_with(" (125)"));
     assert_eq!(row("Decoders", &["whole phrases†", "qwen2.5-7b instruct"])[1], "48");
+    assert_eq!(
+        row("Confidence", &["Hallucinations"]),
+        row("Overview", &["Wrong-winner confidence"])
+    );
     assert_eq!(row("Temperature", &["Other hallucinations", "0.5"])[0], ".04");
     assert_eq!(
-        row("Sampled answers", &["Commitment failure", "qwen2.5-7b base"])[..2],
+        row("Sampled answers", &["Commitment failures", "qwen2.5-7b base"])[..2],
         ["0.7", "10"]
     );
 }
@@ -164,6 +168,47 @@ fn json_is_read_again() {
 }
 
 #[test]
+fn json_of_another_schema_is_refused() {
+    let json = two().json();
+    assert!(json.starts_with("{\n  \"schema\": 1,\n"), "{}", &json[..40]);
+    let read = |json: &str| serde_json::from_str::<Report>(json).unwrap_err().to_string();
+    for (schema, found) in [
+        ("\"schema\": 0,", "schema 0,"),
+        ("\"schema\": 2,", "schema 2,"),
+        ("\"schema\": \"1\",", "schema \"1\","),
+        ("\"schema\": null,", "no schema version"),
+        ("", "no schema version"),
+    ] {
+        let said = read(&json.replacen("\"schema\": 1,", schema, 1));
+        assert!(said.contains(found) && said.contains("reads schema 1"), "{said}");
+        assert!(said.contains("use the version that wrote it"), "{said}");
+    }
+}
+
+#[test]
+fn a_key_that_is_not_known_is_an_error() {
+    let json = two().json();
+    for (key, other) in [("\"spelling\"", "\"guessing\""), ("\"token_entropy\"", "\"x\"")] {
+        let said = serde_json::from_str::<Report>(&json.replace(key, other)).unwrap_err();
+        assert!(said.to_string().contains("unknown variant"), "{said}");
+    }
+}
+
+#[test]
+fn every_key_of_a_summary_is_in_the_report() {
+    let report = Report::new(vec![Summary::of("run", 0, 0.2, &[])]);
+    for page in [report.markdown(), report.html()] {
+        let labels = Decoder::ALL.iter().map(ToString::to_string);
+        for label in labels.chain(Detector::ALL.iter().map(ToString::to_string)) {
+            assert!(page.contains(&label), "{label}");
+        }
+        for outcome in Outcome::ALL {
+            assert!(page.contains(&outcome.to_string()), "{outcome}");
+        }
+    }
+}
+
+#[test]
 fn the_same_summaries_give_the_same_bytes() {
     for ((name, one), (_, other)) in reports().into_iter().zip(reports()) {
         assert!(one.html() == other.html(), "{name}");
@@ -194,7 +239,7 @@ fn html_is_well_formed_and_fetches_nothing() {
 
 #[test]
 fn names_are_not_markup() {
-    let report = Report::new(vec![markup()]);
+    let report = Report::new(MARKUP.map(|name| run(name, 0.5)).into());
     let page = report.html();
     assert!(
         page.contains("&lt;script&gt;alert(&#39;a&#39;)&lt;/script&gt; | &quot;b&quot; &amp; *c*")

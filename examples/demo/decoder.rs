@@ -65,7 +65,7 @@ impl Decoder {
     /// The answer by counting meanings: this crate's sampler in its place.
     pub fn by_meanings(&mut self, question: &Question) -> Result<String> {
         let map = question.map.clone();
-        let mut sampler = ConceptSampler::from_sampling(SEED, concept_mass::Sampling::ArgMax, map);
+        let mut sampler = ConceptSampler::from_sampling(SEED, concept_mass::Sampling::ArgMax, map)?;
         if let Some(pooling) = question.step {
             sampler = sampler.with_top_k_pooling(pooling, self.embedding.clone())?;
         }

@@ -1,6 +1,7 @@
 //! The vote on whole answers, beside the vote on their first tokens.
 
 use anyhow::{Result, ensure};
+use candle_core::Tensor;
 use concept_mass::{ConceptMap, ConceptSampler, Sampling, phrase::DevicePhrases, source::Aliases};
 
 use super::{
@@ -89,7 +90,7 @@ impl Ballot {
         let answers = [
             self.answer(decoder, &[])?,
             self.answer(decoder, first.as_slice())?,
-            self.answer(decoder, vote.answer())?,
+            self.answer(decoder, vote.answer().unwrap_or_default())?,
         ];
 
         let ends = usize::from(!decoder.ends().is_empty());
@@ -107,9 +108,13 @@ impl Ballot {
     fn answer(&self, decoder: &mut Decoder, forced: &[u32]) -> Result<String> {
         let vocab_size = self.phrases.trie().vocab_size();
         let map = ConceptMap::singletons(vocab_size)?.to_device(&decoder.device)?;
-        let mut sampler = ConceptSampler::from_sampling(0, Sampling::ArgMax, map);
-        sampler.force(forced.iter().copied());
-        decoder.answer(&self.tokens, &mut |logits| Ok(sampler.sample(logits)?))
+        let mut sampler = ConceptSampler::from_sampling(0, Sampling::ArgMax, map)?;
+        let mut forced = forced.iter().copied();
+        let mut choose = |logits: &Tensor| match forced.next() {
+            Some(token) => Ok(token),
+            None => Ok(sampler.sample(logits)?),
+        };
+        decoder.answer(&self.tokens, &mut choose)
     }
 }
 

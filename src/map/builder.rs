@@ -1,12 +1,11 @@
 use std::collections::{HashMap, HashSet};
 
-use super::ConceptMap;
 use super::map::check_vocab_size;
-use crate::map::MapError;
+use super::{ConceptMap, MapError};
 
-/// Builds a [`ConceptMap`] from named sets of tokens; from [`ConceptMap::builder`].
+/// Builds a [`ConceptMap`] from named sets of tokens; made by [`ConceptMap::builder`].
 ///
-/// Concepts get the ids 0, 1, 2 … in the order in which they are added. Tokens that none of them
+/// Concepts get the ids 0, 1, 2, … in the order in which they are added. The tokens that no concept
 /// claims follow as concepts of one, in the order of their ids.
 ///
 /// ```
@@ -17,6 +16,7 @@ use crate::map::MapError;
 /// # Ok::<(), concept_mass::Error>(())
 /// ```
 #[derive(Debug, Clone)]
+#[must_use = "a builder does nothing until `build` is called"]
 pub struct ConceptMapBuilder {
     vocab_size: usize,
     names: Vec<Option<String>>,
@@ -29,12 +29,13 @@ impl ConceptMapBuilder {
         Self { vocab_size, names: Vec::new(), names_taken: HashSet::new(), owner: HashMap::new() }
     }
 
-    /// Adds a concept called `name`, made of `tokens`; a token listed twice counts once.
+    /// Adds a concept called `name` with the given `tokens`. A token that is listed twice counts
+    /// once.
     ///
     /// # Errors
     ///
     /// [`MapError::DuplicateName`], [`MapError::EmptyConcept`], [`MapError::TokenOutOfRange`],
-    /// [`MapError::TokenInTwoConcepts`].
+    /// [`MapError::TokenInTwoConcepts`], [`MapError::VocabularySize`].
     pub fn concept(
         self,
         name: impl Into<String>,
@@ -47,7 +48,7 @@ impl ConceptMapBuilder {
     ///
     /// # Errors
     ///
-    /// As for [`concept`](Self::concept).
+    /// The errors of [`concept`](Self::concept).
     ///
     /// ```
     /// # use concept_mass::ConceptMap;
@@ -64,6 +65,8 @@ impl ConceptMapBuilder {
         name: Option<String>,
         tokens: impl IntoIterator<Item = u32>,
     ) -> Result<Self, MapError> {
+        // First of all, so that a list of tokens can take no more memory than a vocabulary.
+        let vocab_size = check_vocab_size(self.vocab_size)?;
         let id = self.names.len() as u32;
         self.names.push(name);
         if let Some(name) = &self.names[id as usize]
@@ -74,13 +77,9 @@ impl ConceptMapBuilder {
         let mut empty = true;
         for token in tokens {
             empty = false;
-            if token as usize >= self.vocab_size {
-                return Err(match check_vocab_size(self.vocab_size) {
-                    Err(error) => error,
-                    Ok(vocab_size) => {
-                        MapError::TokenOutOfRange { token, concept: self.describe(id), vocab_size }
-                    }
-                });
+            if token as usize >= vocab_size {
+                let concept = self.describe(id);
+                return Err(MapError::TokenOutOfRange { token, concept, vocab_size });
             }
             let first = *self.owner.entry(token).or_insert(id);
             if first != id {
@@ -98,7 +97,7 @@ impl ConceptMapBuilder {
         describe(self.names[id as usize].as_deref(), id)
     }
 
-    /// Makes every unclaimed token a concept of its own, and the map; `O(V)`.
+    /// Builds the map, in `O(V)`. Every unclaimed token becomes a concept of its own.
     ///
     /// # Errors
     ///
@@ -118,7 +117,7 @@ impl ConceptMapBuilder {
     }
 }
 
-/// A concept as a person would call it.
+/// A concept within a sentence.
 pub(super) fn describe(name: Option<&str>, id: u32) -> String {
     match name {
         Some(name) => format!("concept {name:?}"),
@@ -129,20 +128,28 @@ pub(super) fn describe(name: Option<&str>, id: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::map::MAX_VOCAB_SIZE;
 
     #[test]
     fn token_out_of_range() {
         let error = ConceptMap::builder(5).concept("far", [1, 5]).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "token 5 of concept \"far\" is out of range: the vocabulary has 5 tokens, ids 0 to 4"
+            "token 5 of concept \"far\" is out of range: the vocabulary has 5 tokens, with ids 0 to \
+             4; build the map for the width of the model's logits"
         );
     }
 
     #[test]
-    fn a_token_of_an_empty_vocabulary_is_the_vocabularys_fault() {
-        let error = ConceptMap::builder(0).concept("far", [0]).unwrap_err();
-        assert!(matches!(error, MapError::VocabularySize { vocab_size: 0 }), "{error}");
+    fn a_vocabulary_of_no_size_is_refused_before_its_tokens_are_looked_at() {
+        for size in [0, MAX_VOCAB_SIZE + 1, u32::MAX as usize, usize::MAX] {
+            // If each of them were kept, they would take gigabytes.
+            let error = ConceptMap::builder(size).concept("all", 0..u32::MAX).unwrap_err();
+            assert!(
+                matches!(error, MapError::VocabularySize { vocab_size } if vocab_size == size),
+                "{error}"
+            );
+        }
     }
 
     #[test]
@@ -151,8 +158,8 @@ mod tests {
         let error = builder.concept("b", [3, 2]).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "token 2 is claimed by concept 0 and by concept \"b\": a token begins one meaning \
-             only; drop it from one of them, or use a TokenSets, whose members may overlap"
+            "token 2 is claimed by concept 0 and by concept \"b\", but a token belongs to one \
+             concept: drop it from one of them, or use TokenSets, which may overlap"
         );
     }
 

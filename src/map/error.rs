@@ -1,158 +1,173 @@
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
-use crate::error::listed;
+use crate::error::{file_or, listed};
 
-/// Why a map or token sets cannot be built, read, saved or laid over one another.
+/// Why a map or token sets cannot be built, read, saved or combined.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MapError {
-    /// A vocabulary of no tokens, or of more than [`MAX_VOCAB_SIZE`](super::MAX_VOCAB_SIZE).
+    /// The vocabulary is empty, or larger than [`MAX_VOCAB_SIZE`](super::MAX_VOCAB_SIZE).
     #[error(
-        "a vocabulary of {vocab_size} tokens cannot be mapped: the size must be from 1 to {max}",
-        max = super::MAX_VOCAB_SIZE
+        "vocab_size is {vocab_size}, but must be from 1 to {max}: use the width of the model's \
+         logits", max = super::MAX_VOCAB_SIZE
     )]
     VocabularySize {
         /// The size that was asked for.
         vocab_size: usize,
     },
 
-    /// A concept or probe names a token that the vocabulary does not have.
+    /// A token id is not below the vocabulary size.
     #[error(
         "token {token} of {concept} is out of range: the vocabulary has {vocab_size} tokens, \
-         ids 0 to {last}", last = vocab_size - 1
+         with ids 0 to {last}; build the map for the width of the model's logits",
+        last = vocab_size.saturating_sub(1)
     )]
     TokenOutOfRange {
         /// The offending token id.
         token: u32,
-        /// The concept or probe that claims it, as a person would call it.
+        /// What holds the token, for people: `concept "Moscow"`, `set "right"`.
         concept: String,
         /// The size of the vocabulary.
         vocab_size: usize,
     },
 
-    /// A token is claimed by two concepts; a map is a partition.
+    /// Two concepts claim the same token, but a map is a partition.
     #[error(
-        "token {token} is claimed by {first} and by {second}: a token begins one meaning only; \
-         drop it from one of them, or use a ProbeSet, whose members may overlap"
+        "token {token} is claimed by {first} and by {second}, but a token belongs to one concept: \
+         drop it from one of them, or use TokenSets, which may overlap"
     )]
     TokenInTwoConcepts {
         /// The offending token id.
         token: u32,
-        /// The concept that claimed it first.
+        /// The concept that claimed it first, for people.
         first: String,
-        /// The concept that claimed it again.
+        /// The concept that claimed it again, for people.
         second: String,
     },
 
-    /// A concept or probe without a token.
-    #[error("{concept} has no tokens: a concept needs at least one")]
+    /// A concept or a token set has no tokens.
+    #[error("{concept} has no tokens: give it at least one, or leave it out")]
     EmptyConcept {
-        /// The concept or probe, as a person would call it.
+        /// The concept or set, for people: `concept "Moscow"`, `set "right"`.
         concept: String,
     },
 
-    /// Two concepts of one map, or two probes of one set, have the same name.
+    /// Two concepts of one map, or two of the token sets, have the same name.
     #[error(
-        "the name {name:?} is used twice: names identify concepts; merge the two or rename one"
+        "the name {name:?} is used twice, but names must be unique: merge the two or rename one"
     )]
     DuplicateName {
         /// The name.
         name: String,
     },
 
-    /// A dense `concept_ids[V]` holds an id that cannot be the id of a concept.
+    /// A dense `concept_ids[V]` holds an id that is not below `V`.
     #[error(
-        "token {token} has concept id {concept}, but {vocab_size} tokens make at most {vocab_size} \
-         concepts, ids 0 to {last}; number the concepts without gaps", last = vocab_size - 1
+        "token {token} has concept id {concept}, but {vocab_size} tokens make at most \
+         {vocab_size} concepts, with ids 0 to {last}: number the concepts without gaps",
+        last = vocab_size.saturating_sub(1)
     )]
     ConceptOutOfRange {
         /// The token whose entry is wrong.
         token: u32,
-        /// The concept id that it holds.
+        /// The concept id in that entry.
         concept: u32,
         /// The size of the vocabulary.
         vocab_size: usize,
     },
 
-    /// A map file is not one, or not one that this version reads.
-    #[error("cannot use {} as a concept map", path.as_deref().map_or("the text".into(), |p| p.display().to_string()))]
+    /// A map file cannot be read or written, or is not a map file.
+    #[error("cannot use {} as a concept map", file_or(path, "the text"))]
     File {
-        /// The file, if the map came from one.
+        /// The file; `None` if the map came from a string.
         path: Option<PathBuf>,
         /// What is wrong, and with which field.
         #[source]
         problem: FileProblem,
     },
 
-    /// A concept of the lower map that would join two of the upper one, under
-    /// [`OnConflict::Refuse`](crate::map::OnConflict::Refuse).
+    /// A concept of the lower map would join two concepts of the upper one, under
+    /// [`OnConflict::Refuse`](super::OnConflict::Refuse).
     #[error(
-        "tokens {} are one concept of the lower map, but belong to {first} and to {second}; choose \
-         OnConflict::LeaveOut or First",
+        "tokens {} are one concept of the lower map, but in the upper map they belong to {first} \
+         and to {second}: choose OnConflict::LeaveOut or OnConflict::First",
         listed(tokens, u32::to_string)
     )]
     ConceptsMeet {
-        /// The concept of the lower map.
+        /// The tokens of the lower map's concept.
         tokens: Vec<u32>,
-        /// A concept of the upper map that it shares a token or the name with.
+        /// The first concept of the upper map that shares a token or the name with it, for people.
         first: String,
-        /// Another one.
+        /// The second one.
         second: String,
     },
 
-    /// Two maps that are to become one are for vocabularies of different sizes.
+    /// Two maps to be combined are for vocabularies of different sizes.
     #[error(
-        "a map for {upper} tokens cannot be laid over one for {lower}; build both for the width of \
-         the model's output, padding included"
+        "a map for {upper} tokens cannot be laid over a map for {lower}: build both for the width \
+         of the model's logits, padding included"
     )]
     Width {
         /// The upper map's vocabulary size.
         upper: usize,
-        /// The lower map's.
+        /// The lower map's vocabulary size.
         lower: usize,
     },
 }
 
-/// What is wrong with a file; part of [`MapError::File`], [`SourceError::AliasFile`](crate::source::SourceError::AliasFile) and others.
+/// What is wrong with a JSON file; the cause within [`MapError::File`] and
+/// [`SourceError::AliasFile`](crate::source::SourceError::AliasFile).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FileProblem {
     /// The file could not be read or written.
-    #[error("it cannot be read or written")]
+    #[error("the file cannot be read or written")]
     Io(#[from] std::io::Error),
 
-    /// The text is not JSON, or its fields are missing, unknown, or of another type.
-    #[error("field {field} cannot be read")]
+    /// The text is not JSON, or a field is missing, unknown, or of the wrong type.
+    #[error("{} cannot be read", Field(field))]
     Field {
         /// The path of the field, as in `concepts[3].tokens[0]`; `.` is the whole document.
         field: String,
-        /// What the parser says of it.
+        /// The parser's error.
         source: serde_json::Error,
     },
 
-    /// The document is something else.
+    /// The document is not a map file.
     #[error("field format: expected {expected:?}, got {got:?}", expected = super::file::FORMAT)]
     Format {
-        /// The `format` that the document names.
+        /// The value of the field `format`.
         got: String,
     },
 
-    /// The document is of a version that this crate does not know.
+    /// The document has a version that this crate does not know.
     #[error(
-        "field version: {got} is unknown to this version of the crate, which reads {known}; \
-         update it", known = super::file::VERSION
+        "field version: this version of concept-mass reads version {known}, got {got}; update the \
+         crate or write the map again", known = super::file::VERSION
     )]
     Version {
-        /// The version that the document names.
+        /// The value of the field `version`.
         got: u64,
     },
 
-    /// The fields are well formed, but what they say is no map.
-    #[error("field {field} cannot be used")]
+    /// The fields are well formed, but their values are not valid.
+    #[error("{} is not valid", Field(field))]
     Content {
-        /// The path of the field.
+        /// The path of the field, as in `concepts[3]`.
         field: String,
         /// The reason.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+}
+
+/// A field's path within a sentence.
+struct Field<'a>(&'a str);
+
+impl fmt::Display for Field<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            "." => f.write_str("the document"),
+            path => write!(f, "field {path}"),
+        }
+    }
 }

@@ -12,23 +12,22 @@
 //! }
 //! ```
 //!
-//! The concepts have the ids 0, 1, 2 … in the order in which they are listed; tokens that none of
-//! them lists follow as concepts of one, in the order of their ids. Only `name` may be left out.
+//! The concepts have the ids 0, 1, 2, … in the order in which they are listed. The tokens that no
+//! concept lists follow as concepts of one, in the order of their ids. Only `name` may be left out.
 
 use std::{fs, path::Path};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::ConceptMap;
-use crate::map::FileProblem;
-use crate::map::MapError;
+use super::map::check_vocab_size;
+use super::{ConceptMap, FileProblem, MapError};
 
 /// The value of the field `format`.
 pub(crate) const FORMAT: &str = "concept-mass map";
 /// The value of the field `version`.
 pub(crate) const VERSION: u64 = 1;
 
-/// Read before the rest, so that a document of another kind or version is called just that.
+/// Read first, so that a document of another kind or version is reported as such.
 #[derive(Deserialize)]
 struct Header {
     format: String,
@@ -53,11 +52,11 @@ struct Concept {
 }
 
 impl ConceptMap {
-    /// Writes the map to a file, in the format described under [`to_json`](Self::to_json).
+    /// Writes the map to a file, in the format of [`to_json`](Self::to_json).
     ///
     /// # Errors
     ///
-    /// [`MapError::File`] with the path, if the file cannot be written.
+    /// [`MapError::File`] with the path if the file cannot be written.
     ///
     /// ```
     /// # use concept_mass::ConceptMap;
@@ -73,27 +72,28 @@ impl ConceptMap {
         fs::write(path, self.to_json()).map_err(|e| in_file(e.into(), Some(path)))
     }
 
-    /// Reads a map from a file that [`save`](Self::save) wrote.
+    /// Reads a map from a file, in the format of [`to_json`](Self::to_json).
     ///
     /// # Errors
     ///
-    /// [`MapError::File`] with the path and the offending field.
+    /// [`MapError::File`] with the path if the file cannot be read or is not a valid map; its
+    /// [`FileProblem`] names the offending field.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, MapError> {
         let path = path.as_ref();
         let text = fs::read(path).map_err(|e| in_file(e.into(), Some(path)))?;
         parse(&text).map_err(|problem| in_file(problem, Some(path)))
     }
 
-    /// The map as JSON: an object with the fields
+    /// Returns the map as JSON: an object with these fields, in `O(V)`.
     ///
     /// | field | value |
     /// | --- | --- |
     /// | `format` | `"concept-mass map"` |
     /// | `version` | `1` |
-    /// | `vocab_size` | `V`, 1 to [`MAX_VOCAB_SIZE`](crate::map::MAX_VOCAB_SIZE) |
+    /// | `vocab_size` | `V`, from 1 to [`MAX_VOCAB_SIZE`](crate::map::MAX_VOCAB_SIZE) |
     /// | `concepts` | an array of `{"name": "…", "tokens": [1, 2]}`; `name` may be left out |
     ///
-    /// The concepts have the ids 0, 1, 2 … in that order; tokens that none of them lists follow
+    /// The concepts have the ids 0, 1, 2, … in that order. The tokens that no concept lists follow
     /// as concepts of one, in the order of their ids.
     ///
     /// ```
@@ -118,6 +118,8 @@ impl ConceptMap {
             vocab_size: self.vocab_size(),
             concepts,
         };
+        // serde_json fails over keys that are no strings and over types whose own serialisation
+        // fails: here are structs of strings, integers and lists of them.
         serde_json::to_string(&document).expect("strings and integers always serialise")
     }
 
@@ -125,15 +127,20 @@ impl ConceptMap {
     ///
     /// # Errors
     ///
-    /// [`MapError::File`] without a path. Never panics, whatever the text.
+    /// [`MapError::File`] without a path; its [`FileProblem`] names the offending field. Never
+    /// panics, and takes no more memory than the text asks for by its length.
     ///
     /// ```
-    /// # use concept_mass::ConceptMap;
+    /// use concept_mass::{ConceptMap, map::{FileProblem, MapError}};
+    ///
     /// let text = r#"{"format":"concept-mass map","version":1,"vocab_size":9,
     ///                "concepts":[{"tokens":[3,"x"]}]}"#;
-    /// let error = ConceptMap::from_json(text).unwrap_err();
-    /// assert!(error.to_string().starts_with("concept map: field concepts[0].tokens[1]: "));
-    /// # Ok::<(), concept_mass::Error>(())
+    /// let Err(MapError::File { problem: FileProblem::Field { field, .. }, .. }) =
+    ///     ConceptMap::from_json(text)
+    /// else {
+    ///     unreachable!("\"x\" is no token id")
+    /// };
+    /// assert_eq!(field, "concepts[0].tokens[1]");
     /// ```
     pub fn from_json(text: &str) -> Result<Self, MapError> {
         parse(text.as_bytes()).map_err(|problem| in_file(problem, None))
@@ -172,6 +179,7 @@ fn parse(text: &[u8]) -> Result<ConceptMap, FileProblem> {
     let document: Document = fields(text)?;
     let content =
         |field: String| |error: MapError| FileProblem::Content { field, source: Box::new(error) };
+    check_vocab_size(document.vocab_size).map_err(content("vocab_size".to_owned()))?;
     let builder = ConceptMap::builder(document.vocab_size);
     let builder = document.concepts.into_iter().enumerate().try_fold(builder, |b, (i, c)| {
         b.add(c.name, c.tokens).map_err(content(format!("concepts[{i}]")))

@@ -1,7 +1,6 @@
 use std::{collections::HashMap, sync::Arc};
 
-use super::ConceptMapBuilder;
-use crate::map::MapError;
+use super::{ConceptMapBuilder, MapError};
 
 /// The largest vocabulary that can be mapped, in tokens.
 pub const MAX_VOCAB_SIZE: usize = 1 << 22;
@@ -11,7 +10,7 @@ pub const MAX_VOCAB_SIZE: usize = 1 << 22;
 /// Every token `0..V` belongs to exactly one concept `0..C`. A concept of two or more tokens is
 /// *pooled*; the others are singletons, most of them tokens that nobody named.
 ///
-/// A map is immutable and cheap to clone (one reference count). It takes 12 bytes a token. To
+/// A map is immutable, takes 12 bytes per token, and is cheap to clone (one reference count). To
 /// reduce logits with it, put it on their device with [`to_device`](Self::to_device).
 ///
 /// ```
@@ -40,43 +39,46 @@ struct Inner {
     /// Concept `c` holds `tokens[offsets[c]..offsets[c + 1]]`, in ascending order (CSR).
     offsets: Vec<u32>,
     tokens: Vec<u32>,
-    /// Concept to name, for the concepts that have one; the rest is `None` or beyond the end.
+    /// Concept to name; `None`, or beyond the end, for a concept without one.
     names: Vec<Option<String>>,
     by_name: HashMap<String, u32>,
     stats: MapStats,
 }
 
-/// The figures of a [`ConceptMap`]; see [`ConceptMap::stats`].
+/// How many concepts and tokens a [`ConceptMap`] has; returned by [`ConceptMap::stats`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct MapStats {
-    /// `V`: the tokens of the vocabulary.
+    /// `V`: the number of tokens in the vocabulary.
     pub vocab_size: usize,
-    /// `C`: the concepts, singletons included.
+    /// `C`: the number of concepts, singletons included.
     pub concepts: usize,
-    /// `G`: the concepts of two or more tokens.
+    /// `G`: the number of concepts of two or more tokens.
     pub pooled_concepts: usize,
-    /// `M`: the tokens in pooled concepts.
+    /// `M`: the number of tokens in pooled concepts.
     pub pooled_tokens: usize,
     /// The number of tokens in the largest concept.
     pub largest_concept: usize,
 }
 
 impl ConceptMap {
-    /// Starts a map for a vocabulary of `vocab_size` tokens, to be given its concepts one by one.
+    /// Starts a map for a vocabulary of `vocab_size` tokens.
     ///
-    /// `vocab_size` must be the width of the logits: for models whose output layer is padded
-    /// beyond the tokenizer's vocabulary, the padded width.
+    /// `vocab_size` must be the width of the logits: if the model's output layer is padded beyond
+    /// the tokenizer's vocabulary, the padded width. A size that is out of range is refused by the
+    /// builder's methods.
     pub fn builder(vocab_size: usize) -> ConceptMapBuilder {
         ConceptMapBuilder::new(vocab_size)
     }
 
-    /// The map that pools nothing: every token is a concept of one, with the token's own id.
+    /// Returns the map that pools nothing: every token is a concept of one, whose id is the
+    /// token's.
     ///
-    /// With it, the winning concept is plain argmax.
+    /// Under this map, the winning concept is the plain argmax.
     ///
     /// # Errors
     ///
-    /// [`MapError::VocabularySize`].
+    /// [`MapError::VocabularySize`] if `vocab_size` is not from 1 to [`MAX_VOCAB_SIZE`].
     ///
     /// ```
     /// let map = concept_mass::ConceptMap::singletons(32_000)?;
@@ -87,14 +89,15 @@ impl ConceptMap {
         Self::builder(vocab_size).build()
     }
 
-    /// Takes the concept of every token, `concept_ids[token]`.
+    /// Makes a map from the concept id of every token, `[V]`, in `O(V)`.
     ///
-    /// The ids must be `0..C` without gaps, `V` of them in `O(V)`.
+    /// The ids must be `0..C` without gaps.
     ///
     /// # Errors
     ///
-    /// [`MapError::VocabularySize`]; [`MapError::ConceptOutOfRange`] for an id of `V` or more, and
-    /// [`MapError::EmptyConcept`] for an id that no token has, below one that a token has.
+    /// [`MapError::VocabularySize`] for a list of no ids, or of too many;
+    /// [`MapError::ConceptOutOfRange`] for an id of `V` or more; [`MapError::EmptyConcept`] for a
+    /// gap.
     ///
     /// ```
     /// let map = concept_mass::ConceptMap::from_concept_ids(vec![0, 1, 0, 2])?;
@@ -115,7 +118,7 @@ impl ConceptMap {
         }
     }
 
-    /// `concept_of` must hold ids below its own length; `names` go to the first concepts.
+    /// `concept_of` must hold ids below its own length; `names` are those of the first concepts.
     pub(super) fn from_partition(concept_of: Vec<u32>, mut names: Vec<Option<String>>) -> Self {
         // One form for equal maps.
         names.truncate(names.iter().rposition(Option::is_some).map_or(0, |last| last + 1));
@@ -147,7 +150,7 @@ impl ConceptMap {
         Self { inner: Arc::new(Inner { concept_of, offsets, tokens, names, by_name, stats }) }
     }
 
-    /// `V`: the number of tokens of the vocabulary.
+    /// `V`: the number of tokens in the vocabulary.
     pub fn vocab_size(&self) -> usize {
         self.inner.concept_of.len()
     }
@@ -157,7 +160,7 @@ impl ConceptMap {
         self.inner.offsets.len() - 1
     }
 
-    /// The concept of `token`; `None` beyond the vocabulary.
+    /// The concept of `token`, or `None` if the vocabulary has no such token.
     pub fn concept_of(&self, token: u32) -> Option<u32> {
         self.inner.concept_of.get(token as usize).copied()
     }
@@ -193,17 +196,17 @@ impl ConceptMap {
         self.iter().map(<[u32]>::len)
     }
 
-    /// The name that `concept` was given, if any.
+    /// The name of `concept`, or `None` if it has none.
     pub fn name(&self, concept: u32) -> Option<&str> {
         self.inner.names.get(concept as usize)?.as_deref()
     }
 
-    /// The concept called `name`, if any.
+    /// The concept called `name`, or `None` if there is no such concept.
     pub fn find(&self, name: &str) -> Option<u32> {
         self.inner.by_name.get(name).copied()
     }
 
-    /// How many concepts and tokens there are, and how many of them are pooled.
+    /// The number of concepts and tokens, and how many of them are pooled.
     pub fn stats(&self) -> MapStats {
         self.inner.stats
     }
@@ -221,7 +224,7 @@ impl std::fmt::Debug for ConceptMap {
     }
 }
 
-/// `vocab_size`, if a map can be made for it.
+/// Returns `vocab_size` if a map can be made for it.
 pub(crate) fn check_vocab_size(vocab_size: usize) -> Result<usize, MapError> {
     if (1..=MAX_VOCAB_SIZE).contains(&vocab_size) {
         Ok(vocab_size)
@@ -230,8 +233,7 @@ pub(crate) fn check_vocab_size(vocab_size: usize) -> Result<usize, MapError> {
     }
 }
 
-/// Fails for the first of `tokens`, which are those `of` something, that a vocabulary of this
-/// size, at least 1, does not have.
+/// Fails for the first of `tokens` that is not below `vocab_size`; `of` says what the tokens are of.
 pub(crate) fn check_tokens(
     tokens: &[u32],
     vocab_size: usize,
@@ -269,7 +271,10 @@ mod tests {
     #[test]
     fn dense_ids_with_a_gap_are_refused() {
         let error = ConceptMap::from_concept_ids(vec![0, 2, 0]).unwrap_err();
-        assert_eq!(error.to_string(), "concept 1 has no tokens: a concept needs at least one");
+        assert_eq!(
+            error.to_string(),
+            "concept 1 has no tokens: give it at least one, or leave it out"
+        );
     }
 
     #[test]

@@ -2,8 +2,10 @@
 //!
 //! A [`ConceptMap`] is a total partition of a vocabulary: every token is in exactly one concept,
 //! and a token that nobody named is a concept of one. [`TokenSets`] are named sets of tokens to
-//! measure, which may overlap. Both are validated when they are built and never change. Where maps
-//! come from is in [`source`](crate::source).
+//! measure, and may overlap. Both are validated when they are built, and immutable from then on.
+//!
+//! Token and concept ids are `u32`; counts and places in lists are `usize`. For maps made from
+//! text, from a model's embedding or by your own function, see [`source`](crate::source).
 
 mod builder;
 mod error;
@@ -19,5 +21,6 @@ pub use map::{ConceptMap, MAX_VOCAB_SIZE, MapStats};
 pub use over::OnConflict;
 pub use token_sets::{TokenSets, TokenSetsBuilder};
 
+#[cfg(feature = "tokenizers")]
 pub(crate) use file::fields;
 pub(crate) use map::{check_tokens, check_vocab_size};

@@ -1,13 +1,12 @@
-use super::ConceptMap;
 use super::builder::describe;
-use crate::map::MapError;
+use super::{ConceptMap, MapError};
 
-/// What to do about a token that begins two meanings, which a map, a partition, cannot say.
+/// What to do with a token that two concepts claim: in a map, a token has one concept.
 ///
 /// ```
 /// use concept_mass::{ConceptMap, map::OnConflict};
 ///
-/// // By their spelling, 1, 2 and 3 are one word; but 1 has been said to mean a country.
+/// // By their spelling, 1, 2 and 3 are one word, but 1 is the name of a country.
 /// let spelling = ConceptMap::builder(9).unnamed([1, 2, 3])?.build()?;
 /// let names = ConceptMap::builder(9).concept("US", [1])?.concept("we", [2])?.build()?;
 /// assert!(names.over(&spelling, OnConflict::Refuse).is_err());
@@ -18,16 +17,16 @@ use crate::map::MapError;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnConflict {
-    /// An error that names the token and all that claim it.
+    /// Fail, with an error that names the tokens and who claims them.
     Refuse,
-    /// The token is a concept of its own.
+    /// Leave the token out of both: it becomes a concept of its own.
     LeaveOut,
-    /// It belongs to the concept that was named first.
+    /// Give the token to the concept that was named first.
     First,
 }
 
 impl OnConflict {
-    /// Whether `concept` keeps what `claimants`, in order and itself among them, claim.
+    /// Whether `concept` keeps a token that `claimants` claim, in order, itself among them.
     #[cfg(feature = "tokenizers")]
     pub(crate) fn keeps(self, concept: usize, mut claimants: impl Iterator<Item = usize>) -> bool {
         match self {
@@ -39,20 +38,20 @@ impl OnConflict {
 }
 
 impl ConceptMap {
-    /// Lays this map over `lower`: what both say, unless they disagree.
+    /// Combines two maps, of which this one takes precedence over `lower`. `O(V log V)`.
     ///
-    /// A concept of `lower` that shares a token with one of this map's, or its name, becomes a part
-    /// of it; the others stay as they are, after this map's. All tokens of this map's concepts stay
-    /// where they are. (A token that this map leaves alone, without a name, is no concept to share
-    /// with.)
+    /// All concepts of this map keep their tokens and come first. A concept of `lower` that shares
+    /// a token or the name with one of them becomes a part of it; the other concepts of `lower`
+    /// follow as they are. Unnamed concepts of one token do not count as concepts here, in either
+    /// map.
     ///
-    /// Where a concept of `lower` shares tokens with two of this map's, it is a conflict over those
-    /// tokens of it that this map leaves alone.
+    /// A concept of `lower` that shares tokens with two concepts of this map is a conflict:
+    /// `conflicts` says what becomes of those of its tokens that this map leaves alone.
     ///
     /// # Errors
     ///
     /// [`MapError::Width`] if the maps are for vocabularies of different sizes;
-    /// [`MapError::ConceptsMeet`] under [`OnConflict::Refuse`].
+    /// [`MapError::ConceptsMeet`] for a conflict under [`OnConflict::Refuse`].
     ///
     /// ```
     /// # use concept_mass::{ConceptMap, map::OnConflict};
@@ -104,12 +103,12 @@ impl ConceptMap {
         builder.build()
     }
 
-    /// Whether somebody named it: it has a name, or two tokens or more.
+    /// Whether somebody made this concept: it has a name, or two tokens or more.
     fn is_named(&self, concept: u32) -> bool {
         self.name(concept).is_some() || self.tokens(concept).is_some_and(|t| t.len() > 1)
     }
 
-    /// The map of groups of places in `tokens`; all others stay alone.
+    /// The map of groups of places in `tokens`; all other tokens are concepts of one.
     pub(crate) fn of_groups(
         vocab_size: usize,
         tokens: &[u32],
@@ -168,8 +167,9 @@ mod tests {
         let error = upper.over(&lower, OnConflict::Refuse).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "tokens 1, 2, 3, 4 are one concept of the lower map, but belong to concept \"US\" and \
-             to concept \"we\"; choose OnConflict::LeaveOut or First"
+            "tokens 1, 2, 3, 4 are one concept of the lower map, but in the upper map they belong \
+             to concept \"US\" and to concept \"we\": choose OnConflict::LeaveOut or \
+             OnConflict::First"
         );
         let left_out = upper.over(&lower, OnConflict::LeaveOut).unwrap();
         assert_eq!(pooled(&left_out), [&[5, 6][..]]);

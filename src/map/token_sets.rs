@@ -1,13 +1,13 @@
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
+use super::MapError;
 use super::map::check_vocab_size;
-use crate::map::MapError;
 
-/// Named sets of tokens whose mass is to be measured, whether they win or not.
+/// Named sets of tokens whose mass is measured, whether they win or not.
 ///
-/// Unlike the concepts of a [`ConceptMap`](crate::ConceptMap), sets may overlap: the paper
-/// measures the mass of every acceptable form of an answer, and two answers may begin with the
-/// same token.
+/// Unlike the concepts of a [`ConceptMap`](crate::ConceptMap), sets may overlap: two answers may
+/// begin with the same token. Put them on the device of the logits with
+/// [`to_device`](Self::to_device).
 ///
 /// ```
 /// use concept_mass::TokenSets;
@@ -26,77 +26,81 @@ pub struct TokenSets {
 }
 
 impl TokenSets {
-    /// Starts a set of sets for a vocabulary of `vocab_size` tokens.
+    /// Starts token sets for a vocabulary of `vocab_size` tokens, the width of the logits.
     pub fn builder(vocab_size: usize) -> TokenSetsBuilder {
         let sets = Self { vocab_size, sets: Vec::new() };
         TokenSetsBuilder { sets, names_taken: HashSet::new() }
     }
 
-    /// `V`: the number of tokens of the vocabulary.
+    /// `V`: the number of tokens in the vocabulary.
     pub fn vocab_size(&self) -> usize {
         self.vocab_size
     }
 
-    /// `P`: the number of sets; may be 0.
+    /// `P`: the number of sets, which may be 0.
     pub fn len(&self) -> usize {
         self.sets.len()
     }
 
-    /// Whether there is no set at all.
+    /// Whether there are no sets.
     pub fn is_empty(&self) -> bool {
         self.sets.is_empty()
     }
 
-    /// The name of set `index`.
+    /// The name of the set at `index`, or `None` if there is no such set.
     pub fn name(&self, index: usize) -> Option<&str> {
         self.sets.get(index).map(|(name, _)| name.as_str())
     }
 
-    /// The tokens of set `index`, ascending, at least one.
+    /// The tokens of the set at `index` in ascending order, at least one; `None` if there is no
+    /// such set.
     pub fn tokens(&self, index: usize) -> Option<&[u32]> {
         self.sets.get(index).map(|(_, tokens)| tokens.as_slice())
     }
 }
 
-/// Builds a [`TokenSets`]; from [`TokenSets::builder`].
+/// Builds [`TokenSets`]; made by [`TokenSets::builder`].
 #[derive(Debug, Clone)]
+#[must_use = "a builder does nothing until `build` is called"]
 pub struct TokenSetsBuilder {
     sets: TokenSets,
     names_taken: HashSet<String>,
 }
 
 impl TokenSetsBuilder {
-    /// Adds a set called `name`, made of `tokens`; a token listed twice counts once.
+    /// Adds a set called `name` with the given `tokens`. A token that is listed twice counts once.
     ///
     /// # Errors
     ///
-    /// [`MapError::DuplicateName`], [`MapError::EmptyConcept`], [`MapError::TokenOutOfRange`].
+    /// [`MapError::DuplicateName`], [`MapError::EmptyConcept`], [`MapError::TokenOutOfRange`],
+    /// [`MapError::VocabularySize`].
     pub fn set(
         mut self,
         name: impl Into<String>,
         tokens: impl IntoIterator<Item = u32>,
     ) -> Result<Self, MapError> {
+        let vocab_size = check_vocab_size(self.sets.vocab_size)?;
         let name = name.into();
         let concept = || format!("set {name:?}");
-        let mut tokens: Vec<u32> = tokens.into_iter().collect();
-        tokens.sort_unstable();
-        tokens.dedup();
-        match tokens.last() {
-            None => return Err(MapError::EmptyConcept { concept: concept() }),
-            Some(&token) if token as usize >= self.sets.vocab_size => {
-                let vocab_size = check_vocab_size(self.sets.vocab_size)?;
+        // One by one, so that a list of tokens can take no more memory than a vocabulary.
+        let mut distinct = BTreeSet::new();
+        for token in tokens {
+            if token as usize >= vocab_size {
                 return Err(MapError::TokenOutOfRange { token, concept: concept(), vocab_size });
             }
-            Some(_) => {}
+            distinct.insert(token);
+        }
+        if distinct.is_empty() {
+            return Err(MapError::EmptyConcept { concept: concept() });
         }
         if !self.names_taken.insert(name.clone()) {
             return Err(MapError::DuplicateName { name });
         }
-        self.sets.sets.push((name, tokens));
+        self.sets.sets.push((name, distinct.into_iter().collect()));
         Ok(self)
     }
 
-    /// Makes the set.
+    /// Builds the token sets.
     ///
     /// # Errors
     ///
@@ -110,6 +114,7 @@ impl TokenSetsBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::map::MAX_VOCAB_SIZE;
 
     #[test]
     fn sets_may_share_tokens_but_not_names() {
@@ -125,13 +130,27 @@ mod tests {
     #[test]
     fn unfit_sets_are_refused_by_name() {
         let error = TokenSets::builder(9).set("none", []).unwrap_err();
-        assert_eq!(error.to_string(), "set \"none\" has no tokens: a concept needs at least one");
+        assert_eq!(
+            error.to_string(),
+            "set \"none\" has no tokens: give it at least one, or leave it out"
+        );
         let error = TokenSets::builder(9).set("far", [1, 9]).unwrap_err();
         assert!(
             matches!(error, MapError::TokenOutOfRange { token: 9, vocab_size: 9, .. }),
             "{error}"
         );
-        let error = TokenSets::builder(0).build().unwrap_err();
-        assert!(matches!(error, MapError::VocabularySize { vocab_size: 0 }), "{error}");
+    }
+
+    #[test]
+    fn a_list_of_tokens_takes_no_more_memory_than_a_vocabulary() {
+        let repeated = TokenSets::builder(9).set("one", std::iter::repeat_n(3, 1 << 24)).unwrap();
+        assert_eq!(repeated.build().unwrap().tokens(0), Some(&[3][..]));
+        let error = TokenSets::builder(9).set("all", 0..u32::MAX).unwrap_err();
+        assert!(matches!(error, MapError::TokenOutOfRange { token: 9, .. }), "{error}");
+        for size in [0, MAX_VOCAB_SIZE + 1, u32::MAX as usize, usize::MAX] {
+            let sized = |error| matches!(error, MapError::VocabularySize { vocab_size } if vocab_size == size);
+            assert!(sized(TokenSets::builder(size).set("all", 0..u32::MAX).unwrap_err()));
+            assert!(sized(TokenSets::builder(size).build().unwrap_err()));
+        }
     }
 }

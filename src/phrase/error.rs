@@ -2,7 +2,7 @@ use candle_core::Shape;
 
 use crate::{map::MapError, reduce::ReduceError, source::SourceError};
 
-/// Why phrases cannot be voted on.
+/// Why phrases cannot be voted on, or continuations not be rolled out.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PhraseError {
@@ -29,8 +29,8 @@ pub enum PhraseError {
 
     /// A token that ends an answer, within a phrase.
     #[error(
-        "token {token} is in a phrase of concept {concept:?}, and ends an answer; leave it out of \
-         the phrase, or of the ends"
+        "token {token} ends an answer, but is in a phrase of concept {concept:?}; drop it from the \
+         phrase, or from the ends"
     )]
     EndInPhrase {
         /// The token.
@@ -44,45 +44,46 @@ pub enum PhraseError {
     NoPhrases,
 
     /// A prompt without a token.
-    #[error("the prompt has no tokens; a model needs at least one, such as its `<s>`")]
+    #[error("the prompt has no tokens; give the model at least one, such as its `<s>`")]
     EmptyPrompt,
 
-    /// A prompt and a phrase that are more than the model reads.
+    /// A prompt that leaves no room in the model's context for what is to follow it.
     #[error(
-        "the prompt has {prompt} tokens and the longest phrase {phrase}, but the model reads no \
-         more than {context}; shorten the prompt"
+        "a prompt of {prompt} tokens and a phrase of {phrase} do not fit into the model's context \
+         of {context}; shorten the prompt"
     )]
     TooLong {
         /// The tokens of the prompt.
         prompt: usize,
-        /// The tokens of the longest phrase.
+        /// The tokens of the longest phrase; 1 for a text of any length.
         phrase: usize,
-        /// The most that the model reads.
+        /// The most tokens that the model reads.
         context: usize,
     },
 
-    /// Logits of another shape than was asked for.
+    /// Logits of another shape than `[N, V]`.
     #[error(
-        "the model must give logits of shape {expected:?}, a row for each sequence, got {got:?}"
+        "the model must return logits of shape {expected:?}, a row for each sequence, got {got:?}"
     )]
     ModelOutput {
-        /// The sequences, and the vocabulary of the phrases.
+        /// The number of sequences, and the size of the vocabulary.
         expected: (usize, usize),
         /// The shape of the tensor given.
         got: Shape,
     },
 
-    /// Logits after a part of a phrase from which nothing can be told.
+    /// Logits that give no probabilities.
     #[error(
-        "the model's logits after the prompt and tokens {after:?} hold a NaN or +inf, or nothing \
-         but -inf"
+        "the model's logits after the prompt{} hold a NaN or +inf, or nothing but -inf; check the \
+         model, and what masks its logits",
+        if after.is_empty() { String::new() } else { format!(" and the tokens {after:?}") }
     )]
     Logits {
-        /// The tokens of the phrase so far.
+        /// What was read after the prompt.
         after: Vec<u32>,
     },
 
-    /// A sampling parameter outside its range.
+    /// A parameter out of range.
     #[error("{parameter} = {value} is out of range: {requirement}")]
     Parameter {
         /// The parameter's name.
@@ -105,7 +106,7 @@ pub enum PhraseError {
     #[error(transparent)]
     Reduce(#[from] ReduceError),
 
-    /// What candle complains of.
+    /// An error of candle, or of the model.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
 }

@@ -1,49 +1,56 @@
 use super::model::{NextLogits, PhraseCost};
-use super::open::{OpenVocabulary, OpenVote};
+use super::open::{OpenVocabulary, room};
+use super::rollouts::OpenVote;
 use crate::phrase::PhraseError;
 use crate::reduce::Row;
 
-/// A text of several steps, and where it was decided by whole phrases; from
+/// A text of several steps, and the steps that were decided by whole phrases; from
 /// [`OpenVocabulary::generate`].
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct LongForm {
-    /// What was said after the prompt, without what ended it.
+    /// What was said after the prompt, without the end.
     pub tokens: Vec<u32>,
-    /// Where the vote was split, in order.
+    /// The steps at which the vote was split, in order.
     pub interventions: Vec<Intervention>,
-    /// What all of it took.
+    /// The forward passes that all of it took.
     pub cost: PhraseCost,
 }
 
 /// A step of a text at which the vote was split.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Intervention {
-    /// The place in [`LongForm::tokens`] of the step's first token.
+    /// The step's first token: an index into [`LongForm::tokens`].
     pub at: usize,
     /// The map's own vote.
     pub row: Row,
-    /// What was counted instead.
+    /// The vote on continuations that took its place.
     pub vote: OpenVote,
 }
 
 impl Intervention {
-    /// Whether it made a difference: whether something else was said than the likeliest token.
+    /// Whether another token was said than the likeliest one.
     pub fn is_change(&self) -> bool {
-        self.vote.continuations[self.vote.winner].tokens[0] != self.row.greedy
+        self.vote.answer().first() != Some(&self.row.greedy)
     }
 }
 
 impl OpenVocabulary {
-    /// Goes on from `prompt` for up to `max_tokens` tokens, or to an end, step by step: where a
-    /// vote is split, with the phrase that [`step`](Self::step) decides for, whole.
+    /// Continues `prompt` step by step, to an end, for `max_tokens` tokens at most: where a vote is
+    /// split, with the whole phrase that [`step`](Self::step) decides for.
     ///
-    /// With [`SharedPrompt`](crate::phrase::SharedPrompt) for the model, nothing is read twice; with
-    /// [`CachedModel`](crate::phrase::CachedModel), a split step reads the sequence anew, in each row of its
-    /// batch, and the step after it once more.
+    /// The prompt and the text together have at most as many tokens as the model's
+    /// [context](NextLogits::context).
+    ///
+    /// A model that is a [`SharedPrompt`](crate::phrase::SharedPrompt) reads nothing twice. A
+    /// [`CachedModel`](crate::phrase::CachedModel) reads the sequence again at each split step, in
+    /// every row of its batch, and once more at the step after it.
     ///
     /// # Errors
     ///
-    /// As for [`step`](Self::step).
+    /// As for [`step`](Self::step); also [`PhraseError::TooLong`] if the prompt fills the model's
+    /// context.
     ///
     /// ```
     /// # use candle_core::{Device, Result, Tensor};
@@ -59,7 +66,7 @@ impl OpenVocabulary {
     /// # let embedding = Embedding::new(&Tensor::eye(10, candle_core::DType::F32, &Device::Cpu)?)?;
     /// let map = ConceptMap::singletons(10)?.to_device(&Device::Cpu)?;
     /// let mut open = OpenVocabulary::by_embedding(map, Rollouts::default(), embedding, 0.9)?
-    ///     .with_ends([7]);
+    ///     .with_ends([7])?;
     /// let said = open.generate(&mut Counter, &[3], 100)?; // a model that is sure how to count
     /// assert_eq!(said.tokens, [4, 5, 6]);
     /// assert!(said.interventions.is_empty());
@@ -71,9 +78,13 @@ impl OpenVocabulary {
         prompt: &[u32],
         max_tokens: usize,
     ) -> Result<LongForm, PhraseError> {
-        let mut said = LongForm::default();
-        let room = model.context().map_or(usize::MAX, |most| most.saturating_sub(prompt.len()));
+        let room = room(model, prompt)?;
+        if room == 0 && max_tokens > 0 {
+            let prompt = prompt.len();
+            return Err(PhraseError::TooLong { prompt, phrase: 1, context: prompt });
+        }
         let max_tokens = max_tokens.min(room);
+        let mut said = LongForm::default();
         while said.tokens.len() < max_tokens {
             let step = self.step(model, &[prompt, &said.tokens].concat())?;
             said.cost += step.cost;

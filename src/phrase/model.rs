@@ -1,12 +1,11 @@
-use std::ops::AddAssign;
+use std::{fmt, ops::AddAssign};
 
-use crate::phrase::PhraseError;
-use candle_core::{DType, Device, Result, Tensor};
+use candle_core::{Device, Result, Tensor, bail};
 
-/// All that a language model must offer to have whole phrases scored.
+/// What a language model must do for whole phrases to be scored.
 ///
-/// For a model of candle's that keeps a cache of keys and values, [`CachedModel`] and
-/// [`SharedPrompt`](crate::phrase::SharedPrompt) do it.
+/// [`CachedModel`] and [`SharedPrompt`](crate::phrase::SharedPrompt) implement it for models that
+/// keep a cache of keys and values, as candle's do.
 ///
 /// ```
 /// use candle_core::{Device, Result, Tensor};
@@ -29,27 +28,27 @@ use candle_core::{DType, Device, Result, Tensor};
 pub trait NextLogits {
     /// The logits `[N, V]` of what follows each of `N` sequences, prompt included.
     ///
-    /// There is at least one, and they are equally long. From one call to the next, each is often
-    /// the one of before and a token more, for which a model does well to keep what it knows of it.
+    /// This crate gives at least one sequence, none of them empty, and all equally long. Each often
+    /// extends the one of the call before by a token, so that a cache saves most of the work.
     ///
     /// # Errors
     ///
-    /// Those of the model.
+    /// Those of the model. A failed call must not change what later calls give.
     fn next_logits(&mut self, sequences: &[Vec<u32>]) -> Result<Tensor>;
 
-    /// The most tokens that a sequence may have, if there is a limit.
+    /// The most tokens that a sequence may have, if the model has a limit.
     fn context(&self) -> Option<usize> {
         None
     }
 }
 
-/// A model of candle's: a transformer with a cache of keys and values of its own.
+/// A transformer with a cache of keys and values of its own, as candle's models are.
 ///
-/// Llama, Qwen2 and Qwen3 of candle-transformers have just these two: `forward` and a way to
-/// clear the cache.
+/// With the feature `candle-transformers`, its Qwen2 and Qwen3 implement this, and so does its Llama
+/// together with a cache (`CachedLlama`).
 pub trait CachedForward {
-    /// Reads `tokens`, `u32` `[N, T]`, which follow the `offset` tokens of each row that were read
-    /// before, and gives the logits of what comes next: `[N, V]`, or `[N, 1, V]`.
+    /// Reads `tokens`, `u32` `[N, T]`, which follow the `offset` tokens that were read of each row
+    /// before, and returns the logits of what comes next: `[N, V]`, or `[N, 1, V]`.
     ///
     /// # Errors
     ///
@@ -60,13 +59,11 @@ pub trait CachedForward {
     fn reset(&mut self);
 }
 
-/// Makes a [`CachedForward`] a [`NextLogits`]: what the sequences of two calls have in common is
-/// read once.
+/// Makes a [`CachedForward`] a [`NextLogits`] that reads all sequences in one batch.
 ///
-/// If every sequence is the one of the call before and something more, only that is read, in one
-/// batch. Else all of them are, anew: candle-transformers' caches can be cleared, but one row's
-/// cannot be given to many. [`SharedPrompt`](crate::phrase::SharedPrompt) reads a prompt once, and has no
-/// batches.
+/// If every sequence extends the one of the call before, only what is new is read. Otherwise the
+/// cache is cleared and all of them are read from the start: the cache of one row cannot be given to
+/// many. [`SharedPrompt`](crate::phrase::SharedPrompt) reads a prompt once, and row by row.
 ///
 /// ```
 /// use candle_core::{Device, Result, Tensor};
@@ -101,8 +98,18 @@ pub struct CachedModel<M> {
     read: Vec<Vec<u32>>,
 }
 
+/// Without the model, which need not implement [`fmt::Debug`].
+impl<M> fmt::Debug for CachedModel<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { device, context, read, .. } = self;
+        let mut debug = f.debug_struct("CachedModel");
+        debug.field("device", device).field("context", context).field("read", read);
+        debug.finish_non_exhaustive()
+    }
+}
+
 impl<M: CachedForward> CachedModel<M> {
-    /// Takes a model on `device`, which reads at most `context` tokens, if that is limited.
+    /// Takes a model on `device` that reads at most `context` tokens; `None` if it has no limit.
     pub fn new(model: M, device: Device, context: Option<usize>) -> Self {
         Self { model, device, context, read: Vec::new() }
     }
@@ -112,13 +119,13 @@ impl<M: CachedForward> CachedModel<M> {
         &self.model
     }
 
-    /// The model, to be used otherwise: what it has read counts for nothing after that.
+    /// The model, for other use: the next call reads its sequences from the start.
     pub fn model_mut(&mut self) -> &mut M {
         self.read.clear();
         &mut self.model
     }
 
-    /// The tokens that every sequence has been read of already.
+    /// How many tokens of every sequence have been read already.
     fn known(&self, sequences: &[Vec<u32>]) -> usize {
         let goes_on =
             |(new, old): (&Vec<u32>, &Vec<u32>)| new.len() > old.len() && new.starts_with(old);
@@ -129,19 +136,25 @@ impl<M: CachedForward> CachedModel<M> {
 }
 
 impl<M: CachedForward> NextLogits for CachedModel<M> {
+    /// # Errors
+    ///
+    /// Those of the model; and, before it is called, an error if there are no sequences, if one is
+    /// empty, longer than the context, or not as long as the others. After an error, the next call
+    /// reads its sequences from the start.
     fn next_logits(&mut self, sequences: &[Vec<u32>]) -> Result<Tensor> {
+        let length = batch_length(sequences, self.context)?;
         let known = self.known(sequences);
         // Should the model fail, nobody knows what is in its cache.
         self.read.clear();
         if known == 0 {
             self.model.reset();
         }
-        let new = sequences.iter().map(|sequence| &sequence[known..]).collect::<Vec<_>>();
-        let (rows, columns) = (new.len(), new[0].len());
-        let tokens = Tensor::from_vec(new.concat(), (rows, columns), &self.device)?;
-        let logits = self.model.forward(&tokens, known)?;
+        let (rows, new) = (sequences.len(), sequences.iter().flat_map(|s| &s[known..]));
+        let new: Vec<u32> = new.copied().collect();
+        let tokens = Tensor::from_vec(new, (rows, length - known), &self.device)?;
+        let logits = self.model.forward(&tokens, known)?.reshape((rows, ()))?;
         self.read = sequences.to_vec();
-        logits.reshape((rows, ()))
+        Ok(logits)
     }
 
     fn context(&self) -> Option<usize> {
@@ -149,14 +162,35 @@ impl<M: CachedForward> NextLogits for CachedModel<M> {
     }
 }
 
-/// What a vote on phrases took.
+/// The length of all `sequences`, if a model that reads at most `context` tokens can read them in a
+/// batch.
+pub(super) fn batch_length(sequences: &[Vec<u32>], context: Option<usize>) -> Result<usize> {
+    let Some(length) = sequences.first().map(Vec::len) else {
+        bail!("no sequences were given; give at least one")
+    };
+    if length == 0 {
+        bail!("sequence 0 is empty; a model must read at least one token, such as its `<s>`")
+    }
+    if let Some(i) = sequences.iter().position(|sequence| sequence.len() != length) {
+        let other = sequences[i].len();
+        bail!("sequence {i} has {other} tokens, and sequence 0 {length}; pad them to one length")
+    }
+    match context {
+        Some(context) if length > context => {
+            bail!("the sequences have {length} tokens, but the model reads at most {context}")
+        }
+        _ => Ok(length),
+    }
+}
+
+/// The forward passes that something took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PhraseCost {
-    /// The forward passes: calls of [`NextLogits::next_logits`].
+    /// The number of passes: calls of [`NextLogits::next_logits`].
     pub passes: usize,
-    /// The largest batch of one.
+    /// The most rows of one pass.
     pub batch: usize,
-    /// The rows of all passes: the sequences whose next token was asked for.
+    /// The rows of all passes together.
     pub rows: usize,
 }
 
@@ -166,30 +200,4 @@ impl AddAssign for PhraseCost {
         self.batch = self.batch.max(other.batch);
         self.rows += other.rows;
     }
-}
-
-/// The logits `[N, V]` of what follows `sequences`, in a dtype that is reduced; counted in `cost`.
-pub(crate) fn ask(
-    model: &mut impl NextLogits,
-    sequences: &[Vec<u32>],
-    vocab_size: usize,
-    cost: &mut PhraseCost,
-) -> std::result::Result<Tensor, PhraseError> {
-    *cost += PhraseCost { passes: 1, batch: sequences.len(), rows: sequences.len() };
-    let logits = model.next_logits(sequences)?;
-    if logits.dims() != [sequences.len(), vocab_size] {
-        let expected = (sequences.len(), vocab_size);
-        return Err(PhraseError::ModelOutput { expected, got: logits.shape().clone() });
-    }
-    match logits.dtype() {
-        DType::F64 => Ok(logits.to_dtype(DType::F32)?),
-        _ => Ok(logits),
-    }
-}
-
-/// A sequence that is done waits for longer ones, with anything at its end: as long as they.
-pub(super) fn padded(mut sequence: Vec<u32>, length: usize) -> Vec<u32> {
-    let filler = sequence.last().copied().unwrap_or_default();
-    sequence.resize(length, filler);
-    sequence
 }

@@ -1,66 +1,26 @@
+use std::{cmp::Ordering::Equal, fmt};
+
 use candle_core::{DType, Tensor};
 
-use super::model::{NextLogits, PhraseCost, ask, padded};
+use super::meaning::Meaning;
+use super::model::{NextLogits, PhraseCost};
+use super::next::{Likeliest, MAX_BATCH, ask, padded};
+use super::rollouts::{Continuation, OpenVote, Rollouts};
+use crate::map::check_tokens;
 use crate::phrase::PhraseError;
-use crate::sample::largest;
 use crate::source::{Embedding, check_threshold};
 #[cfg(feature = "tokenizers")]
 use crate::source::{Judge, Spelling, Vocabulary};
 use crate::{DeviceMap, Row};
 
-/// When to look beyond the first token, and how far.
-///
-/// ```
-/// use concept_mass::phrase::Rollouts;
-///
-/// let rollouts = Rollouts { k: 4, ..Rollouts::default() };
-/// assert_eq!(rollouts.length, 8);
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Rollouts {
-    /// How many of the step's likeliest tokens are rolled out, at least 1.
-    pub k: usize,
-    /// The most tokens of a continuation, its first one included, at least 1.
-    pub length: usize,
-    /// Tokens with a smaller probability are not rolled out.
-    pub floor: f32,
-    /// A vote is split if the winning concept leads the second by less than this,
-    pub margin: f32,
-    /// or if its likeliest token has less than this share of it.
-    pub concentration: f32,
-}
-
-impl Default for Rollouts {
-    fn default() -> Self {
-        Self { k: 8, length: 8, floor: 0.02, margin: 0.2, concentration: 0.5 }
-    }
-}
-
-impl Rollouts {
-    /// Whether a vote is split.
-    pub fn is_split(&self, row: &Row) -> bool {
-        row.mass - row.runner_up_mass < self.margin || row.concentration() < self.concentration
-    }
-
-    fn check(self) -> Result<Self, PhraseError> {
-        let requirement = "it must be 1 or more";
-        for (parameter, value) in [("k", self.k), ("length", self.length)] {
-            if value == 0 {
-                return Err(PhraseError::Parameter { parameter, value: 0.0, requirement });
-            }
-        }
-        Ok(self)
-    }
-}
-
 /// Decides between whole answers where nobody has listed any: a split step's likeliest tokens are
 /// continued, and the continuations are counted by meaning.
 ///
-/// At a step whose vote is split, each of the `k` likeliest tokens is continued greedily, all in
-/// one batch, for a few tokens or to the end of the answer. Continuations of one meaning add up
-/// their probabilities, `Π P(token)`, the end's included; the likeliest continuation of the
-/// heaviest meaning is what to say. A step that is not split costs nothing but the decision of the
-/// map.
+/// At a step whose vote is split, each of the `k` likeliest tokens is continued greedily, in
+/// batches, for a few tokens or to the end of the answer. The mass of a meaning is the sum of its
+/// continuations' probabilities, `Π P(token)`, the end's included, formed from logs; the likeliest
+/// continuation of the heaviest meaning is said. A step that is not split costs nothing but the
+/// decision of the map.
 ///
 /// ```
 /// use candle_core::{Device, Result, Tensor};
@@ -94,7 +54,7 @@ impl Rollouts {
 /// };
 /// let map = ConceptMap::singletons(1152)?.to_device(&Device::Cpu)?;
 /// let mut open = OpenVocabulary::by_judge(map, Rollouts::default(), vocabulary.clone(), saints)?
-///     .with_ends([end]);
+///     .with_ends([end])?;
 /// let step = open.step(&mut Model([saint, st, mos, end]), &[0])?;
 /// assert_eq!(step.row.greedy, mos);
 /// assert_eq!(step.tokens, [saint, end]);
@@ -103,54 +63,34 @@ impl Rollouts {
 pub struct OpenVocabulary {
     map: DeviceMap,
     rollouts: Rollouts,
+    /// Ascending.
     ends: Vec<u32>,
     meaning: Meaning,
 }
 
-/// Who says which continuations mean the same.
-enum Meaning {
-    Embedding(Embedding, f32),
-    #[cfg(feature = "tokenizers")]
-    Spelling(Vocabulary, Spelling),
-    #[cfg(feature = "tokenizers")]
-    Judge(Vocabulary, Box<dyn Judge + Send>),
-}
-
 /// What was decided at a step; from [`OpenVocabulary::step`].
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct OpenStep {
     /// The map's own vote.
     pub row: Row,
-    /// What to say, at least one token: the map's representative, or where the vote was split, a
+    /// What to say, at least one token: the map's representative; or, where the vote was split, a
     /// continuation, with the end if it has come to one.
     pub tokens: Vec<u32>,
     /// The continuations, if the vote was split.
     pub vote: Option<OpenVote>,
-    /// What it took, the step's own pass included.
+    /// The forward passes that it took, the step's own included.
     pub cost: PhraseCost,
 }
 
-/// The continuations of a split step, and which of them mean the same.
-#[derive(Debug, Clone)]
-pub struct OpenVote {
-    /// The likeliest first token's first.
-    pub continuations: Vec<Continuation>,
-    /// The mass of each meaning; a continuation's [`meaning`](Continuation::meaning) is its place
-    /// here.
-    pub masses: Vec<f64>,
-    /// The continuation that is said: the likeliest of the heaviest meaning.
-    pub winner: usize,
-}
-
-/// One of the ways in which an answer may go on.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Continuation {
-    /// Its tokens, at least one; the last may end the answer.
-    pub tokens: Vec<u32>,
-    /// `ln Π P(token)`.
-    pub ln_probability: f64,
-    /// Its meaning: a place in [`OpenVote::masses`].
-    pub meaning: usize,
+/// Without the judge, which need not implement [`fmt::Debug`].
+impl fmt::Debug for OpenVocabulary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { map, rollouts, ends, .. } = self;
+        let mut debug = f.debug_struct("OpenVocabulary");
+        debug.field("map", map).field("rollouts", rollouts).field("ends", ends);
+        debug.finish_non_exhaustive()
+    }
 }
 
 impl OpenVocabulary {
@@ -159,7 +99,10 @@ impl OpenVocabulary {
     ///
     /// # Errors
     ///
-    /// [`PhraseError::Parameter`]; [`SourceError::EmbeddingRows`](crate::source::SourceError::EmbeddingRows).
+    /// [`PhraseError::Parameter`];
+    /// [`SourceError::EmbeddingRows`](crate::source::SourceError::EmbeddingRows) for an embedding
+    /// smaller than the map;
+    /// [`SourceError::Threshold`](crate::source::SourceError::Threshold).
     pub fn by_embedding(
         map: DeviceMap,
         rollouts: Rollouts,
@@ -170,12 +113,16 @@ impl OpenVocabulary {
         Self::new(map, rollouts, Meaning::Embedding(embedding, check_threshold(threshold)?))
     }
 
-    /// Continuations mean the same if their texts do not differ but in spelling; see
+    /// Continuations mean the same if their texts differ only in spelling; see
     /// [`Spelling::normalise`].
+    ///
+    /// White space about a text is dropped, and so are the ends and special tokens. A continuation
+    /// of which no text is left has a meaning of its own.
     ///
     /// # Errors
     ///
-    /// [`PhraseError::Parameter`].
+    /// [`PhraseError::Parameter`]; [`SourceError::VocabularyTokens`](crate::source::SourceError::VocabularyTokens) for a vocabulary smaller than
+    /// the map.
     #[cfg(feature = "tokenizers")]
     pub fn by_spelling(
         map: DeviceMap,
@@ -183,22 +130,27 @@ impl OpenVocabulary {
         vocabulary: Vocabulary,
         spelling: Spelling,
     ) -> Result<Self, PhraseError> {
+        vocabulary.check_covers(map.map())?;
         Self::new(map, rollouts, Meaning::Spelling(vocabulary, spelling))
     }
 
-    /// Continuations mean the same if `judge` says so of their texts, from which white space about
-    /// them and the ends are dropped.
+    /// Continuations mean the same if `judge` says so of their texts.
+    ///
+    /// White space about a text is dropped, and so are the ends and special tokens. A continuation
+    /// of which no text is left has a meaning of its own, and is not shown to the judge.
     ///
     /// # Errors
     ///
-    /// [`PhraseError::Parameter`].
+    /// [`PhraseError::Parameter`]; [`SourceError::VocabularyTokens`](crate::source::SourceError::VocabularyTokens) for a vocabulary smaller than
+    /// the map.
     #[cfg(feature = "tokenizers")]
     pub fn by_judge(
         map: DeviceMap,
         rollouts: Rollouts,
         vocabulary: Vocabulary,
-        judge: impl Judge + Send + 'static,
+        judge: impl Judge + Send + Sync + 'static,
     ) -> Result<Self, PhraseError> {
+        vocabulary.check_covers(map.map())?;
         Self::new(map, rollouts, Meaning::Judge(vocabulary, Box::new(judge)))
     }
 
@@ -206,10 +158,17 @@ impl OpenVocabulary {
         Ok(Self { map, rollouts: rollouts.check()?, ends: Vec::new(), meaning })
     }
 
-    /// Names the tokens that end an answer: a continuation goes no further.
-    pub fn with_ends(mut self, tokens: impl IntoIterator<Item = u32>) -> Self {
+    /// Names tokens that end an answer, beside those named before: a continuation goes no further.
+    ///
+    /// # Errors
+    ///
+    /// [`MapError::TokenOutOfRange`](crate::map::MapError::TokenOutOfRange).
+    pub fn with_ends(mut self, tokens: impl IntoIterator<Item = u32>) -> Result<Self, PhraseError> {
         self.ends.extend(tokens);
-        self
+        self.ends.sort_unstable();
+        self.ends.dedup();
+        check_tokens(&self.ends, self.vocab_size(), || "the ends".to_owned())?;
+        Ok(self)
     }
 
     fn vocab_size(&self) -> usize {
@@ -218,145 +177,135 @@ impl OpenVocabulary {
 
     /// Whether `token` ends an answer.
     pub(super) fn is_end(&self, token: u32) -> bool {
-        self.ends.contains(&token)
+        self.ends.binary_search(&token).is_ok()
     }
 
     /// Decides what follows `sequence`.
     ///
-    /// One forward pass; where the vote is split, up to `length - 1` more, of `k` rows at most.
-    /// Continuations are cut off where the model's [context](NextLogits::context) ends.
+    /// Takes one forward pass. Where the vote is split, the step's logits are copied to the host, and
+    /// up to `length - 1` passes follow for every 64 continuations. Continuations are cut off where
+    /// the model's [context](NextLogits::context) ends.
     ///
     /// # Errors
     ///
-    /// [`PhraseError::EmptyPrompt`]; [`PhraseError::ModelOutput`]; [`ReduceError::BadRow`](crate::reduce::ReduceError::BadRow); [`SourceError::Judge`](crate::source::SourceError::Judge); those
-    /// of [`DeviceMap::decide`], of [`Embedding::groups`] and of the model.
+    /// [`PhraseError::EmptyPrompt`]; [`PhraseError::TooLong`] if the sequence exceeds the model's
+    /// context; [`PhraseError::ModelOutput`]; [`PhraseError::Logits`];
+    /// [`SourceError::Judge`](crate::source::SourceError::Judge); those of [`DeviceMap::reduce`], of
+    /// [`Embedding::groups`] and of the model. An error changes nothing.
     pub fn step(
         &mut self,
         model: &mut impl NextLogits,
         sequence: &[u32],
     ) -> Result<OpenStep, PhraseError> {
-        if sequence.is_empty() {
-            return Err(PhraseError::EmptyPrompt);
-        }
+        let room = room(model, sequence)?;
         let mut cost = PhraseCost::default();
         let logits = ask(model, &[sequence.to_vec()], self.vocab_size(), &mut cost)?;
-        let row = self.map.decide(&logits)?.rows()?[0];
-        let token = row.token(0)?;
+        let row = self.vote(&logits)?;
         if !self.rollouts.is_split(&row) {
-            return Ok(OpenStep { row, tokens: vec![token], vote: None, cost });
+            return Ok(OpenStep { row, tokens: vec![row.representative], vote: None, cost });
         }
-        let mut continuations = self.first_tokens(&logits, &row)?;
-        let room = model.context().map_or(usize::MAX, |most| most.saturating_sub(sequence.len()));
-        for _ in 1..self.rollouts.length.min(room.saturating_add(1)) {
-            if continuations.iter().all(|c| self.has_ended(c)) {
-                break;
-            }
-            self.go_on(model, sequence, &mut continuations, &mut cost)?;
+        let mut continuations = self.first_tokens(&logits)?;
+        // The last token of a continuation need not be read.
+        let length = self.rollouts.length.min(room.saturating_add(1));
+        for batch in continuations.chunks_mut(MAX_BATCH) {
+            self.roll_out(model, sequence, batch, length, &mut cost)?;
         }
-        let vote = self.count(continuations)?;
-        let tokens = vote.continuations[vote.winner].tokens.clone();
-        Ok(OpenStep { row, tokens, vote: Some(vote), cost })
+        let groups = self.groups(&continuations)?;
+        let vote = OpenVote::count(continuations, &groups);
+        Ok(OpenStep { row, tokens: vote.answer().to_vec(), vote: Some(vote), cost })
     }
 
-    /// The likeliest tokens down to the floor, and the likeliest in any case.
-    fn first_tokens(&self, logits: &Tensor, row: &Row) -> Result<Vec<Continuation>, PhraseError> {
-        let logits = logits.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
-        let ln = |token: u32| f64::from(logits[token as usize]) - f64::from(row.log_z);
-        let tokens = largest(&logits, self.rollouts.k).into_iter().enumerate();
-        let tokens = tokens.filter(|&(i, t)| i == 0 || ln(t).exp() >= self.rollouts.floor.into());
-        let continuation = |(meaning, token)| Continuation {
-            tokens: vec![token],
-            ln_probability: ln(token),
-            meaning,
+    /// The map's vote on one row of logits.
+    fn vote(&self, logits: &Tensor) -> Result<Row, PhraseError> {
+        let rows = self.map.reduce(logits)?.rows()?;
+        let good = rows.into_iter().flatten().next();
+        good.ok_or(PhraseError::Logits { after: Vec::new() })
+    }
+
+    /// The `k` likeliest tokens down to the floor, the likeliest in any case; of equals, the lowest
+    /// first.
+    fn first_tokens(&self, logits: &Tensor) -> Result<Vec<Continuation>, PhraseError> {
+        let likeliest = Likeliest::of(logits, &self.map)?.into_iter().flatten().next();
+        let likeliest = likeliest.ok_or(PhraseError::Logits { after: Vec::new() })?;
+        // A view would be copied together with all else in its storage.
+        let logits = logits.to_dtype(DType::F32)?.force_contiguous()?.flatten_all()?;
+        let logits = logits.to_vec1::<f32>()?;
+        let largest = logits[likeliest.token as usize];
+        let ln_floor = f64::from(self.rollouts.floor).ln();
+        let is_likely = |&(token, logit): &(u32, f32)| {
+            let ln = likeliest.ln(logit, largest);
+            token == likeliest.token || ln > f64::NEG_INFINITY && ln >= ln_floor
         };
-        Ok(tokens.map(continuation).collect())
+        let mut tokens: Vec<(u32, f32)> = (0..).zip(logits).filter(is_likely).collect();
+        tokens.sort_by(|(a, x), (b, y)| y.partial_cmp(x).unwrap_or(Equal).then(a.cmp(b)));
+        tokens.truncate(self.rollouts.k);
+        let continuation = |(token, logit)| Continuation {
+            tokens: vec![token],
+            ln_probability: likeliest.ln(logit, largest),
+            meaning: 0,
+        };
+        Ok(tokens.into_iter().map(continuation).collect())
+    }
+
+    /// Continues each of a batch to its end, or to `length` tokens.
+    fn roll_out(
+        &self,
+        model: &mut impl NextLogits,
+        sequence: &[u32],
+        batch: &mut [Continuation],
+        length: usize,
+        cost: &mut PhraseCost,
+    ) -> Result<(), PhraseError> {
+        for so_far in 1..length {
+            if batch.iter().all(|continuation| self.has_ended(continuation)) {
+                break;
+            }
+            let length = sequence.len() + so_far;
+            let begun = batch.iter().map(|c| padded([sequence, &c.tokens].concat(), length));
+            let sequences: Vec<Vec<u32>> = begun.collect();
+            let logits = ask(model, &sequences, self.vocab_size(), cost)?;
+            for (continuation, next) in batch.iter_mut().zip(Likeliest::of(&logits, &self.map)?) {
+                if !self.has_ended(continuation) {
+                    let after = || PhraseError::Logits { after: continuation.tokens.clone() };
+                    let next = next.ok_or_else(after)?;
+                    continuation.tokens.push(next.token);
+                    continuation.ln_probability += next.ln_probability;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn has_ended(&self, continuation: &Continuation) -> bool {
         continuation.tokens.last().is_some_and(|&token| self.is_end(token))
     }
 
-    /// Adds the likeliest token to every continuation that has not ended.
-    fn go_on(
-        &self,
-        model: &mut impl NextLogits,
-        sequence: &[u32],
-        continuations: &mut [Continuation],
-        cost: &mut PhraseCost,
-    ) -> Result<(), PhraseError> {
-        let length = continuations.iter().map(|c| c.tokens.len()).max().unwrap_or(0);
-        let sequences: Vec<Vec<u32>> = continuations
-            .iter()
-            .map(|continuation| {
-                padded([sequence, &continuation.tokens].concat(), sequence.len() + length)
-            })
-            .collect();
-        let logits = ask(model, &sequences, self.vocab_size(), cost)?;
-        let rows = self.map.decide(&logits)?.rows()?;
-        for (i, (continuation, row)) in continuations.iter_mut().zip(&rows).enumerate() {
-            if !self.has_ended(continuation) {
-                row.token(i)?;
-                continuation.tokens.push(row.greedy);
-                continuation.ln_probability += f64::from(row.greedy_prob).ln();
-            }
-        }
-        Ok(())
-    }
-
-    /// Adds up what means the same.
-    fn count(&mut self, mut continuations: Vec<Continuation>) -> Result<OpenVote, PhraseError> {
-        // Ends have no meaning; what is nothing else, such as silence, stands alone.
-        let ends = &self.ends;
+    /// Groups of continuations that mean the same.
+    fn groups(&mut self, continuations: &[Continuation]) -> Result<Vec<Vec<usize>>, PhraseError> {
+        // Ends have no meaning; a continuation that is nothing else, an answer that ends at once,
+        // stands alone.
         let said = |c: &Continuation| -> Vec<u32> {
-            c.tokens.iter().copied().filter(|token| !ends.contains(token)).collect()
+            c.tokens.iter().copied().filter(|&token| !self.is_end(token)).collect()
         };
         let phrases = continuations.iter().map(said).enumerate();
         let (places, phrases): (Vec<usize>, Vec<Vec<u32>>) =
             phrases.filter(|(_, phrase)| !phrase.is_empty()).unzip();
-        for group in self.meaning.groups(&phrases)? {
-            let first = group.iter().map(|&i| places[i]).min();
-            group.iter().for_each(|&i| continuations[places[i]].meaning = first.unwrap_or(i));
-        }
-        let mut masses = vec![0.0; continuations.len()];
-        for continuation in &continuations {
-            masses[continuation.meaning] += continuation.ln_probability.exp();
-        }
-        let larger = |best: usize, i: usize| if masses[i] > masses[best] { i } else { best };
-        let heaviest = (0..masses.len()).fold(0, larger);
-        let of_heaviest = (0..masses.len()).filter(|&i| continuations[i].meaning == heaviest);
-        let ln = |i: usize| continuations[i].ln_probability;
-        let winner = of_heaviest.fold(heaviest, |best, i| if ln(i) > ln(best) { i } else { best });
-        Ok(OpenVote { continuations, masses, winner })
+        let groups = self.meaning.groups(&phrases)?.into_iter();
+        Ok(groups.map(|group| group.into_iter().map(|i| places[i]).collect()).collect())
     }
 }
 
-impl Meaning {
-    /// Groups of places in `phrases`, none of which is empty; each place in one at most.
-    fn groups(&mut self, phrases: &[Vec<u32>]) -> Result<Vec<Vec<usize>>, PhraseError> {
-        match self {
-            Self::Embedding(embedding, threshold) => {
-                Ok(embedding.phrase_groups(phrases, *threshold)?)
-            }
-            #[cfg(feature = "tokenizers")]
-            Self::Spelling(vocabulary, spelling) => {
-                let texts = texts(vocabulary, phrases)?;
-                let mut groups = std::collections::BTreeMap::<_, Vec<usize>>::new();
-                for (i, text) in texts.iter().enumerate() {
-                    groups.entry(spelling.normalise(text)).or_default().push(i);
-                }
-                Ok(groups.into_values().collect())
-            }
-            #[cfg(feature = "tokenizers")]
-            Self::Judge(vocabulary, judge) => {
-                let texts = texts(vocabulary, phrases)?;
-                let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-                Ok(judge.checked_groups(&texts)?)
-            }
+/// How many more tokens than `sequence` the model can read.
+pub(super) fn room(model: &impl NextLogits, sequence: &[u32]) -> Result<usize, PhraseError> {
+    if sequence.is_empty() {
+        return Err(PhraseError::EmptyPrompt);
+    }
+    let prompt = sequence.len();
+    match model.context() {
+        None => Ok(usize::MAX),
+        Some(context) => {
+            let too_long = PhraseError::TooLong { prompt, phrase: 1, context };
+            context.checked_sub(prompt).ok_or(too_long)
         }
     }
-}
-
-#[cfg(feature = "tokenizers")]
-fn texts(vocabulary: &Vocabulary, phrases: &[Vec<u32>]) -> Result<Vec<String>, PhraseError> {
-    phrases.iter().map(|phrase| Ok(vocabulary.decode(phrase)?.trim().to_owned())).collect()
 }

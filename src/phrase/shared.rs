@@ -1,19 +1,21 @@
+use std::fmt;
+
 use candle_core::{Device, Result, Tensor};
 
-use super::model::{CachedForward, NextLogits};
+use super::model::{CachedForward, NextLogits, batch_length};
 
-/// Makes a [`CachedForward`] that can be copied a [`NextLogits`] which reads what sequences have in
+/// Makes a [`CachedForward`] that can be cloned a [`NextLogits`] that reads what sequences have in
 /// common once.
 ///
-/// What all sequences begin with is read by the model itself; the rest of each, row by row, by a
-/// copy of it, which is then dropped. A copy of candle-transformers' models shares the weights, and
-/// the keys and values of what has been read. So a vote on phrases reads the prompt once, and a
-/// text that is [generated](crate::phrase::OpenVocabulary::generate) is read once, however often it steps
-/// aside.
+/// The model itself reads what all sequences begin with. A clone of it, dropped afterwards, reads the
+/// rest of each sequence, one after the other. Clones of candle-transformers' models share the
+/// weights, and the keys and values of what has been read. So a vote on phrases reads the prompt
+/// once, and [`generate`](crate::phrase::OpenVocabulary::generate) reads its text once, however many
+/// of its steps are split.
 ///
-/// [`CachedModel`](crate::phrase::CachedModel) has it the other way: all rows in one batch, and the prompt
-/// in each of them. Take that one for short prompts, and this one for long ones and for texts; on
-/// one thread of a CPU they meet at some 150 tokens of prompt for ten forms.
+/// [`CachedModel`](crate::phrase::CachedModel) reads all rows in one batch, and the prompt in each of
+/// them. Prefer it for short prompts, and this one for long prompts and for texts; on one thread of a
+/// CPU, both take the same time for ten forms after a prompt of about 150 tokens.
 ///
 /// ```
 /// use candle_core::{Device, Result, Tensor};
@@ -47,8 +49,18 @@ pub struct SharedPrompt<M> {
     read: Vec<u32>,
 }
 
+/// Without the model, which need not implement [`fmt::Debug`].
+impl<M> fmt::Debug for SharedPrompt<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { device, context, read, .. } = self;
+        let mut debug = f.debug_struct("SharedPrompt");
+        debug.field("device", device).field("context", context).field("read", read);
+        debug.finish_non_exhaustive()
+    }
+}
+
 impl<M: CachedForward + Clone> SharedPrompt<M> {
-    /// Takes a model on `device`, which reads at most `context` tokens, if that is limited.
+    /// Takes a model on `device` that reads at most `context` tokens; `None` if it has no limit.
     pub fn new(model: M, device: Device, context: Option<usize>) -> Self {
         Self { model, device, context, read: Vec::new() }
     }
@@ -74,7 +86,13 @@ impl<M: CachedForward + Clone> SharedPrompt<M> {
 }
 
 impl<M: CachedForward + Clone> NextLogits for SharedPrompt<M> {
+    /// # Errors
+    ///
+    /// Those of the model; and, before it is called, an error if there are no sequences, if one is
+    /// empty, longer than the context, or not as long as the others. An error changes nothing that
+    /// later calls give.
     fn next_logits(&mut self, sequences: &[Vec<u32>]) -> Result<Tensor> {
+        batch_length(sequences, self.context)?;
         let first = &sequences[0];
         if sequences.iter().all(|sequence| sequence == first) {
             let logits = self.advance(first)?;

@@ -34,11 +34,11 @@ use super::model::CachedForward;
 /// let model = CachedModel::new(llama, device, Some(context));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct CachedLlama {
     model: Llama,
     cache: Cache,
-    /// What the cache is before the first token.
+    /// The cache before the first token.
     blank: Cache,
 }
 

@@ -1,7 +1,6 @@
 use std::collections::{BTreeMap, HashMap};
 
-use crate::map::{TokenSets, TokenSetsBuilder};
-use crate::map::{check_tokens, check_vocab_size};
+use crate::map::{TokenSets, TokenSetsBuilder, check_tokens, check_vocab_size};
 use crate::phrase::PhraseError;
 
 /// Concepts as sets of token sequences, the phrases in which they may be said.
@@ -22,8 +21,8 @@ use crate::phrase::PhraseError;
 /// assert_eq!((trie.num_concepts(), trie.depth()), (2, 2));
 ///
 /// // What may come next, and what it may lead to:
-/// let probes = trie.token_sets(&[adam]).unwrap();
-/// assert_eq!((probes.name(0), probes.tokens(0)), (Some("Adam Smith"), Some(&[smith][..])));
+/// let sets = trie.token_sets(&[adam]).unwrap();
+/// assert_eq!((sets.name(0), sets.tokens(0)), (Some("Adam Smith"), Some(&[smith][..])));
 /// # Ok::<(), concept_mass::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
@@ -38,7 +37,9 @@ pub struct PhraseTrie {
 }
 
 /// One of a concept's token sequences; from [`PhraseTrie::phrases`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// Phrases are in the order in which ties between them are decided: by concept, then by tokens.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Phrase {
     /// The concept that it says, `0..C`.
     pub concept: u32,
@@ -98,10 +99,10 @@ impl PhraseTrie {
         self.nodes.iter().map(|node| node.depth).max().unwrap_or(0)
     }
 
-    /// What may follow `prefix`: a probe for each concept that may still be said, of the tokens
-    /// that lead to it; `None` if no phrase goes on from there.
+    /// What may follow `prefix`: for each concept that may still be said, the set of tokens that lead
+    /// to it; `None` if no phrase continues `prefix`.
     ///
-    /// After nothing, these are the concepts' first tokens, and what a vote on them can see.
+    /// For an empty prefix, these are the concepts' first tokens.
     pub fn token_sets(&self, prefix: &[u32]) -> Option<TokenSets> {
         let step = |node: usize, token: &u32| self.nodes[node].children.get(token).copied();
         let node = prefix.iter().try_fold(0, step)?;
@@ -112,11 +113,11 @@ impl PhraseTrie {
             }
         }
         let builder = TokenSets::builder(self.vocab_size);
-        let probe = |builder: TokenSetsBuilder, (concept, tokens): (u32, Vec<u32>)| {
+        let set = |builder: TokenSetsBuilder, (concept, tokens): (u32, Vec<u32>)| {
             builder.set(&self.names[concept as usize], tokens)
         };
-        let probes = tokens.into_iter().try_fold(builder, probe).and_then(|b| b.build()).ok()?;
-        (!probes.is_empty()).then_some(probes)
+        let sets = tokens.into_iter().try_fold(builder, set).and_then(|b| b.build()).ok()?;
+        (!sets.is_empty()).then_some(sets)
     }
 
     fn concepts_below(&self, node: usize) -> Vec<u32> {
@@ -142,12 +143,13 @@ pub struct PhraseTrieBuilder {
 }
 
 impl PhraseTrieBuilder {
-    /// Adds a phrase that says the concept called `name`. A concept may have many; the same one
-    /// twice counts once.
+    /// Adds a phrase that says the concept called `name`. A concept may have many; a phrase that is
+    /// added to it twice counts once.
     ///
     /// # Errors
     ///
-    /// [`PhraseError::EmptyPhrase`]; [`MapError::TokenOutOfRange`](crate::map::MapError::TokenOutOfRange); [`PhraseError::PhraseInTwoConcepts`].
+    /// [`PhraseError::EmptyPhrase`]; [`PhraseError::PhraseInTwoConcepts`];
+    /// [`MapError::TokenOutOfRange`](crate::map::MapError::TokenOutOfRange).
     pub fn phrase(
         mut self,
         name: impl Into<String>,
@@ -190,9 +192,10 @@ impl PhraseTrieBuilder {
         Ok(self)
     }
 
-    /// Names the tokens that end an answer: the end of the sequence, a line break, a full stop.
+    /// Names tokens that end an answer, beside those named before: the end of the sequence, a line
+    /// break, a full stop.
     ///
-    /// With them, a phrase counts as far as one of them follows it. Without, it counts whatever
+    /// With ends, a phrase counts as far as one of them follows it. Without, it counts whatever
     /// follows, unless that makes it a longer phrase of the trie.
     ///
     /// # Errors
@@ -212,15 +215,16 @@ impl PhraseTrieBuilder {
     ///
     /// # Errors
     ///
-    /// [`PhraseError::NoPhrases`]; [`PhraseError::EndInPhrase`] if a phrase holds a token that ends an answer;
-    /// [`MapError::VocabularySize`](crate::map::MapError::VocabularySize).
+    /// [`PhraseError::NoPhrases`]; [`PhraseError::EndInPhrase`] if a phrase holds a token that ends an
+    /// answer.
     pub fn build(self) -> Result<PhraseTrie, PhraseError> {
         let trie = self.trie;
         if trie.phrases.is_empty() {
             return Err(PhraseError::NoPhrases);
         }
         for Phrase { concept, tokens } in &trie.phrases {
-            if let Some(&token) = tokens.iter().find(|token| trie.ends.contains(token)) {
+            if let Some(&token) = tokens.iter().find(|token| trie.ends.binary_search(token).is_ok())
+            {
                 let concept = trie.names[*concept as usize].clone();
                 return Err(PhraseError::EndInPhrase { token, concept });
             }

@@ -1,6 +1,6 @@
 use candle_core::{DType, DeviceLocation, Shape};
 
-use super::Status;
+use super::BadRow;
 
 /// Why logits cannot be reduced.
 #[derive(Debug, thiserror::Error)]
@@ -44,17 +44,6 @@ pub enum ReduceError {
         got: DeviceLocation,
     },
 
-    /// A device that this build cannot reduce on.
-    #[error(
-        "maps cannot be used on {device:?}: this build reduces on {}",
-        if cfg!(feature = "cuda") { "the CPU and on CUDA devices" }
-        else { "the CPU only; for CUDA devices, build with the feature `cuda`" }
-    )]
-    UnsupportedDevice {
-        /// The device asked for.
-        device: DeviceLocation,
-    },
-
     /// A CUDA device did not do what it was asked to.
     ///
     /// After a fault in a kernel, of whomever, every call on the device fails.
@@ -89,13 +78,8 @@ pub enum ReduceError {
     },
 
     /// A row of logits that has no winner.
-    #[error("row {row} of the logits has no winner: it {status}")]
-    BadRow {
-        /// The row's index in the batch.
-        row: usize,
-        /// What the row holds.
-        status: Status,
-    },
+    #[error(transparent)]
+    BadRow(#[from] BadRow),
 
     /// A temperature that masses cannot be sharpened by.
     #[error(

@@ -1,24 +1,18 @@
-//! From a tensor to rows of logits: the checks that every operation begins with.
+//! Logits that fit: the checks that every operation begins with.
 
 use std::ops::Deref;
 
-use candle_core::{CpuStorage, DType, Device, Storage, Tensor};
-use half::{bf16, f16};
+use candle_core::{DType, Device, DeviceLocation, Storage, Tensor};
 
-use super::cpu::Logit;
-use crate::reduce::ReduceError;
+use super::ReduceError;
 
 /// Logits that fit: rank 1 or 2, the right width, dtype and device, rows without gaps.
 pub(crate) struct Logits {
     tensor: Tensor,
     /// `B`: the number of rows; 1 for rank 1.
     rows: usize,
-}
-
-/// Work on rows of whichever dtype the logits have.
-pub(crate) trait OnRows {
-    type Output;
-    fn run<T: Logit>(self, rows: Rows<'_, T>) -> Self::Output;
+    /// `V`.
+    width: usize,
 }
 
 impl Logits {
@@ -48,7 +42,7 @@ impl Logits {
         }
         let gapless = width == 1 || logits.stride().last() == Some(&1);
         let tensor = if gapless { logits.clone() } else { logits.contiguous()? };
-        Ok(Self { tensor, rows })
+        Ok(Self { tensor, rows, width })
     }
 
     /// `B`: the number of rows.
@@ -64,22 +58,24 @@ impl Logits {
         }
     }
 
-    /// Runs `work` on the rows; the tensor must be on the CPU.
-    pub(crate) fn on_cpu<W: OnRows>(&self, work: W) -> Result<W::Output, ReduceError> {
-        let storage = self.storage();
-        let Storage::Cpu(storage) = &*storage else {
-            return Err(self.unsupported_device());
-        };
-        Ok(match storage {
-            CpuStorage::F32(data) => work.run(Rows::<f32>::new(data, self)),
-            CpuStorage::F16(data) => work.run(Rows::<f16>::new(data, self)),
-            CpuStorage::BF16(data) => work.run(Rows::<bf16>::new(data, self)),
-            _ => return Err(ReduceError::LogitsDType { got: self.tensor.dtype() }),
-        })
+    /// A result with `width` numbers a row, as a tensor on the logits' device.
+    pub(crate) fn result(&self, numbers: Vec<f32>, width: usize) -> Result<Tensor, ReduceError> {
+        Ok(Tensor::from_vec(numbers, self.shape_of(width), self.device())?)
     }
 
-    pub(crate) fn unsupported_device(&self) -> ReduceError {
-        ReduceError::UnsupportedDevice { device: self.tensor.device().location() }
+    /// The same logits in the host's memory; copied unless they are there.
+    pub(crate) fn on_host(&self) -> Result<Self, ReduceError> {
+        Ok(Self { tensor: self.tensor.to_device(&Device::Cpu)?, ..*self })
+    }
+
+    /// Where the logits are.
+    pub(crate) fn device(&self) -> &Device {
+        self.tensor.device()
+    }
+
+    /// The error of logits that are not at `expected`.
+    pub(crate) fn not_at(&self, expected: DeviceLocation) -> ReduceError {
+        ReduceError::LogitsDevice { expected, got: self.device().location() }
     }
 
     /// What the logits lie in, among other things.
@@ -102,47 +98,10 @@ impl Logits {
 
     /// `V`.
     pub(crate) fn width(&self) -> usize {
-        *self.tensor.dims().last().expect("logits have rank 1 or 2")
-    }
-
-    #[cfg(feature = "cuda")]
-    pub(crate) fn dtype(&self) -> DType {
-        self.tensor.dtype()
-    }
-}
-
-/// `[B, V]` in memory: rows of equal width, at equal distances.
-#[derive(Clone, Copy)]
-pub(crate) struct Rows<'a, T> {
-    data: &'a [T],
-    len: usize,
-    width: usize,
-    stride: usize,
-}
-
-impl<'a, T> Rows<'a, T> {
-    fn new(data: &'a [T], logits: &Logits) -> Self {
-        // A view of no rows may begin beyond the end.
-        let data = data.get(logits.start_offset()..).unwrap_or_default();
-        Self { data, len: logits.rows, width: logits.width(), stride: logits.row_stride() }
-    }
-
-    #[cfg(test)]
-    pub(crate) fn of_one(row: &'a [T]) -> Self {
-        Self { data: row, len: 1, width: row.len(), stride: row.len() }
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-
-    /// `V`.
-    pub(crate) fn width(&self) -> usize {
         self.width
     }
 
-    pub(crate) fn get(&self, row: usize) -> &'a [T] {
-        let start = row * self.stride;
-        &self.data[start..start + self.width]
+    pub(crate) fn dtype(&self) -> DType {
+        self.tensor.dtype()
     }
 }

@@ -1,12 +1,12 @@
-//! Logits and a map in, one [`Row`] each out.
+//! The operations on logits: the vote on every row, masses, pooled logits, draws.
 //!
 //! [`ConceptMap::to_device`] turns a map into a [`DeviceMap`], which holds the tables that the
-//! reduction needs beside the logits, and has its operations:
+//! operations need beside the logits:
 //!
 //! | operation | result | shape |
 //! | --- | --- | --- |
-//! | [`reduce`](DeviceMap::reduce) | winner, runner-up, tokens, masses, entropies | `B` rows |
-//! | [`decide`](DeviceMap::decide) | the same, but for the concept entropy | `B` rows |
+//! | [`decide`](DeviceMap::decide) | winner, tokens, their probabilities: a [`Decision`] | `B` rows |
+//! | [`reduce`](DeviceMap::reduce) | the same, runner-up and entropies: a [`Row`] | `B` rows |
 //! | [`sample`](DeviceMap::sample) | a token, of a concept drawn at random by its mass | `[B]` |
 //! | [`masses`](DeviceMap::masses) | the mass of every concept | `[B, C]` |
 //! | [`pool`](DeviceMap::pool) | logits in which concepts stand for their tokens | `[B, V]` |
@@ -14,32 +14,52 @@
 //!
 //! All take logits `[V]` or `[B, V]` in `f32`, `f16` or `bf16`, contiguous or not, and accumulate
 //! in `f32` or better. They are deterministic, and a row's result does not depend on the batch.
+//!
+//! A row that holds a NaN or `+inf`, or nothing but `-inf`, has no winner, and spoils no other row.
+//! On the host it is a [`BadRow`], which says why; in tensors on the device it is NaN throughout,
+//! and [`NO_TOKEN`] among tokens.
+//!
+//! Logits may be on any device that candle has. The crate reduces them where they are on the CPU,
+//! and with the feature `cuda` on CUDA devices; elsewhere it copies them to the host, as candle's
+//! own sampler does ([`DeviceMap::runs_on_device`]).
 
+#[cfg(feature = "cuda")]
+mod abi;
+mod backend;
+mod bad_row;
 mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
+#[cfg(not(feature = "cuda"))]
+mod cuda_stub;
 mod error;
 mod logits;
 mod noise;
+#[cfg(feature = "cuda")]
+mod packed;
+mod reduction;
 mod row;
 mod token_sets;
 
 pub mod reference;
 
-use std::sync::Arc;
-
 use candle_core::{Device, Tensor};
 
+pub use bad_row::{BadRow, BadRowReason};
 pub use error::ReduceError;
 pub use noise::Noise;
-pub use row::{Row, Status};
-pub use token_sets::{DeviceTokenSets, SetMasses};
+pub use reduction::{Decisions, Reduction};
+pub use row::{Decision, Row, RunnerUp};
+pub use token_sets::{DeviceTokenSets, SetMass, SetMasses};
 
-use self::cpu::tensor as on_cpu;
-#[cfg(feature = "cuda")]
-use self::cuda as on_cuda;
+use self::backend::MapBackend;
+#[cfg(not(feature = "cuda"))]
+use self::cuda_stub as cuda;
 use self::logits::Logits;
 use crate::ConceptMap;
+
+/// What a tensor of tokens holds for a row that has no winner: an id that no vocabulary has.
+pub const NO_TOKEN: u32 = u32::MAX;
 
 /// A [`ConceptMap`] on a device, ready to reduce logits there; cheap to clone.
 ///
@@ -57,15 +77,7 @@ use crate::ConceptMap;
 pub struct DeviceMap {
     map: ConceptMap,
     device: Device,
-    tables: Tables,
-}
-
-/// What a map's operations need beside the logits.
-#[derive(Clone)]
-enum Tables {
-    Cpu(Arc<cpu::Tables>),
-    #[cfg(feature = "cuda")]
-    Cuda(Arc<cuda::MapTables>),
+    backend: MapBackend,
 }
 
 impl std::fmt::Debug for DeviceMap {
@@ -76,21 +88,16 @@ impl std::fmt::Debug for DeviceMap {
 }
 
 impl ConceptMap {
-    /// Puts the map on a device: derives what the reduction needs there, `O(V log V)`, and on a
-    /// CUDA device uploads it and waits for that. Do this once, not at every step.
+    /// Puts the map on a device, any that candle has: derives what the operations need there,
+    /// `O(V log V)`, and on a CUDA device uploads it and waits for that. Do this once, not at every
+    /// step.
     ///
     /// # Errors
     ///
-    /// [`ReduceError::UnsupportedDevice`] for a CUDA device without the feature `cuda`, and for any
-    /// other kind of device; [`ReduceError::DeviceFailed`].
+    /// [`ReduceError::DeviceFailed`].
     pub fn to_device(&self, device: &Device) -> Result<DeviceMap, ReduceError> {
-        let tables = match device {
-            Device::Cpu => Tables::Cpu(Arc::new(cpu::Tables::new(self))),
-            #[cfg(feature = "cuda")]
-            Device::Cuda(device) => Tables::Cuda(on_cuda::upload_map(self, device)?),
-            device => return Err(ReduceError::UnsupportedDevice { device: device.location() }),
-        };
-        Ok(DeviceMap { map: self.clone(), device: device.clone(), tables })
+        let backend = MapBackend::new(self, device)?;
+        Ok(DeviceMap { map: self.clone(), device: device.clone(), backend })
     }
 }
 
@@ -105,7 +112,20 @@ impl DeviceMap {
         &self.device
     }
 
-    /// Finds the winning concept of every row, and all else that a [`Row`] tells.
+    /// Whether logits are reduced where they are: true on the CPU, and where there are kernels for
+    /// the device. Elsewhere every operation copies them to the host, and its result back.
+    ///
+    /// ```
+    /// # use candle_core::Device;
+    /// let map = concept_mass::ConceptMap::singletons(3)?;
+    /// assert!(map.to_device(&Device::Cpu)?.runs_on_device());
+    /// # Ok::<(), concept_mass::Error>(())
+    /// ```
+    pub fn runs_on_device(&self) -> bool {
+        self.backend.is_at(&self.device)
+    }
+
+    /// Finds the winning concept of every row, and everything else that is in a [`Row`].
     ///
     /// `logits` is `[V]` or `[B, V]`, `B` ≥ 0, in `f32`, `f16` or `bf16`; an untransposed view of
     /// any offset and row stride is read where it is. `-inf` is probability 0.
@@ -119,34 +139,28 @@ impl DeviceMap {
     ///
     /// [`ReduceError::LogitsRank`], [`ReduceError::LogitsWidth`], [`ReduceError::LogitsDType`],
     /// [`ReduceError::LogitsDevice`]; on a CUDA device also [`ReduceError::DeviceFailed`] and
-    /// [`ReduceError::CaptureBeforeUse`]. A NaN, a `+inf`, or a row of nothing but `-inf` is no error
-    /// here: it is told in [`Row::status`], and other rows are right.
+    /// [`ReduceError::CaptureBeforeUse`]. A row that has no winner is no error here, but one of
+    /// [`Reduction::rows`].
     ///
     /// ```
     /// # use candle_core::{Device, Tensor};
     /// # use concept_mass::ConceptMap;
     /// # let device = Device::Cpu;
     /// let map = ConceptMap::singletons(3)?.to_device(&device)?;
-    /// let row = map.reduce(&Tensor::new(&[0f32, 1., 0.], &device)?)?.rows()?[0];
+    /// let row = map.reduce(&Tensor::new(&[0f32, 1., 0.], &device)?)?.rows()?[0]?;
     /// assert_eq!(row.representative, 1);
     /// assert!((row.log_z - (2.0 + 1f32.exp()).ln()).abs() < 1e-6);
     /// # Ok::<(), concept_mass::Error>(())
     /// ```
     pub fn reduce(&self, logits: &Tensor) -> Result<Reduction, ReduceError> {
-        let logits = self.check(logits)?;
-        Ok(Reduction(match &self.tables {
-            Tables::Cpu(tables) => Found::Cpu(on_cpu::reduce(&self.map, tables, &logits)?),
-            #[cfg(feature = "cuda")]
-            Tables::Cuda(tables) => Found::Cuda(on_cuda::reduce(tables, &logits, true)?),
-        }))
+        Ok(Reduction(self.backend.reduce(&self.map, &self.check(logits)?)?))
     }
 
-    /// [`reduce`](Self::reduce) without the concept entropy, which is NaN unless the map pools
-    /// nothing.
+    /// Finds the winning concept of every row: what a decode loop needs, and no more.
     ///
-    /// It alone needs the mass of every concept. Without it, a CUDA device takes one launch, and
-    /// time that hardly depends on the map: what a decode loop wants. On the CPU this saves
-    /// nothing.
+    /// Only the entropy over concepts, in [`reduce`](Self::reduce), needs the mass of every
+    /// concept. Without it, a CUDA device takes one launch, and time that hardly depends on the
+    /// map. On the CPU this saves nothing.
     ///
     /// # Errors
     ///
@@ -157,27 +171,19 @@ impl DeviceMap {
     /// # use concept_mass::ConceptMap;
     /// # let device = Device::Cpu;
     /// let map = ConceptMap::builder(3).concept("ends", [0, 2])?.build()?.to_device(&device)?;
-    /// let row = map.decide(&Tensor::new(&[0f32, 0.5, 0.], &device)?)?.rows()?[0];
-    /// assert_eq!((row.winner, row.greedy), (0, 1));
-    /// assert!(row.concept_entropy.is_nan());
-    /// # Ok::<(), concept_mass::Error>(())
+    /// let decisions = map.decide(&Tensor::new(&[0f32, 0.5, 0.], &device)?)?;
+    /// assert_eq!(decisions.tokens()?.to_vec1::<u32>()?, [0]);
+    /// let decision = decisions.rows()?[0]?;
+    /// assert_eq!((decision.winner, decision.greedy), (0, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn decide(&self, logits: &Tensor) -> Result<Reduction, ReduceError> {
-        #[cfg(feature = "cuda")]
-        if let Tables::Cuda(tables) = &self.tables {
-            let rows = on_cuda::reduce(tables, &self.check(logits)?, false)?;
-            return Ok(Reduction(Found::Cuda(rows)));
-        }
-        let mut reduction = self.reduce(logits)?;
-        if let (Found::Cpu(rows), 1..) = (&mut reduction.0, self.map.stats().pooled_concepts) {
-            rows.iter_mut().for_each(|row| row.concept_entropy = f32::NAN);
-        }
-        Ok(reduction)
+    pub fn decide(&self, logits: &Tensor) -> Result<Decisions, ReduceError> {
+        Ok(Decisions(self.backend.decide(&self.map, &self.check(logits)?)?))
     }
 
     /// Draws a concept for every row by its mass to the power `1 / temperature`, and gives its
-    /// representative: `u32` `[B]`, on the device of the logits; [`Row::NONE`] for a row without
-    /// a winner.
+    /// representative: `u32` `[B]`, on the device of the logits; [`NO_TOKEN`] for a row that has
+    /// no winner.
     ///
     /// It is the Gumbel-max trick: the largest of `ln(mass) / temperature + noise`. The noise is a
     /// function of `noise`'s seed, the number of its draws before, the row and the concept, and
@@ -189,7 +195,8 @@ impl DeviceMap {
     /// # Errors
     ///
     /// As for [`reduce`](Self::reduce); [`ReduceError::Temperature`] if the temperature is not
-    /// above 0 and finite; [`ReduceError::NoiseDevice`].
+    /// above 0 and finite; [`ReduceError::NoiseDevice`]. A draw that fails does not count: `noise`
+    /// stays as it was.
     ///
     /// ```
     /// # use candle_core::{Device, Tensor};
@@ -209,32 +216,15 @@ impl DeviceMap {
         noise: &mut Noise,
     ) -> Result<Tensor, ReduceError> {
         let logits = self.check(logits)?;
-        // Beyond f32, it is as good as none.
-        let inverse = (1.0 / positive(temperature)?).min(f32::MAX.into()) as f32;
-        match (&self.tables, noise.state()) {
-            (Tables::Cpu(tables), noise::State::Cpu { seed, offset }) => {
-                let drawn = on_cpu::draw(&self.map, tables, &logits, inverse, (*seed, *offset))?;
-                *offset = offset.wrapping_add(1);
-                Ok(drawn)
-            }
-            #[cfg(feature = "cuda")]
-            (Tables::Cuda(tables), noise::State::Cuda(state, device))
-                if self.device.same_device(device) =>
-            {
-                on_cuda::draw(tables, &logits, inverse, state)
-            }
-            #[cfg(feature = "cuda")]
-            _ => Err(ReduceError::NoiseDevice {
-                expected: self.device.location(),
-                got: noise.location(),
-            }),
-        }
+        let temperature = positive(temperature)?;
+        noise.check(&self.device)?;
+        self.backend.sample(&self.map, &logits, temperature, noise)
     }
 
     /// The probability of every concept, `f32`: `[C]` for logits `[V]`, `[B, C]` for `[B, V]`.
     ///
-    /// A row of masses adds up to 1, except that a row of logits without a winner (see
-    /// [`Row::status`]) gives NaN throughout.
+    /// A row of masses adds up to 1, except that a row of logits that has no winner gives NaN
+    /// throughout.
     ///
     /// # Errors
     ///
@@ -250,20 +240,21 @@ impl DeviceMap {
     /// # Ok::<(), concept_mass::Error>(())
     /// ```
     pub fn masses(&self, logits: &Tensor) -> Result<Tensor, ReduceError> {
-        let logits = self.check(logits)?;
-        match &self.tables {
-            Tables::Cpu(tables) => on_cpu::masses(&self.map, tables, &logits),
-            #[cfg(feature = "cuda")]
-            Tables::Cuda(tables) => on_cuda::masses(tables, &logits),
-        }
+        self.backend.masses(&self.map, &self.check(logits)?)
     }
 
-    /// Logits in which every concept stands at one place, `f32`, in the logits' own shape.
+    /// Logits in which every concept stands at one place, relative to the row's maximum; `f32`, in
+    /// the logits' own shape.
     ///
-    /// A concept's representative (its likeliest token) holds `ln Σ exp(logit)` over the concept,
-    /// and its allies `-inf`; the logit of a token that is alone in its concept is kept. So the
-    /// softmax of the result is the masses, each at the place of the token that stands for it,
-    /// and any sampler can follow. A row without a winner (see [`Row::status`]) is NaN throughout.
+    /// A concept's representative (its likeliest token) holds `ln Σ exp(logit - maximum)` over the
+    /// concept, and its allies hold `-inf`; a token that is alone in its concept holds
+    /// `logit - maximum`. The maximum is that of the row of `logits`. So the softmax of the result
+    /// is the masses, each at the place of the token that stands for it, and any sampler can
+    /// follow. A row that has no winner gives NaN throughout.
+    ///
+    /// The result is relative because `f32` cannot hold the absolute logit of a concept as exactly
+    /// as its mass: beside a logit of 3e7 there are no digits left for the logarithm of a sum. Add
+    /// the maximum of the row if you need absolute logits.
     ///
     /// # Errors
     ///
@@ -275,19 +266,16 @@ impl DeviceMap {
     /// # let device = Device::Cpu;
     /// let map = ConceptMap::builder(3).concept("ends", [0, 2])?.build()?.to_device(&device)?;
     /// let pooled = map.pool(&Tensor::new(&[0f32, 0.5, 0.], &device)?)?;
-    /// assert_eq!(pooled.to_vec1::<f32>()?, [2f32.ln(), 0.5, f32::NEG_INFINITY]);
+    /// let pooled = pooled.to_vec1::<f32>()?;
+    /// assert!((pooled[0] - (2f32.ln() - 0.5)).abs() < 1e-6);
+    /// assert_eq!(pooled[1..], [0.0, f32::NEG_INFINITY]);
     /// # Ok::<(), concept_mass::Error>(())
     /// ```
     pub fn pool(&self, logits: &Tensor) -> Result<Tensor, ReduceError> {
-        let logits = self.check(logits)?;
-        match &self.tables {
-            Tables::Cpu(tables) => on_cpu::pool(&self.map, tables, &logits),
-            #[cfg(feature = "cuda")]
-            Tables::Cuda(tables) => on_cuda::pool(tables, &logits),
-        }
+        self.backend.pool(&self.map, &self.check(logits)?)
     }
 
-    fn check(&self, logits: &Tensor) -> Result<Logits, ReduceError> {
+    pub(crate) fn check(&self, logits: &Tensor) -> Result<Logits, ReduceError> {
         Logits::check(logits, self.map.vocab_size(), &self.device)
     }
 }
@@ -298,74 +286,4 @@ pub(crate) fn positive(temperature: f64) -> Result<f64, ReduceError> {
         return Ok(temperature);
     }
     Err(ReduceError::Temperature { value: temperature })
-}
-
-/// What [`DeviceMap::reduce`] found: one [`Row`] for each row of logits, still on the device.
-///
-/// ```
-/// # use candle_core::{Device, Tensor};
-/// # use concept_mass::ConceptMap;
-/// # let device = Device::Cpu;
-/// # let map = ConceptMap::singletons(3)?.to_device(&device)?;
-/// let reduction = map.reduce(&Tensor::new(&[[0f32, 1., 0.], [3., 1., 0.]], &device)?)?;
-/// assert_eq!(reduction.len(), 2);
-/// assert_eq!(reduction.tokens()?.to_vec1::<u32>()?, [1, 0]);
-/// assert!(reduction.rows()?.iter().all(|row| row.status.is_ok()));
-/// # Ok::<(), concept_mass::Error>(())
-/// ```
-#[derive(Debug, Clone)]
-pub struct Reduction(Found);
-
-#[derive(Debug, Clone)]
-enum Found {
-    Cpu(Vec<Row>),
-    #[cfg(feature = "cuda")]
-    Cuda(cuda::DeviceRows),
-}
-
-impl Reduction {
-    /// `B`: the number of rows; 1 for logits `[V]`.
-    pub fn len(&self) -> usize {
-        match &self.0 {
-            Found::Cpu(rows) => rows.len(),
-            #[cfg(feature = "cuda")]
-            Found::Cuda(rows) => rows.len(),
-        }
-    }
-
-    /// Whether there are no rows.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The tokens to emit, `u32` `[B]`, on the device of the logits; nothing waits for them.
-    ///
-    /// A row without a winner has [`Row::NONE`], which no vocabulary holds.
-    ///
-    /// # Errors
-    ///
-    /// Those of candle.
-    pub fn tokens(&self) -> Result<Tensor, ReduceError> {
-        match &self.0 {
-            Found::Cpu(rows) => {
-                let tokens: Vec<u32> = rows.iter().map(|row| row.representative).collect();
-                Ok(Tensor::from_vec(tokens, rows.len(), &Device::Cpu)?)
-            }
-            #[cfg(feature = "cuda")]
-            Found::Cuda(rows) => Ok(rows.tokens()),
-        }
-    }
-
-    /// The rows, copied to the host; this waits for them.
-    ///
-    /// # Errors
-    ///
-    /// Those of candle.
-    pub fn rows(&self) -> Result<Vec<Row>, ReduceError> {
-        match &self.0 {
-            Found::Cpu(rows) => Ok(rows.clone()),
-            #[cfg(feature = "cuda")]
-            Found::Cuda(rows) => rows.rows(),
-        }
-    }
 }

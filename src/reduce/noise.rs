@@ -1,15 +1,14 @@
 use candle_core::Device;
 
-#[cfg(feature = "cuda")]
-use super::cuda::NoiseState;
-use crate::reduce::ReduceError;
+use super::ReduceError;
+use super::backend::NoiseBackend;
 
 /// The noise of [`DeviceMap::sample`](crate::DeviceMap::sample): a seed, and how many draws there
 /// were.
 ///
-/// Both live on the device, where every draw counts itself; the same seed gives the same noise on
-/// every device. (Logits that differ in their last bits, or probabilities that do, may still
-/// decide differently where two concepts are as good as equal.)
+/// Where there are kernels for the device, both live there, and every draw counts itself. The same
+/// seed gives the same noise on every device. (Logits that differ in their last bits, or
+/// probabilities that do, may still decide differently where two concepts are as good as equal.)
 ///
 /// ```
 /// use candle_core::{Device, Tensor};
@@ -25,15 +24,9 @@ use crate::reduce::ReduceError;
 /// assert_ne!(first, draw(&mut noise)?);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct Noise(State);
-
-pub(super) enum State {
-    Cpu {
-        seed: u64,
-        offset: u64,
-    },
-    #[cfg(feature = "cuda")]
-    Cuda(NoiseState, Device),
+pub struct Noise {
+    device: Device,
+    pub(super) state: NoiseBackend,
 }
 
 impl Noise {
@@ -43,29 +36,28 @@ impl Noise {
     ///
     /// As for [`ConceptMap::to_device`](crate::ConceptMap::to_device).
     pub fn new(seed: u64, device: &Device) -> Result<Self, ReduceError> {
-        Ok(Self(match device {
-            Device::Cpu => State::Cpu { seed, offset: 0 },
-            #[cfg(feature = "cuda")]
-            Device::Cuda(cuda) => State::Cuda(NoiseState::new(seed, cuda)?, device.clone()),
-            device => return Err(ReduceError::UnsupportedDevice { device: device.location() }),
-        }))
+        Self::after(0, seed, device)
     }
 
-    pub(super) fn state(&mut self) -> &mut State {
-        &mut self.0
+    /// The noise of a seed after that many draws.
+    pub(crate) fn after(draws: u64, seed: u64, device: &Device) -> Result<Self, ReduceError> {
+        Ok(Self { device: device.clone(), state: NoiseBackend::new(seed, draws, device)? })
     }
 
-    #[cfg(feature = "cuda")]
-    pub(super) fn location(&self) -> candle_core::DeviceLocation {
-        match &self.0 {
-            State::Cpu { .. } => candle_core::DeviceLocation::Cpu,
-            State::Cuda(_, device) => device.location(),
-        }
+    /// Fails unless the noise is for `device`.
+    pub(super) fn check(&self, device: &Device) -> Result<(), ReduceError> {
+        if self.device.same_device(device) { Ok(()) } else { Err(self.not_at(device)) }
+    }
+
+    /// The error of noise that is not for `device`.
+    pub(super) fn not_at(&self, device: &Device) -> ReduceError {
+        let (expected, got) = (device.location(), self.device.location());
+        ReduceError::NoiseDevice { expected, got }
     }
 }
 
 impl std::fmt::Debug for Noise {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Noise").finish_non_exhaustive()
+        f.debug_struct("Noise").field("device", &self.device).finish_non_exhaustive()
     }
 }

@@ -1,11 +1,9 @@
 use candle_core::{Device, Tensor};
 
-use super::cpu::tensor as on_cpu;
-#[cfg(feature = "cuda")]
-use super::cuda as on_cuda;
+use super::ReduceError;
+use super::backend::SetBackend;
 use super::logits::Logits;
 use crate::TokenSets;
-use crate::reduce::ReduceError;
 
 /// A [`TokenSets`] on a device, ready to measure logits there; cheap to clone.
 ///
@@ -23,23 +21,15 @@ use crate::reduce::ReduceError;
 ///
 /// let masses = measured.masses.to_vec1::<f32>()?;
 /// assert!((masses[0] - 0.55).abs() < 1e-6 && (masses[1] - 0.95).abs() < 1e-6);
-/// let concentrations = measured.concentrations.to_vec1::<f32>()?;
-/// assert!((concentrations[1] - 0.4 / 0.95).abs() < 1e-6);
+/// let odd_or_zero = measured.rows()?.remove(0).unwrap()[1];
+/// assert!((odd_or_zero.concentration.unwrap() - 0.4 / 0.95).abs() < 1e-6);
 /// # Ok::<(), concept_mass::Error>(())
 /// ```
 #[derive(Clone)]
 pub struct DeviceTokenSets {
     sets: TokenSets,
     device: Device,
-    tables: Tables,
-}
-
-/// What measuring needs beside the logits.
-#[derive(Clone)]
-enum Tables {
-    Cpu,
-    #[cfg(feature = "cuda")]
-    Cuda(std::sync::Arc<on_cuda::SetTables>),
+    backend: SetBackend,
 }
 
 impl std::fmt::Debug for DeviceTokenSets {
@@ -51,14 +41,53 @@ impl std::fmt::Debug for DeviceTokenSets {
 
 /// What [`DeviceTokenSets::measure`] measured: two tensors of shape `[P]` for logits `[V]`, `[B, P]`
 /// for `[B, V]`, both `f32` on the device of the logits.
+///
+/// On the device, NaN stands for what there is not; [`rows`](Self::rows) has no such numbers.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct SetMasses {
     /// The probability of each set: the sum over its tokens; the paper's P-mass, if the set
-    /// is the right answer.
+    /// is the right answer. NaN in a row that has no winner.
     pub masses: Tensor,
     /// The share that each set's likeliest token has of its mass, in `(0, 1]`; NaN if the mass
-    /// is 0.
+    /// is 0, and in a row that has no winner.
     pub concentrations: Tensor,
+}
+
+/// A set's share of a row; from [`SetMasses::rows`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SetMass {
+    /// The probability of the set, in `[0, 1]`.
+    pub mass: f32,
+    /// The share that the set's likeliest token has of it, in `(0, 1]`; `None` if it is 0.
+    pub concentration: Option<f32>,
+}
+
+impl SetMasses {
+    /// What was measured, copied to the host, which waits for it: the sets of each row of logits.
+    /// `None` for a row that has no winner; [`DeviceMap::decide`](crate::DeviceMap::decide) tells
+    /// why.
+    ///
+    /// # Errors
+    ///
+    /// [`ReduceError::Candle`].
+    pub fn rows(&self) -> Result<Vec<Option<Vec<SetMass>>>, ReduceError> {
+        let on_host = |tensor: &Tensor| match tensor.rank() {
+            1 => tensor.unsqueeze(0)?.to_vec2::<f32>(),
+            _ => tensor.to_vec2::<f32>(),
+        };
+        let rows = on_host(&self.masses)?.into_iter().zip(on_host(&self.concentrations)?);
+        let set = |(mass, concentration): (f32, f32)| {
+            (!mass.is_nan()).then_some(SetMass {
+                mass,
+                concentration: (!concentration.is_nan()).then_some(concentration),
+            })
+        };
+        let row = |(masses, concentrations): (Vec<_>, Vec<_>)| {
+            masses.into_iter().zip(concentrations).map(set).collect()
+        };
+        Ok(rows.map(row).collect())
+    }
 }
 
 impl TokenSets {
@@ -68,13 +97,8 @@ impl TokenSets {
     ///
     /// As for [`ConceptMap::to_device`](crate::ConceptMap::to_device).
     pub fn to_device(&self, device: &Device) -> Result<DeviceTokenSets, ReduceError> {
-        let tables = match device {
-            Device::Cpu => Tables::Cpu,
-            #[cfg(feature = "cuda")]
-            Device::Cuda(device) => Tables::Cuda(on_cuda::upload_sets(self, device)?),
-            device => return Err(ReduceError::UnsupportedDevice { device: device.location() }),
-        };
-        Ok(DeviceTokenSets { sets: self.clone(), device: device.clone(), tables })
+        let backend = SetBackend::new(self, device)?;
+        Ok(DeviceTokenSets { sets: self.clone(), device: device.clone(), backend })
     }
 }
 
@@ -84,21 +108,23 @@ impl DeviceTokenSets {
         &self.sets
     }
 
+    /// Whether logits are measured where they are: true on the CPU, and where there are kernels
+    /// for the device. Elsewhere they are copied to the host.
+    pub fn runs_on_device(&self) -> bool {
+        self.backend.is_at(&self.device)
+    }
+
     /// Measures every set in every row, in `O(B · (V + tokens of the sets))`.
     ///
-    /// `logits` are as for [`DeviceMap::reduce`](crate::DeviceMap::reduce). A row without a winner
-    /// (see [`Row::status`](crate::Row::status)) gives NaN throughout.
+    /// `logits` are as for [`DeviceMap::reduce`](crate::DeviceMap::reduce). A row that has no
+    /// winner gives NaN throughout.
     ///
     /// # Errors
     ///
     /// As for [`DeviceMap::reduce`](crate::DeviceMap::reduce).
     pub fn measure(&self, logits: &Tensor) -> Result<SetMasses, ReduceError> {
         let logits = Logits::check(logits, self.sets.vocab_size(), &self.device)?;
-        let (masses, concentrations) = match &self.tables {
-            Tables::Cpu => on_cpu::measure(&self.sets, &logits)?,
-            #[cfg(feature = "cuda")]
-            Tables::Cuda(tables) => on_cuda::measure(tables, &logits)?,
-        };
+        let (masses, concentrations) = self.backend.measure(&self.sets, &logits)?;
         Ok(SetMasses { masses, concentrations })
     }
 }

@@ -23,7 +23,7 @@ pub enum SampleError {
     },
 
     /// Weights that cannot be sampled from: after the caller's own change of them, one is
-    /// negative or no number, or all are zero.
+    /// negative, infinite or NaN, all are zero, or their sum is beyond `f32`.
     #[error("row {row} cannot be sampled: {problem}")]
     Weights {
         /// The row's index in the batch.

@@ -1,79 +1,30 @@
-use std::collections::VecDeque;
-
-use candle_core::{D, Tensor};
+use candle_core::Tensor;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use super::step::{Source, StepPooling, TopKPooling};
-use super::weights::{multinomial, softmax, top_k, top_p};
+use super::noise::SeededNoise;
+use super::sampling::Sampling;
+use super::step::StepPooling;
 use crate::sample::SampleError;
-use crate::source::{Embedding, check_threshold};
-#[cfg(feature = "tokenizers")]
-use crate::source::{Judge, Vocabulary};
-use crate::{DeviceMap, Noise, Row, reduce::positive};
-
-/// How a [`ConceptSampler`] chooses among concepts; the variants of candle's own `Sampling`.
-///
-/// A concept's weight is its mass to the power `1 / temperature`; temperatures are above 0.
-///
-/// ```
-/// use concept_mass::Sampling;
-///
-/// let sampling = Sampling::TopKThenTopP { k: 40, p: 0.9, temperature: 0.7 };
-/// assert_ne!(sampling, Sampling::ArgMax);
-/// ```
-#[derive(Clone, PartialEq, Debug)]
-pub enum Sampling {
-    /// The concept with the largest mass.
-    ArgMax,
-    /// Any concept, by weight.
-    All {
-        /// Above 0.
-        temperature: f64,
-    },
-    /// One of the `k` concepts with the largest mass, by weight.
-    TopK {
-        /// At least 1.
-        k: usize,
-        /// Above 0.
-        temperature: f64,
-    },
-    /// One of the fewest concepts whose weights reach the share `p`, by weight; any concept if
-    /// `p` is 0 or less, or 1 or more.
-    TopP {
-        /// A share of 1.
-        p: f64,
-        /// Above 0.
-        temperature: f64,
-    },
-    /// [`TopP`](Self::TopP) among the concepts of [`TopK`](Self::TopK).
-    TopKThenTopP {
-        /// At least 1.
-        k: usize,
-        /// A share of 1.
-        p: f64,
-        /// Above 0.
-        temperature: f64,
-    },
-    /// Any concept, by weight, by way of the Gumbel-max trick, which
-    /// [draws](crate::DeviceMap::sample) on the device; [`ArgMax`](Self::ArgMax) if the temperature
-    /// is 0 or less. Unlike candle's, it has the sampler's seed.
-    GumbelSoftmax {
-        /// Any number.
-        temperature: f64,
-    },
-}
+use crate::{DeviceMap, Row};
 
 /// Samples the next token from logits, counting meanings: a concept is chosen by its mass, and
 /// its likeliest token is emitted.
 ///
-/// Names and signatures are those of candle-transformers' `LogitsProcessor`, and with a map that
-/// pools nothing so are the tokens, seed by seed (but for
-/// [`GumbelSoftmax`](Sampling::GumbelSoftmax), which candle does not seed).
+/// Names are those of candle-transformers' `LogitsProcessor`, though the constructors can refuse.
+/// With a map that pools nothing the tokens are candle's as well, seed by seed; except those of
+/// [`GumbelSoftmax`](Sampling::GumbelSoftmax), which candle does not seed, and where candle leaves
+/// a tie to chance or its arithmetic overflows.
 ///
-/// On a CUDA device, `ArgMax` and `GumbelSoftmax` copy the token to the host and nothing else; the
-/// others copy the row's probabilities, as candle does. The tokens are those of the CPU there, but
-/// for the rounding of probabilities.
+/// Every temperature in range works with all logits: weights are relative to the row's maximum. A
+/// low temperature comes to the likeliest concept, a high one to an even draw among the concepts
+/// that have any mass.
+///
+/// A call either samples a token or changes nothing: if it fails, the next one draws with the same
+/// random numbers, and the trace is as it was.
+///
+/// On a CUDA device, `ArgMax` and `GumbelSoftmax` copy only the token to the host; the others copy
+/// the row, as candle does.
 ///
 /// ```
 /// use candle_core::{Device, Tensor};
@@ -81,7 +32,7 @@ pub enum Sampling {
 ///
 /// let device = Device::Cpu;
 /// let map = ConceptMap::builder(4).concept("right", [1, 3])?.build()?.to_device(&device)?;
-/// let mut sampler = ConceptSampler::from_sampling(299792458, Sampling::ArgMax, map);
+/// let mut sampler = ConceptSampler::from_sampling(299792458, Sampling::ArgMax, map)?;
 ///
 /// // What a candle generation loop does, with the model's logits for the next token:
 /// let logits = Tensor::new(&[0.4f32, 0.3, 0.05, 0.25], &device)?.log()?;
@@ -90,120 +41,147 @@ pub enum Sampling {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct ConceptSampler {
-    rng: StdRng,
-    sampling: Sampling,
-    map: DeviceMap,
-    trace: Option<Vec<Row>>,
-    step: Option<StepPooling>,
-    /// What is emitted next, whatever the logits.
-    forced: VecDeque<u32>,
-    seed: u64,
-    /// From the first draw on.
-    noise: Option<Noise>,
+    pub(super) rng: StdRng,
+    pub(super) sampling: Sampling,
+    pub(super) map: DeviceMap,
+    pub(super) trace: Option<Vec<Row>>,
+    pub(super) step: Option<StepPooling>,
+    pub(super) noise: SeededNoise,
+}
+
+impl std::fmt::Debug for ConceptSampler {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { sampling, map, .. } = self;
+        let mut debug = f.debug_struct("ConceptSampler");
+        debug.field("sampling", sampling).field("map", map).finish_non_exhaustive()
+    }
 }
 
 impl ConceptSampler {
     /// A sampler with a seed and a way to choose.
-    pub fn from_sampling(seed: u64, sampling: Sampling, map: DeviceMap) -> Self {
-        let rng = StdRng::seed_from_u64(seed);
-        let (trace, step, forced, noise) = (None, None, VecDeque::new(), None);
-        Self { rng, sampling, map, trace, step, forced, seed, noise }
+    ///
+    /// # Errors
+    ///
+    /// [`SampleError::Parameter`] for a parameter outside the range that [`Sampling`] states.
+    ///
+    /// ```
+    /// # use candle_core::Device;
+    /// # use concept_mass::{ConceptMap, ConceptSampler, Sampling};
+    /// let map = ConceptMap::singletons(2)?.to_device(&Device::Cpu)?;
+    /// let nan = Sampling::All { temperature: f64::NAN };
+    /// assert!(ConceptSampler::from_sampling(42, nan, map).is_err());
+    /// # Ok::<(), concept_mass::Error>(())
+    /// ```
+    pub fn from_sampling(
+        seed: u64,
+        sampling: Sampling,
+        map: DeviceMap,
+    ) -> Result<Self, SampleError> {
+        Ok(Self {
+            rng: StdRng::seed_from_u64(seed),
+            sampling: sampling.checked()?,
+            map,
+            trace: None,
+            step: None,
+            noise: SeededNoise::new(seed),
+        })
     }
 
     /// A sampler with candle's usual options: [`Sampling::ArgMax`] without a temperature (or one
     /// below 1e-7), else [`Sampling::TopP`] or [`Sampling::All`].
     ///
+    /// # Errors
+    ///
+    /// [`SampleError::Parameter`] for a temperature that is negative or not finite, or a `top_p`
+    /// outside 0 to 1, whether it is used or not.
+    ///
     /// ```
     /// # use candle_core::{Device, Tensor};
     /// # use concept_mass::{ConceptMap, ConceptSampler};
     /// let map = ConceptMap::singletons(2)?.to_device(&Device::Cpu)?;
-    /// let mut sampler = ConceptSampler::new(1, Some(0.8), Some(0.95), map);
+    /// let mut sampler = ConceptSampler::new(1, Some(0.8), Some(0.95), map)?;
     /// assert!(sampler.sample(&Tensor::new(&[0f32, 1.], &Device::Cpu)?)? < 2);
     /// # Ok::<(), concept_mass::Error>(())
     /// ```
-    pub fn new(seed: u64, temperature: Option<f64>, top_p: Option<f64>, map: DeviceMap) -> Self {
-        // A NaN is kept, to be refused when it is used.
-        let temperature = temperature.filter(|t| t.is_nan() || *t >= 1e-7);
-        let sampling = match (temperature, top_p) {
-            (None, _) => Sampling::ArgMax,
-            (Some(temperature), None) => Sampling::All { temperature },
-            (Some(temperature), Some(p)) => Sampling::TopP { p, temperature },
-        };
-        Self::from_sampling(seed, sampling, map)
-    }
-
-    /// Pools each step's likeliest concepts by meaning, as `embedding`, the model's own matrix,
-    /// tells it, before the choice; over what the map pools already.
-    ///
-    /// A group's mass is that of its concepts, and its likeliest token stands for it. Where one
-    /// token has more than half of the vote, nothing can change it, and [`Sampling::ArgMax`] looks
-    /// no further. Else a step takes `O(V + k² D)` more, on a CUDA device with a copy of the row to
-    /// the host. The trace tells of the map's own vote. [`Sampling::GumbelSoftmax`] draws by weight
-    /// from the sampler's generator, which is the same distribution.
-    ///
-    /// # Errors
-    ///
-    /// [`SampleError::Parameter`] for a `k` of 0 or a threshold out of range;
-    /// [`SourceError::EmbeddingRows`](crate::source::SourceError::EmbeddingRows) if the matrix has fewer rows than the map has tokens.
-    ///
-    /// For an example, see [`TopKPooling`].
-    pub fn with_top_k_pooling(
-        self,
-        pooling: TopKPooling,
-        embedding: Embedding,
+    pub fn new(
+        seed: u64,
+        temperature: Option<f64>,
+        top_p: Option<f64>,
+        map: DeviceMap,
     ) -> Result<Self, SampleError> {
-        embedding.check_covers(self.map.map())?;
-        let TopKPooling { k, threshold } = pooling;
-        self.with_step(k, Source::Embedding(embedding, check_threshold(threshold)?))
+        Self::from_sampling(seed, Sampling::from_options(temperature, top_p)?, map)
     }
 
-    /// Pools each step's `k` likeliest concepts by meaning, as `judge` says; the rest is as with
-    /// [`with_top_k_pooling`](Self::with_top_k_pooling).
-    ///
-    /// The judge gets the texts of the concepts' likeliest tokens, likeliest first.
+    /// Changes the way to choose; the random numbers go on where they are.
     ///
     /// # Errors
     ///
-    /// [`SampleError::Parameter`] for a `k` of 0. Later, [`sample`](Self::sample) may give
-    /// [`SourceError::Judge`](crate::source::SourceError::Judge).
+    /// As for [`from_sampling`](Self::from_sampling); the sampler is then as it was.
+    pub fn set_sampling(&mut self, sampling: Sampling) -> Result<(), SampleError> {
+        self.sampling = sampling.checked()?;
+        Ok(())
+    }
+
+    /// Changes the temperature of the present way to choose.
+    ///
+    /// # Errors
+    ///
+    /// [`SampleError::Parameter`] for a temperature out of range, or if the sampler chooses by
+    /// [`Sampling::ArgMax`], which has none; the sampler is then as it was.
+    ///
+    /// ```
+    /// # use candle_core::Device;
+    /// # use concept_mass::{ConceptMap, ConceptSampler, Sampling};
+    /// # let map = ConceptMap::singletons(2)?.to_device(&Device::Cpu)?;
+    /// let sampling = Sampling::TopK { k: 40, temperature: 0.7 };
+    /// let mut sampler = ConceptSampler::from_sampling(42, sampling, map)?;
+    /// sampler.set_temperature(1.2)?;
+    /// assert_eq!(*sampler.sampling(), Sampling::TopK { k: 40, temperature: 1.2 });
+    /// assert!(sampler.set_temperature(f64::NAN).is_err());
+    /// # Ok::<(), concept_mass::Error>(())
+    /// ```
+    pub fn set_temperature(&mut self, temperature: f64) -> Result<(), SampleError> {
+        self.sampling = self.sampling.clone().at(temperature)?;
+        Ok(())
+    }
+
+    /// Starts the random numbers anew, as a new sampler with this seed would.
     ///
     /// ```
     /// # use candle_core::{Device, Tensor};
-    /// # use concept_mass::{ConceptMap, ConceptSampler, Sampling, source::{JudgeError, Vocabulary}};
-    /// # let device = Device::Cpu;
-    /// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/tiny/tokenizer.json");
-    /// let vocabulary = Vocabulary::load(path, 1152)?;
-    /// let saints = |texts: &[&str]| -> Result<Vec<Vec<usize>>, JudgeError> {
-    ///     let is_saint = |&i: &usize| matches!(texts[i].trim(), "Saint" | "St");
-    ///     Ok(vec![(0..texts.len()).filter(is_saint).collect()])
-    /// };
-    /// let map = ConceptMap::singletons(1152)?.to_device(&device)?;
-    /// let mut sampler = ConceptSampler::from_sampling(42, Sampling::ArgMax, map)
-    ///     .with_top_k_judge(5, vocabulary.clone(), saints)?;
-    ///
-    /// let [saint, st, mos] = [" Saint", " St", " Mos"].map(|t| vocabulary.encode(t).unwrap()[0]);
-    /// let mut logits = vec![0f32; 1152];
-    /// (logits[saint as usize], logits[st as usize], logits[mos as usize]) = (9.0, 8.9, 9.1);
-    /// assert_eq!(sampler.sample(&Tensor::new(logits, &device)?)?, saint);
+    /// # use concept_mass::{ConceptMap, ConceptSampler, Sampling};
+    /// # let map = ConceptMap::singletons(100)?.to_device(&Device::Cpu)?;
+    /// # let logits = Tensor::zeros(100, candle_core::DType::F32, &Device::Cpu)?;
+    /// let sampling = Sampling::All { temperature: 1.0 };
+    /// let mut sampler = ConceptSampler::from_sampling(42, sampling, map)?;
+    /// let first = sampler.sample(&logits)?;
+    /// sampler.set_seed(42);
+    /// assert_eq!(sampler.sample(&logits)?, first);
     /// # Ok::<(), concept_mass::Error>(())
     /// ```
-    #[cfg(feature = "tokenizers")]
-    pub fn with_top_k_judge(
-        self,
-        k: usize,
-        vocabulary: Vocabulary,
-        judge: impl Judge + Send + 'static,
-    ) -> Result<Self, SampleError> {
-        self.with_step(k, Source::Judge(vocabulary, Box::new(judge)))
+    pub fn set_seed(&mut self, seed: u64) {
+        self.rng = StdRng::seed_from_u64(seed);
+        self.noise = SeededNoise::new(seed);
     }
 
-    fn with_step(mut self, k: usize, source: Source) -> Result<Self, SampleError> {
-        self.step = Some(StepPooling::new(k, source)?);
-        Ok(self)
+    /// The way to choose.
+    pub fn sampling(&self) -> &Sampling {
+        &self.sampling
+    }
+
+    /// The map.
+    pub fn map(&self) -> &DeviceMap {
+        &self.map
+    }
+
+    /// The map, of a sampler that is needed no more.
+    pub fn into_map(self) -> DeviceMap {
+        self.map
     }
 
     /// Keeps the [`Row`] of every row sampled from now on, for [`take_trace`](Self::take_trace):
     /// the vote at every step.
+    #[must_use]
     pub fn with_trace(mut self) -> Self {
         self.trace = Some(Vec::new());
         self
@@ -216,7 +194,7 @@ impl ConceptSampler {
     /// # use candle_core::{Device, Tensor};
     /// # use concept_mass::{ConceptMap, ConceptSampler, Sampling};
     /// let map = ConceptMap::singletons(2)?.to_device(&Device::Cpu)?;
-    /// let mut sampler = ConceptSampler::from_sampling(1, Sampling::ArgMax, map).with_trace();
+    /// let mut sampler = ConceptSampler::from_sampling(1, Sampling::ArgMax, map)?.with_trace();
     /// sampler.sample(&Tensor::new(&[0f32, 0.], &Device::Cpu)?)?;
     /// let trace = sampler.take_trace();
     /// assert_eq!((trace.len(), trace[0].mass), (1, 0.5));
@@ -226,30 +204,14 @@ impl ConceptSampler {
         self.trace.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
-    /// Has the next calls of [`sample`](Self::sample) give `tokens`, one each, whatever the logits:
-    /// a phrase that has been [voted](crate::phrase::DevicePhrases::vote) for.
-    ///
-    /// ```
-    /// # use candle_core::{Device, Tensor};
-    /// # use concept_mass::{ConceptMap, ConceptSampler, Sampling};
-    /// let map = ConceptMap::singletons(3)?.to_device(&Device::Cpu)?;
-    /// let mut sampler = ConceptSampler::from_sampling(1, Sampling::ArgMax, map);
-    /// sampler.force([2, 1]);
-    /// let logits = Tensor::new(&[9f32, 0., 0.], &Device::Cpu)?;
-    /// let tokens = [(); 3].map(|()| sampler.sample(&logits).unwrap());
-    /// assert_eq!(tokens, [2, 1, 0]);
-    /// # Ok::<(), concept_mass::Error>(())
-    /// ```
-    pub fn force(&mut self, tokens: impl IntoIterator<Item = u32>) {
-        self.forced.extend(tokens);
-    }
-
     /// The next token, from logits `[V]` or `[1, V]`.
     ///
     /// # Errors
     ///
-    /// Those of [`DeviceMap::reduce`]; [`ReduceError::BadRow`](crate::reduce::ReduceError::BadRow) if the logits hold a NaN or `+inf`, or
-    /// are all `-inf`; [`SampleError::NotOneRow`]; [`SampleError::Parameter`].
+    /// Those of [`DeviceMap::reduce`], except that logits of other floating-point dtypes, such as
+    /// `f64`, are converted to `f32`, as candle's sampler does;
+    /// [`ReduceError::BadRow`](crate::reduce::ReduceError::BadRow) if the logits hold a NaN or
+    /// `+inf`, or are all `-inf`; [`SampleError::NotOneRow`]; those of a judge.
     pub fn sample(&mut self, logits: &Tensor) -> Result<u32, SampleError> {
         self.sample_f(logits, |_| {})
     }
@@ -262,14 +224,15 @@ impl ConceptSampler {
     ///
     /// # Errors
     ///
-    /// As for [`sample`](Self::sample), and [`SampleError::Weights`] if `f` leaves a negative or no
-    /// number, or nothing but zeros.
+    /// As for [`sample`](Self::sample), and [`SampleError::Weights`] if `f` leaves a number that is
+    /// negative, infinite or NaN, nothing but zeros, or a sum beyond `f32`.
     ///
     /// ```
     /// # use candle_core::{Device, Tensor};
     /// # use concept_mass::{ConceptMap, ConceptSampler, Sampling};
     /// let map = ConceptMap::singletons(3)?.to_device(&Device::Cpu)?;
-    /// let mut sampler = ConceptSampler::from_sampling(1, Sampling::All { temperature: 1.0 }, map);
+    /// let all = Sampling::All { temperature: 1.0 };
+    /// let mut sampler = ConceptSampler::from_sampling(1, all, map)?;
     /// let logits = Tensor::new(&[9f32, 0., 9.], &Device::Cpu)?;
     /// let only_the_last = |p: &mut [f32]| p[..2].fill(0.0);
     /// assert_eq!(sampler.sample_f(&logits, only_the_last)?, 2);
@@ -285,149 +248,44 @@ impl ConceptSampler {
         {
             return Err(SampleError::NotOneRow { rows });
         }
-        if let Some(token) = self.forced.pop_front() {
-            return Ok(token);
-        }
-        let winner = self.vote(logits)?[0];
-        self.choose(logits, winner, 0, f)
+        let mut f = Some(f);
+        let mut once = |weights: &mut [f32]| {
+            if let Some(f) = f.take() {
+                f(weights);
+            }
+        };
+        let token = self.sample_rows(logits, &mut once)?.pop();
+        token.unwrap_or(Err(SampleError::NotOneRow { rows: 0 }))
     }
 
-    /// A token for every row of logits `[B, V]` (or one, for `[V]`), drawn row by row from the
-    /// sampler's one seed.
+    /// A token for every row of logits `[B, V]` (or one, for `[V]`), or why that row has none.
+    ///
+    /// All rows are pooled in one call, then drawn in turn from the sampler's one seed: as if each
+    /// were given to [`sample`](Self::sample). A row without a token takes no random number and
+    /// leaves nothing in the trace; the other rows are sampled as if it were not there. (The noise
+    /// of [`Sampling::GumbelSoftmax`] depends on the place in the batch, and moves on once a call,
+    /// if any row gets a token.)
     ///
     /// # Errors
     ///
-    /// As for [`sample`](Self::sample); [`ReduceError::BadRow`](crate::reduce::ReduceError::BadRow) names the row.
+    /// Those of [`DeviceMap::reduce`], which concern the whole batch; nothing has changed then. For
+    /// a row, as for [`sample`](Self::sample);
+    /// [`ReduceError::BadRow`](crate::reduce::ReduceError::BadRow) names it.
     ///
     /// ```
     /// # use candle_core::{Device, Tensor};
     /// # use concept_mass::{ConceptMap, ConceptSampler, Sampling};
     /// let map = ConceptMap::singletons(2)?.to_device(&Device::Cpu)?;
-    /// let mut sampler = ConceptSampler::from_sampling(1, Sampling::ArgMax, map);
-    /// let logits = Tensor::new(&[[0f32, 1.], [1., 0.]], &Device::Cpu)?;
-    /// assert_eq!(sampler.sample_batch(&logits)?, [1, 0]);
+    /// let mut sampler = ConceptSampler::from_sampling(1, Sampling::ArgMax, map)?;
+    /// let logits = Tensor::new(&[[0f32, 1.], [f32::NAN, 0.], [1., 0.]], &Device::Cpu)?;
+    /// let tokens = sampler.sample_batch(&logits)?;
+    /// assert!(matches!(tokens[..], [Ok(1), Err(_), Ok(0)]));
     /// # Ok::<(), concept_mass::Error>(())
     /// ```
-    pub fn sample_batch(&mut self, logits: &Tensor) -> Result<Vec<u32>, SampleError> {
-        let winners = self.vote(logits)?;
-        let choose = |(i, winner)| self.choose(logits, winner, i, |_| {});
-        winners.into_iter().enumerate().map(choose).collect()
-    }
-
-    /// The winner of every row, all of which have one: a drawn one for `GumbelSoftmax`, else the
-    /// map's. Keeps the trace.
-    fn vote(&mut self, logits: &Tensor) -> Result<Vec<Winner>, SampleError> {
-        let mut rows = None;
-        if let Some(trace) = &mut self.trace {
-            let traced = self.map.reduce(logits)?.rows()?;
-            trace.extend(&traced);
-            rows = Some(traced);
-        } else if self.step.is_some() {
-            rows = Some(self.map.decide(logits)?.rows()?);
-        }
-        let drawn = match self.sampling {
-            Sampling::GumbelSoftmax { temperature } if self.step.is_none() => {
-                (!is_argmax(temperature)).then_some(temperature)
-            }
-            _ => None,
-        };
-        let winner = |token| Winner { token, is_settled: false };
-        let winners: Vec<Winner> = match (drawn, rows) {
-            (Some(temperature), _) => {
-                self.draw(logits, temperature)?.into_iter().map(winner).collect()
-            }
-            (None, Some(rows)) => {
-                let of_row = |row: Row| {
-                    let is_settled = row.representative_prob > 0.5;
-                    Winner { token: row.representative, is_settled }
-                };
-                rows.into_iter().map(of_row).collect()
-            }
-            // Of all that the device found, the tokens alone are copied.
-            (None, None) => {
-                let tokens = self.map.decide(logits)?.tokens()?.to_vec1::<u32>()?;
-                tokens.into_iter().map(winner).collect()
-            }
-        };
-        if winners.iter().any(|winner| winner.token == Row::NONE) {
-            for (i, row) in self.map.decide(logits)?.rows()?.iter().enumerate() {
-                row.token(i)?;
-            }
-        }
-        Ok(winners)
-    }
-
-    fn draw(&mut self, logits: &Tensor, temperature: f64) -> Result<Vec<u32>, SampleError> {
-        let noise = match &mut self.noise {
-            Some(noise) => noise,
-            none => none.insert(Noise::new(self.seed, self.map.device())?),
-        };
-        Ok(self.map.sample(logits, temperature, noise)?.to_vec1()?)
-    }
-
-    /// The token for row `index` of the logits, for which [`vote`](Self::vote) gave `winner`.
-    fn choose(
+    pub fn sample_batch(
         &mut self,
         logits: &Tensor,
-        winner: Winner,
-        index: usize,
-        f: impl FnOnce(&mut [f32]),
-    ) -> Result<u32, SampleError> {
-        let by_step = self.step.is_some();
-        let sampling = match self.sampling {
-            Sampling::GumbelSoftmax { temperature } if is_argmax(temperature) => Sampling::ArgMax,
-            Sampling::GumbelSoftmax { temperature } if by_step => Sampling::All { temperature },
-            ref sampling => sampling.clone(),
-        };
-        let Self { rng, map, step, .. } = self;
-        let mut pooled = || {
-            let logits = if logits.rank() == 1 { logits.clone() } else { logits.get(index)? };
-            let pooled = map.pool(&logits)?;
-            match step {
-                Some(step) => step.pool(&pooled, &logits),
-                None => Ok(pooled),
-            }
-        };
-        let probabilities = |temperature| -> Result<Vec<f32>, SampleError> {
-            let mut probabilities = softmax(&pooled()?, positive(temperature)?)?;
-            f(&mut probabilities);
-            Ok(probabilities)
-        };
-        let place = match sampling {
-            Sampling::ArgMax if by_step && !winner.is_settled => {
-                Ok(pooled()?.argmax(D::Minus1)?.to_scalar::<u32>()? as usize)
-            }
-            Sampling::ArgMax | Sampling::GumbelSoftmax { .. } => return Ok(winner.token),
-            Sampling::All { temperature } => multinomial(&probabilities(temperature)?, rng),
-            Sampling::TopK { k, temperature } => {
-                let (tokens, weights) = top_k(probabilities(temperature)?, k)?;
-                multinomial(&weights, rng).map(|i| tokens[i])
-            }
-            Sampling::TopP { p, temperature } => {
-                let mut weights = probabilities(temperature)?;
-                top_p(&mut weights, p, 1.0)?;
-                multinomial(&weights, rng)
-            }
-            Sampling::TopKThenTopP { k, p, temperature } => {
-                let (tokens, mut weights) = top_k(probabilities(temperature)?, k)?;
-                let all = weights.iter().sum();
-                top_p(&mut weights, p, all)?;
-                multinomial(&weights, rng).map(|i| tokens[i])
-            }
-        };
-        place.map(|t| t as u32).map_err(|problem| SampleError::Weights { row: index, problem })
+    ) -> Result<Vec<Result<u32, SampleError>>, SampleError> {
+        self.sample_rows(logits, &mut |_| {})
     }
-}
-
-/// What the map's vote on a row came to.
-#[derive(Clone, Copy)]
-struct Winner {
-    token: u32,
-    /// Whether its token alone has more than half of the vote, so that no pooling can change it.
-    is_settled: bool,
-}
-
-/// Whether candle takes a `GumbelSoftmax` of this temperature for `ArgMax`.
-fn is_argmax(temperature: f64) -> bool {
-    temperature <= 0.0
 }

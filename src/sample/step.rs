@@ -1,9 +1,10 @@
-use std::{cmp::Reverse, collections::BinaryHeap};
+use candle_core::{DType, Tensor};
 
-use candle_core::{DType, Device, Tensor};
-
+use super::rank::{Rank, largest_of, ranks};
+use super::sampling::at_least_1;
+use crate::ConceptSampler;
 use crate::sample::SampleError;
-use crate::source::Embedding;
+use crate::source::{Embedding, check_threshold};
 #[cfg(feature = "tokenizers")]
 use crate::source::{Judge, Vocabulary};
 
@@ -22,7 +23,7 @@ use crate::source::{Judge, Vocabulary};
 /// let rows = [[0f32, 1.], [1., 0.], [0.9, 0.1], [0.9, -0.1]];
 /// let embedding = Embedding::new(&Tensor::new(&rows, &device)?)?;
 /// let map = ConceptMap::singletons(4)?.to_device(&device)?; // no concepts but those of the step
-/// let mut sampler = ConceptSampler::from_sampling(42, Sampling::ArgMax, map)
+/// let mut sampler = ConceptSampler::from_sampling(42, Sampling::ArgMax, map)?
 ///     .with_top_k_pooling(TopKPooling { k: 3, threshold: 0.9 }, embedding)?;
 ///
 /// let logits = Tensor::new(&[0.4f32, 0.3, 0.25, 0.05], &device)?.log()?;
@@ -37,6 +38,83 @@ pub struct TopKPooling {
     pub threshold: f32,
 }
 
+impl ConceptSampler {
+    /// Pools each step's likeliest concepts by meaning, as `embedding`, the model's own matrix,
+    /// tells it, before the choice; over what the map pools already.
+    ///
+    /// A group's mass is that of its concepts, and its likeliest token stands for it. Where one
+    /// token has more than half of the vote, nothing can change it, and
+    /// [`Sampling::ArgMax`](crate::Sampling::ArgMax) looks no further. Else a step takes
+    /// `O(V + k² D)` more, on a CUDA device with a copy of the row to the host. The trace holds the
+    /// map's own vote. [`Sampling::GumbelSoftmax`](crate::Sampling::GumbelSoftmax) draws by weight
+    /// from the sampler's generator, which is the same distribution.
+    ///
+    /// # Errors
+    ///
+    /// [`SampleError::Parameter`] for a `k` of 0;
+    /// [`SourceError::Threshold`](crate::source::SourceError::Threshold) for a threshold outside
+    /// -1 to 1;
+    /// [`SourceError::EmbeddingRows`](crate::source::SourceError::EmbeddingRows) if the matrix has
+    /// fewer rows than the map has tokens.
+    ///
+    /// For an example, see [`TopKPooling`].
+    pub fn with_top_k_pooling(
+        self,
+        pooling: TopKPooling,
+        embedding: Embedding,
+    ) -> Result<Self, SampleError> {
+        embedding.check_covers(self.map.map())?;
+        let TopKPooling { k, threshold } = pooling;
+        self.with_step(k, Source::Embedding(embedding, check_threshold(threshold)?))
+    }
+
+    /// Pools each step's `k` likeliest concepts by meaning, as `judge` says; the rest is as with
+    /// [`with_top_k_pooling`](Self::with_top_k_pooling).
+    ///
+    /// The judge gets the texts of the concepts' likeliest tokens, likeliest first.
+    ///
+    /// # Errors
+    ///
+    /// [`SampleError::Parameter`] for a `k` of 0. Later, [`sample`](Self::sample) may give
+    /// [`SourceError::Judge`](crate::source::SourceError::Judge).
+    ///
+    /// ```
+    /// # use candle_core::{Device, Tensor};
+    /// # use concept_mass::{ConceptMap, ConceptSampler, Sampling, source::{JudgeError, Vocabulary}};
+    /// # let device = Device::Cpu;
+    /// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/tiny/tokenizer.json");
+    /// let vocabulary = Vocabulary::load(path, 1152)?;
+    /// let saints = |texts: &[&str]| -> Result<Vec<Vec<usize>>, JudgeError> {
+    ///     let is_saint = |&i: &usize| matches!(texts[i].trim(), "Saint" | "St");
+    ///     Ok(vec![(0..texts.len()).filter(is_saint).collect()])
+    /// };
+    /// let map = ConceptMap::singletons(1152)?.to_device(&device)?;
+    /// let mut sampler = ConceptSampler::from_sampling(42, Sampling::ArgMax, map)?
+    ///     .with_top_k_judge(5, vocabulary.clone(), saints)?;
+    ///
+    /// let [saint, st, mos] = [" Saint", " St", " Mos"].map(|t| vocabulary.encode(t).unwrap()[0]);
+    /// let mut logits = vec![0f32; 1152];
+    /// (logits[saint as usize], logits[st as usize], logits[mos as usize]) = (9.0, 8.9, 9.1);
+    /// assert_eq!(sampler.sample(&Tensor::new(logits, &device)?)?, saint);
+    /// # Ok::<(), concept_mass::Error>(())
+    /// ```
+    #[cfg(feature = "tokenizers")]
+    pub fn with_top_k_judge(
+        self,
+        k: usize,
+        vocabulary: Vocabulary,
+        judge: impl Judge + Send + Sync + 'static,
+    ) -> Result<Self, SampleError> {
+        vocabulary.check_covers(self.map.map())?;
+        self.with_step(k, Source::Judge(vocabulary, Box::new(judge)))
+    }
+
+    fn with_step(mut self, k: usize, source: Source) -> Result<Self, SampleError> {
+        self.step = Some(StepPooling::new(k, source)?);
+        Ok(self)
+    }
+}
+
 /// What a sampler does with a step's likeliest concepts.
 pub(super) struct StepPooling {
     k: usize,
@@ -47,109 +125,58 @@ pub(super) struct StepPooling {
 pub(super) enum Source {
     Embedding(Embedding, f32),
     #[cfg(feature = "tokenizers")]
-    Judge(Vocabulary, Box<dyn Judge + Send>),
+    Judge(Vocabulary, Box<dyn Judge + Send + Sync>),
 }
 
 impl StepPooling {
-    pub fn new(k: usize, source: Source) -> Result<Self, SampleError> {
-        if k == 0 {
-            let requirement = "at least one token must be looked at";
-            return Err(SampleError::Parameter { parameter: "k", value: 0.0, requirement });
-        }
+    pub(super) fn new(k: usize, source: Source) -> Result<Self, SampleError> {
+        at_least_1(k)?;
         Ok(Self { k, source })
     }
 
     /// Pools what means the same among the largest of `pooled`, in which concepts stand for their
-    /// tokens already; `logits` are what they were pooled from, both `[V]`.
+    /// tokens already; it is `[V]` as are `logits`, from which it was pooled, and `concepts`, the
+    /// concept of every token.
     ///
     /// A group stands at the place of its likeliest token, as in [`crate::DeviceMap::pool`].
-    /// The result is on the host.
-    pub fn pool(&mut self, pooled: &Tensor, logits: &Tensor) -> Result<Tensor, SampleError> {
-        let mut pooled = pooled.to_vec1::<f32>()?;
-        let tokens = largest(&pooled, self.k);
+    pub(super) fn pool(
+        &mut self,
+        pooled: &mut [f32],
+        logits: &Tensor,
+        concepts: &[u32],
+    ) -> Result<(), SampleError> {
+        let tokens = largest_of(ranks(pooled, Some(concepts)), self.k);
         let groups = match &mut self.source {
             Source::Embedding(embedding, threshold) => embedding.groups(&tokens, *threshold)?,
             #[cfg(feature = "tokenizers")]
             Source::Judge(vocabulary, judge) => vocabulary.judged(&tokens, judge.as_mut())?,
         };
-        let chosen = Tensor::new(tokens.as_slice(), logits.device())?;
-        let own = logits.index_select(&chosen, 0)?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
+        if groups.is_empty() {
+            return Ok(());
+        }
+        let own = gather(logits, &tokens)?;
         for group in groups {
-            let likelier =
-                |&a: &usize, &b: &usize| own[a].total_cmp(&own[b]).then(tokens[b].cmp(&tokens[a]));
-            let Some(first) = group.iter().copied().max_by(likelier) else { continue };
+            let rank = |&i: &usize| {
+                let token = tokens[i];
+                Rank::of_logit(own[i], concepts[token as usize], token)
+            };
+            let Some(likeliest) = group.iter().map(rank).max() else { continue };
             let mass = log_sum_exp(group.iter().map(|&i| pooled[tokens[i] as usize]));
             group.iter().for_each(|&i| pooled[tokens[i] as usize] = f32::NEG_INFINITY);
-            pooled[tokens[first] as usize] = mass;
+            pooled[likeliest.token() as usize] = mass;
         }
-        let vocab_size = pooled.len();
-        Ok(Tensor::from_vec(pooled, vocab_size, &Device::Cpu)?)
+        Ok(())
     }
 }
 
-/// The places of the `k` largest of `logits`, largest first, without those of -inf; of equals, the
-/// lowest place first. `O(V)`, and `O(log k)` for each logit that is among the largest so far.
-pub(crate) fn largest(logits: &[f32], k: usize) -> Vec<u32> {
-    // The least of the largest is on top.
-    let mut heap = BinaryHeap::with_capacity(k + 1);
-    let mut least = f32::NEG_INFINITY;
-    for (place, &logit) in (0u32..).zip(logits) {
-        if logit > least {
-            heap.push(Reverse((ordered(logit), Reverse(place))));
-            if heap.len() > k {
-                heap.pop();
-            }
-            if heap.len() == k
-                && let Some(Reverse((_, Reverse(last)))) = heap.peek()
-            {
-                least = logits[*last as usize];
-            }
-        }
-    }
-    let sorted = heap.into_sorted_vec().into_iter();
-    sorted.map(|Reverse((_, Reverse(place)))| place).collect()
-}
-
-/// An integer in the order of finite floats.
-fn ordered(logit: f32) -> i32 {
-    let bits = logit.to_bits() as i32;
-    bits ^ (((bits >> 31) as u32) >> 1) as i32
+/// The logits of `tokens`, of a row in any layout.
+fn gather(logits: &Tensor, tokens: &[u32]) -> candle_core::Result<Vec<f32>> {
+    let tokens = Tensor::new(tokens, logits.device())?;
+    logits.contiguous()?.index_select(&tokens, 0)?.to_dtype(DType::F32)?.to_vec1()
 }
 
 fn log_sum_exp(logits: impl Iterator<Item = f32> + Clone) -> f32 {
-    let max = logits.clone().fold(f32::NEG_INFINITY, f32::max);
-    let sum: f64 = logits.map(|logit| f64::from(logit - max).exp()).sum();
-    (f64::from(max) + sum.ln()) as f32
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn zeros_of_both_signs_are_as_they_are_ordered() {
-        assert_eq!(largest(&[0.0, 1.0, 0.0], 2), [1, 0]);
-        assert_eq!(largest(&[f32::NEG_INFINITY, -3.0], 5), [1]);
-        assert!(largest(&[f32::NEG_INFINITY], 1).is_empty());
-    }
-
-    proptest! {
-        #[test]
-        fn the_largest_are_those_of_a_sort(
-            logits in proptest::collection::vec(
-                prop_oneof![(-3i8..3).prop_map(f32::from), Just(f32::NEG_INFINITY), -1e9f32..1e9],
-                1..200,
-            ),
-            k in 1usize..220,
-        ) {
-            let mut places: Vec<u32> = (0..logits.len() as u32).collect();
-            let logit = |place: u32| logits[place as usize];
-            places.retain(|&place| logit(place) > f32::NEG_INFINITY);
-            places.sort_by(|&a, &b| logit(b).total_cmp(&logit(a)).then(a.cmp(&b)));
-            places.truncate(k);
-            prop_assert_eq!(largest(&logits, k), places);
-        }
-    }
+    let max = f64::from(logits.clone().fold(f32::NEG_INFINITY, f32::max));
+    let sum: f64 = logits.map(|logit| (f64::from(logit) - max).exp()).sum();
+    (max + sum.ln()) as f32
 }

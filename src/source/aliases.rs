@@ -5,20 +5,17 @@ use serde::{
     de::{MapAccess, Visitor},
 };
 
-use super::first_tokens::FirstTokens;
-use super::form::Place;
-use super::vocabulary::Vocabulary;
-use crate::map::FileProblem;
-use crate::map::MapError;
-use crate::map::fields;
-#[cfg(doc)]
-use crate::source::Beginning;
-use crate::source::SourceError;
+use super::SourceError;
+use super::piece::is_blank;
+use crate::map::{FileProblem, MapError, fields};
 
-/// What may be meant, and how each of it may be spelt: concepts by name, and their forms.
+/// The possible answers, and the forms in which each may be spelt.
 ///
-/// A concept becomes the first tokens of its forms, as the model would emit them after the prompt.
-/// Which tokens these are depends on the prompt's end, and is told before anything is made of it:
+/// Each answer is a concept: the first tokens of its forms, as the model would emit them after the
+/// prompt. Which tokens these are depends on how the prompt ends, so a map takes two steps:
+/// [`after`](Self::after) or [`anywhere`](Self::anywhere) finds the
+/// [first tokens](crate::source::FirstTokens), which can be printed and inspected, and those make
+/// the map.
 ///
 /// ```
 /// use concept_mass::{map::OnConflict, source::{Aliases, Vocabulary}};
@@ -32,7 +29,7 @@ use crate::source::SourceError;
 /// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/tiny/tokenizer.json");
 /// let vocabulary = Vocabulary::load(path, 1152)?;
 /// let firsts = aliases.after(&vocabulary, "Q: What did Ivan build on Red Square?\nA:")?;
-/// println!("{firsts}"); // what became of every form
+/// println!("{firsts}"); // each form, cut into tokens
 ///
 /// let map = firsts.map(OnConflict::Refuse)?;
 /// let saint = vocabulary.encode(" Saint")?[0];
@@ -47,19 +44,19 @@ pub struct Aliases {
 }
 
 impl Aliases {
-    /// No concepts yet.
+    /// Makes an empty list of concepts.
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Adds a concept called `name`, which may be spelt as any of `forms`.
     ///
-    /// The name itself is no form unless it is among them. White space about a form is dropped.
+    /// The name is not a form unless it is listed as one. White space around a form is dropped.
     ///
     /// # Errors
     ///
-    /// [`MapError::DuplicateName`]; [`SourceError::NoForms`]; [`SourceError::EmptyForm`] for a form of nothing
-    /// but white space.
+    /// [`MapError::DuplicateName`]; [`SourceError::NoForms`]; [`SourceError::EmptyForm`] for a form
+    /// without a visible character.
     ///
     /// ```
     /// # use concept_mass::source::Aliases;
@@ -75,10 +72,11 @@ impl Aliases {
         let name = name.into();
         let mut trimmed = Vec::new();
         for (index, form) in forms.into_iter().enumerate() {
-            match form.as_ref().trim() {
-                "" => return Err(SourceError::EmptyForm { concept: name, index }),
-                form => trimmed.push(form.to_owned()),
+            let form = form.as_ref().trim();
+            if is_blank(form) {
+                return Err(SourceError::EmptyForm { concept: name, index });
             }
+            trimmed.push(form.to_owned());
         }
         if trimmed.is_empty() {
             return Err(SourceError::NoForms { concept: name });
@@ -90,8 +88,7 @@ impl Aliases {
         Ok(self)
     }
 
-    /// Has every form stand also for itself in lower case, in upper case, and with a capital
-    /// first letter.
+    /// Adds every form in lower case, in upper case, and with a capital first letter.
     ///
     /// ```
     /// # use concept_mass::source::Aliases;
@@ -99,12 +96,14 @@ impl Aliases {
     /// assert_eq!(aliases.iter().next().unwrap().1, ["iPod", "ipod", "IPOD", "IPod"]);
     /// # Ok::<(), concept_mass::Error>(())
     /// ```
+    #[must_use]
     pub fn with_case_variants(mut self) -> Self {
         self.case_variants = true;
         self
     }
 
-    /// The concepts in the order in which they were named, with the forms of each, none twice.
+    /// Iterates over the concepts in the order in which they were added: the name and the distinct
+    /// forms of each, with the case variants if they were asked for.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Vec<String>)> {
         self.concepts.iter().map(|(name, forms)| {
             let mut seen = HashSet::new();
@@ -125,7 +124,8 @@ impl Aliases {
     ///
     /// # Errors
     ///
-    /// [`SourceError::AliasFile`] with the path, the offending field and the reason.
+    /// [`SourceError::AliasFile`] with the path if the file cannot be read or is not such an
+    /// object; its [`FileProblem`] names the offending field.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, SourceError> {
         let path = path.as_ref();
         let in_file = |problem| SourceError::AliasFile { path: Some(path.to_owned()), problem };
@@ -133,64 +133,13 @@ impl Aliases {
         parse(&text).map_err(in_file)
     }
 
-    /// Reads `{"Concept": ["form", "another form"], …}`. Never panics, whatever the text.
+    /// Reads `{"Concept": ["form", "another form"], …}`. Never panics.
     ///
     /// # Errors
     ///
-    /// [`SourceError::AliasFile`] without a path.
+    /// [`SourceError::AliasFile`] without a path; its [`FileProblem`] names the offending field.
     pub fn from_json(text: impl AsRef<[u8]>) -> Result<Self, SourceError> {
         parse(text.as_ref()).map_err(|problem| SourceError::AliasFile { path: None, problem })
-    }
-
-    /// What every form begins with after `prompt`, the text that the answer is to follow.
-    ///
-    /// Each form is put behind the prompt, with a space between and without, or only without where
-    /// the prompt ends in white space, and both are encoded together: the token at the form's
-    /// place is what the model would emit. There are two exceptions, where the prompt's end and
-    /// the form's beginning become one token, which a model that has read the prompt cannot emit:
-    ///
-    /// - A form glued to the prompt's last word would make another word (`an` + `other`). It is
-    ///   left out: [`Beginning::Glued`].
-    /// - Elsewhere, as after a prompt that ends in a space, the form is encoded by itself:
-    ///   [`Beginning::Apart`].
-    ///
-    /// Of the two spacings, the one with a space is expected, unless the prompt is empty or ends in
-    /// a quotation mark or a bracket that opens, or the script has no spaces between words. The
-    /// other one often begins with a mere letter, where the vocabulary has no such word; so where
-    /// its token begins a form of another concept, it gives way: [`Beginning::GivesWay`].
-    ///
-    /// Encodes the prompt with every form: `O(forms × prompt)`.
-    ///
-    /// # Errors
-    ///
-    /// [`SourceError::Encode`]. A form that cannot begin with anything is told in the result, and only
-    /// there, unless it is a concept's last.
-    pub fn after(&self, vocabulary: &Vocabulary, prompt: &str) -> Result<FirstTokens, SourceError> {
-        let tokens = vocabulary.encode(prompt)?;
-        FirstTokens::find(self, vocabulary, Place::After { prompt, tokens })
-    }
-
-    /// What every form begins with at any place: after a space, and without one.
-    ///
-    /// For a map that serves many prompts. [`after`](Self::after) is exact where there is one.
-    ///
-    /// # Errors
-    ///
-    /// As for [`after`](Self::after).
-    ///
-    /// ```
-    /// # use concept_mass::{map::OnConflict, source::{Aliases, Vocabulary}};
-    /// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/tiny/tokenizer.json");
-    /// # let vocabulary = Vocabulary::load(path, 1152)?;
-    /// let aliases = Aliases::new().concept("Saint", ["Saint"])?;
-    /// let map = aliases.anywhere(&vocabulary)?.map(OnConflict::Refuse)?;
-    /// for text in ["Saint", " Saint"] {
-    ///     assert_eq!(map.concept_of(vocabulary.encode(text)?[0]), map.find("Saint"));
-    /// }
-    /// # Ok::<(), concept_mass::Error>(())
-    /// ```
-    pub fn anywhere(&self, vocabulary: &Vocabulary) -> Result<FirstTokens, SourceError> {
-        FirstTokens::find(self, vocabulary, Place::Anywhere)
     }
 }
 
@@ -210,8 +159,8 @@ fn parse(text: &[u8]) -> Result<Aliases, FileProblem> {
     })
 }
 
-/// An object's fields in the order of the text, which says who is named first; a name given twice
-/// is there twice, to be complained of.
+/// The fields of an object in the order of the text, which says which concept was named first. A
+/// name that is given twice is there twice, and is refused later.
 struct Listed(Vec<(String, Vec<String>)>);
 
 impl<'de> Deserialize<'de> for Listed {
@@ -242,8 +191,11 @@ impl<'de> Deserialize<'de> for Listed {
 mod tests {
     use super::*;
 
+    /// The error's message, and those of its causes.
     fn refusal(text: &str) -> String {
-        Aliases::from_json(text).unwrap_err().to_string()
+        let error = Aliases::from_json(text).unwrap_err();
+        let causes = std::iter::successors(Some(&error as &dyn std::error::Error), |e| e.source());
+        causes.map(|error| error.to_string()).collect::<Vec<_>>().join(": ")
     }
 
     #[test]
@@ -256,14 +208,15 @@ mod tests {
     #[test]
     fn malformed_files_are_refused_with_the_field() {
         for (text, parts) in [
-            ("Moscow", &["aliases: field .", "line 1"][..]),
+            ("Moscow", &["the text as aliases", "the document cannot be read", "line 1"][..]),
             ("[]", &["expected an object", r#"{"Concept": ["form""#]),
             (r#"{"a": ["x"]} {}"#, &["trailing characters"]),
-            (r#"{"a": "x"}"#, &["field a:", "expected a sequence"]),
-            (r#"{"a": ["x", 3]}"#, &["field a[1]:", "expected a string"]),
-            (r#"{"a": []}"#, &["field a:", r#"concept "a" has no forms"#]),
-            (r#"{"a": ["x", " \n"]}"#, &["field a:", r#"form 1 of concept "a" is empty"#]),
-            (r#"{"a": ["x"], "a": ["y"]}"#, &["field a:", r#"name "a" is used twice"#]),
+            (r#"{"a": "x"}"#, &["field a cannot", "expected a sequence"]),
+            (r#"{"a": ["x", 3]}"#, &["field a[1] cannot", "expected a string"]),
+            (r#"{"a": []}"#, &["field a is", r#"concept "a" has no forms"#]),
+            (r#"{"a": ["x", " \n"]}"#, &["field a is", r#"form 1 of concept "a" has no visible"#]),
+            (r#"{"a": ["x", "\u200b"]}"#, &["field a is", "has no visible character"]),
+            (r#"{"a": ["x"], "a": ["y"]}"#, &["field a is", r#"name "a" is used twice"#]),
         ] {
             let refusal = refusal(text);
             for part in parts {
@@ -275,7 +228,7 @@ mod tests {
     #[test]
     fn a_file_that_is_not_there_is_named() {
         let error = Aliases::load("no/such/aliases.json").unwrap_err().to_string();
-        assert!(error.starts_with("no/such/aliases.json: "), "{error}");
+        assert!(error.starts_with("cannot use no/such/aliases.json as aliases"), "{error}");
     }
 
     #[test]

@@ -3,21 +3,16 @@ use std::{
     fmt,
 };
 
-use super::aliases::Aliases;
 use super::form::{Beginning, Form, Place};
-use super::vocabulary::Vocabulary;
-use crate::phrase::PhraseError;
-use crate::source::SourceError;
-use crate::{
-    ConceptMap, TokenSets,
-    map::OnConflict,
-    phrase::{PhraseTrie, PhraseTrieBuilder},
-};
+use super::{Aliases, SourceError, Vocabulary};
+use crate::map::OnConflict;
+use crate::{ConceptMap, TokenSets};
 
-/// What every form of some [`Aliases`] begins with: the report, and what maps and probes are made
-/// of; from [`Aliases::after`] and [`Aliases::anywhere`].
+/// The tokens that each form of some [`Aliases`] begins with; returned by [`Aliases::after`] and
+/// [`Aliases::anywhere`].
 ///
-/// Printed, it shows every form as it was encoded, cut into its tokens:
+/// Makes the [map](Self::map), the [token sets](Self::token_sets) and the
+/// [phrases](Self::phrases) of the aliases. Its `Display` shows each form, cut into its tokens:
 ///
 /// ```
 /// use concept_mass::source::{Aliases, Vocabulary};
@@ -25,7 +20,7 @@ use crate::{
 /// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/tiny/tokenizer.json");
 /// let vocabulary = Vocabulary::load(path, 1152)?;
 /// let aliases = Aliases::new().concept("Saint Basil's Cathedral", ["Cathedral of Vasily"])?;
-/// let firsts = aliases.after(&vocabulary, "A: ")?; // the space is the prompt's
+/// let firsts = aliases.after(&vocabulary, "A: ")?; // the prompt includes the space
 /// // Saint Basil's Cathedral
 /// //   35 "C"  "C|athedral| of| V|asil|y"  (encoded apart from the prompt's end)
 /// let report = firsts.to_string();
@@ -38,15 +33,73 @@ pub struct FirstTokens {
     concepts: Vec<(String, Vec<Form>)>,
 }
 
-/// A token that begins forms of two or more concepts; from [`FirstTokens::shared`].
+/// A token that begins forms of two concepts or more; returned by [`FirstTokens::shared`].
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SharedToken {
     /// The token's id.
     pub token: u32,
-    /// How it is spelt, for people.
+    /// The token's text, for people.
     pub piece: String,
-    /// The concepts and the forms that claim it, in order; two concepts or more.
+    /// The forms that begin with it, each with its concept's name before it; of two concepts or
+    /// more, in order.
     pub claims: Vec<(String, String)>,
+}
+
+impl Aliases {
+    /// Finds the tokens that each form begins with after `prompt`, the text that the answer
+    /// follows.
+    ///
+    /// Each form is appended to the prompt, with a space and without one (only without if the
+    /// prompt ends in white space), and both are encoded together. The token at the form's place is
+    /// what the model would emit. If the end of the prompt and the beginning of the form become one
+    /// token, the model cannot emit it after the prompt, and there are two cases:
+    ///
+    /// - The form would turn the prompt's last word into another (`an` + `other`). It is left out:
+    ///   [`Beginning::Glued`].
+    /// - Otherwise, as after a prompt that ends in a space, the form is encoded by itself:
+    ///   [`Beginning::Apart`].
+    ///
+    /// Of the two spacings, the one with a space is expected, unless the prompt is empty or ends in
+    /// an opening quotation mark or bracket, or the script puts no spaces between words. Without
+    /// the space, the first token is often a single letter, because the vocabulary has no such
+    /// word. So if the first token of the spacing that is not expected also begins a form of
+    /// another concept, the form gives way: [`Beginning::GivesWay`].
+    ///
+    /// The prompt is encoded once for each form and spacing: `O(forms × prompt)`.
+    ///
+    /// # Errors
+    ///
+    /// [`SourceError::Encode`]. A form that cannot begin an answer is not an error: the result says
+    /// why, and making a map of it fails if the concept has no other form.
+    pub fn after(&self, vocabulary: &Vocabulary, prompt: &str) -> Result<FirstTokens, SourceError> {
+        let tokens = vocabulary.encode(prompt)?;
+        FirstTokens::find(self, vocabulary, Place::After { prompt, tokens })
+    }
+
+    /// Finds the tokens that each form begins with anywhere in a text: after a space, and without
+    /// one.
+    ///
+    /// For a map that serves many prompts. If there is one prompt, [`after`](Self::after) is exact.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`after`](Self::after).
+    ///
+    /// ```
+    /// # use concept_mass::{map::OnConflict, source::{Aliases, Vocabulary}};
+    /// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/tiny/tokenizer.json");
+    /// # let vocabulary = Vocabulary::load(path, 1152)?;
+    /// let aliases = Aliases::new().concept("Saint", ["Saint"])?;
+    /// let map = aliases.anywhere(&vocabulary)?.map(OnConflict::Refuse)?;
+    /// for text in ["Saint", " Saint"] {
+    ///     assert_eq!(map.concept_of(vocabulary.encode(text)?[0]), map.find("Saint"));
+    /// }
+    /// # Ok::<(), concept_mass::Error>(())
+    /// ```
+    pub fn anywhere(&self, vocabulary: &Vocabulary) -> Result<FirstTokens, SourceError> {
+        FirstTokens::find(self, vocabulary, Place::Anywhere)
+    }
 }
 
 impl FirstTokens {
@@ -70,7 +123,7 @@ impl FirstTokens {
         Ok(firsts)
     }
 
-    /// Has the spacings that are not expected give way to forms of other concepts.
+    /// Makes spacings that are not expected give way to forms of other concepts.
     fn give_way(&mut self, place: &Place) {
         let claims = self.claims();
         let disputed = claims.iter().filter(|(_, claims)| is_disputed(claims));
@@ -84,12 +137,17 @@ impl FirstTokens {
         }
     }
 
-    /// The concepts by name, in order, and what became of their forms.
+    /// What the forms are encoded with.
+    pub(crate) fn vocabulary(&self) -> &Vocabulary {
+        &self.vocabulary
+    }
+
+    /// Iterates over the concepts in order: the name and the encoded forms of each.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[Form])> {
         self.concepts.iter().map(|(name, forms)| (name.as_str(), forms.as_slice()))
     }
 
-    /// The tokens that begin forms of more than one concept, in ascending order.
+    /// Returns the tokens that begin forms of more than one concept, in ascending order.
     ///
     /// ```
     /// # use concept_mass::source::{Aliases, Vocabulary};
@@ -112,15 +170,15 @@ impl FirstTokens {
         shared.collect()
     }
 
-    /// The map: every concept has the first tokens of its forms.
+    /// Makes the map in which each concept has the first tokens of its forms.
     ///
-    /// A token may begin forms of two concepts, which a map cannot say: `conflicts` decides. A
-    /// concept that loses all its tokens so is not in the map.
+    /// A token may begin forms of two concepts, but has only one concept in a map: `conflicts`
+    /// decides which. A concept that loses all its tokens is not in the map.
     ///
     /// # Errors
     ///
-    /// [`SourceError::SharedTokens`] under [`OnConflict::Refuse`]; [`SourceError::NoBeginning`] for a concept
-    /// none of whose forms has a first token.
+    /// [`SourceError::SharedTokens`] for a conflict under [`OnConflict::Refuse`];
+    /// [`SourceError::NoBeginning`] if none of a concept's forms has a first token.
     pub fn map(&self, conflicts: OnConflict) -> Result<ConceptMap, SourceError> {
         let shared = self.shared();
         if conflicts == OnConflict::Refuse && !shared.is_empty() {
@@ -141,19 +199,20 @@ impl FirstTokens {
         Ok(builder.build()?)
     }
 
-    /// The probes: as the map, but that probes may share tokens, as in the paper.
+    /// Makes the token sets in which each concept has the first tokens of its forms. Unlike the
+    /// concepts of a map, sets may share tokens.
     ///
     /// # Errors
     ///
-    /// [`SourceError::NoBeginning`].
+    /// [`SourceError::NoBeginning`] if none of a concept's forms has a first token.
     ///
     /// ```
     /// # use concept_mass::source::{Aliases, Vocabulary};
     /// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/tiny/tokenizer.json");
     /// # let vocabulary = Vocabulary::load(path, 1152)?;
     /// let aliases = Aliases::new().concept("Smith", ["Adam Smith"])?.concept("Lambert", ["Adam"])?;
-    /// let probes = aliases.after(&vocabulary, "A:")?.token_sets()?;
-    /// assert_eq!(probes.tokens(0), probes.tokens(1));
+    /// let sets = aliases.after(&vocabulary, "A:")?.token_sets()?;
+    /// assert_eq!(sets.tokens(0), sets.tokens(1));
     /// # Ok::<(), concept_mass::Error>(())
     /// ```
     pub fn token_sets(&self) -> Result<TokenSets, SourceError> {
@@ -164,74 +223,18 @@ impl FirstTokens {
         Ok(builder.build()?)
     }
 
-    /// The whole forms, token by token, to be [voted](crate::phrase::DevicePhrases::vote) on; name what may
-    /// [end](PhraseTrieBuilder::ends) them, and build.
-    ///
-    /// A form with an unknown token is left out. Forms of two concepts with the very same tokens
-    /// are a conflict; other than for a map, to begin alike is none.
-    ///
-    /// # Errors
-    ///
-    /// [`PhraseError::PhraseInTwoConcepts`](crate::phrase::PhraseError::PhraseInTwoConcepts) under [`OnConflict::Refuse`]; [`SourceError::NoBeginning`] for a
-    /// concept all of whose forms are left out.
-    ///
-    /// ```
-    /// # use concept_mass::{map::OnConflict, source::{Aliases, Vocabulary}};
-    /// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/tiny/tokenizer.json");
-    /// # let vocabulary = Vocabulary::load(path, 1152)?;
-    /// let aliases = Aliases::new()
-    ///     .concept("Adam Smith", ["Adam Smith", "Smith"])?
-    ///     .concept("Adam Lambert", ["Adam Lambert"])?;
-    /// let firsts = aliases.after(&vocabulary, "A:")?;
-    /// let trie = firsts.phrases(OnConflict::Refuse)?.ends(vocabulary.encode("<|end|>")?)?.build()?;
-    /// assert_eq!(trie.num_concepts(), 2);
-    /// # Ok::<(), concept_mass::Error>(())
-    /// ```
-    pub fn phrases(&self, conflicts: OnConflict) -> Result<PhraseTrieBuilder, PhraseError> {
-        let mut claims = BTreeMap::<&[u32], Vec<usize>>::new();
-        for (concept, (_, forms)) in self.concepts.iter().enumerate() {
-            for form in forms.iter().filter(|form| self.is_phrase(form)) {
-                claims.entry(&form.tokens).or_default().push(concept);
-            }
-        }
-        let mut builder = PhraseTrie::builder(self.vocabulary.vocab_size());
-        for (concept, (name, forms)) in self.concepts.iter().enumerate() {
-            let phrases: Vec<&Form> = forms.iter().filter(|form| self.is_phrase(form)).collect();
-            if phrases.is_empty() {
-                return Err(self.no_beginning(concept).into());
-            }
-            for Form { tokens, .. } in phrases {
-                if conflicts.keeps(concept, claims[&tokens[..]].iter().copied()) {
-                    builder = builder.phrase(name, tokens.iter().copied())?;
-                }
-            }
-        }
-        Ok(builder)
-    }
-
-    fn is_phrase(&self, form: &Form) -> bool {
-        let unknown = self.vocabulary.unknown();
-        form.first_in_set().is_some() && !form.tokens.iter().any(|&t| Some(t) == unknown)
-    }
-
     /// The first tokens of the forms of `concept`, at least one.
     fn tokens(
         &self,
         concept: usize,
         first: fn(&Form) -> Option<u32>,
     ) -> Result<Vec<u32>, SourceError> {
-        let (_, forms) = &self.concepts[concept];
-        let tokens: Vec<u32> = forms.iter().filter_map(first).collect();
-        if tokens.is_empty() { Err(self.no_beginning(concept)) } else { Ok(tokens) }
-    }
-
-    fn no_beginning(&self, concept: usize) -> SourceError {
         let (name, forms) = &self.concepts[concept];
-        let forms = forms.iter().map(|form| (form.text.clone(), form.beginning)).collect();
-        SourceError::NoBeginning { concept: name.clone(), forms }
+        let tokens: Vec<u32> = forms.iter().filter_map(first).collect();
+        if tokens.is_empty() { Err(no_beginning(name, forms)) } else { Ok(tokens) }
     }
 
-    /// By token: the concepts, by number, and the forms that begin with it.
+    /// By token: the forms that begin with it, each with its concept's place.
     fn claims(&self) -> BTreeMap<u32, Vec<(usize, &str)>> {
         let mut claims = BTreeMap::<_, Vec<_>>::new();
         for (concept, (_, forms)) in self.concepts.iter().enumerate() {
@@ -244,7 +247,13 @@ impl FirstTokens {
     }
 }
 
-/// Whether more than one concept is among the claims on a token.
+/// The error for a concept none of whose forms can be used.
+pub(crate) fn no_beginning(name: &str, forms: &[Form]) -> SourceError {
+    let forms = forms.iter().map(|form| (form.text.clone(), form.beginning)).collect();
+    SourceError::NoBeginning { concept: name.to_owned(), forms }
+}
+
+/// Whether the claims on a token are those of more than one concept.
 fn is_disputed(claims: &[(usize, &str)]) -> bool {
     claims.iter().any(|claim| claim.0 != claims[0].0)
 }
@@ -277,7 +286,7 @@ impl fmt::Display for FirstTokens {
 
 impl fmt::Display for SharedToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "token {} {:?} begins forms of two concepts:", self.token, self.piece)?;
+        write!(f, "token {} {:?} begins forms of several concepts:", self.token, self.piece)?;
         for (i, (concept, form)) in self.claims.iter().enumerate() {
             let separator = if i == 0 { "" } else { "," };
             write!(f, "{separator} {form:?} of {concept:?}")?;

@@ -1,9 +1,8 @@
 use std::fmt;
 
-use super::vocabulary::Vocabulary;
-use crate::source::SourceError;
+use super::{SourceError, Vocabulary};
 
-/// One form of a concept in one place, and what became of it.
+/// One form of a concept with one spacing, as it is encoded.
 ///
 /// ```
 /// use concept_mass::source::{Aliases, Beginning, Vocabulary};
@@ -18,47 +17,50 @@ use crate::source::SourceError;
 /// # Ok::<(), concept_mass::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Form {
-    /// The form as it is put behind the prompt, with the space between them if there is one.
+    /// The form as it is appended to the prompt, with the space between them if there is one.
     pub text: String,
     /// All of its tokens, in order.
     pub tokens: Vec<u32>,
-    /// Whether it has a first token that a model can emit, and why.
+    /// Whether its first token is used, and why or why not.
     pub beginning: Beginning,
 }
 
-/// Whether a form has a first token that a model can emit.
+/// Whether the first token of a form is used, and why or why not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Beginning {
-    /// It has: the one that encoding the prompt and the form together gives at its place.
+    /// Used: the token that is at the form's place when the prompt and the form are encoded
+    /// together.
     Follows,
-    /// It has: the one that encoding it apart from the prompt gives, since with the prompt's end it
-    /// would become one token.
+    /// Used: the token that the form begins with when it is encoded apart from the prompt, because
+    /// the end of the prompt and the beginning of the form would become one token.
     Apart,
-    /// Left out of maps, but not of probes: the other spacing of the form is what is expected here,
-    /// and the token begins a form of another concept.
+    /// Left out of maps, but not of token sets: the other spacing of the form is expected here, and
+    /// the token begins a form of another concept.
     GivesWay,
-    /// Left out: with the prompt's last word it would become another word.
+    /// Left out: the form would turn the prompt's last word into another.
     Glued,
-    /// Left out: its first character is unknown to the tokenizer.
+    /// Left out: the tokenizer does not know the form's first character.
     Unknown,
-    /// Left out: it encodes to nothing.
+    /// Left out: the form encodes to no tokens.
     Nothing,
 }
 
-/// Where forms are to stand.
+/// Where forms are placed.
 pub(super) enum Place<'a> {
     After { prompt: &'a str, tokens: Vec<u32> },
     Anywhere,
 }
 
 impl Form {
-    /// The token that it begins with in a map, unless it is left out of it.
+    /// The token that the form begins with in a map; `None` if it is left out of maps.
     pub fn first(&self) -> Option<u32> {
         self.first_in_set().filter(|_| self.beginning != Beginning::GivesWay)
     }
 
-    pub(super) fn first_in_set(&self) -> Option<u32> {
+    /// The token that the form begins with in a token set; `None` if it is left out of them.
+    pub(crate) fn first_in_set(&self) -> Option<u32> {
         match self.beginning {
             Beginning::Follows | Beginning::Apart | Beginning::GivesWay => {
                 self.tokens.first().copied()
@@ -94,14 +96,13 @@ impl Form {
     }
 }
 
-/// Whether `text` would run on with the word that `prompt` ends in.
+/// Whether `text` would continue the word that `prompt` ends in.
 fn is_glued(prompt: &str, text: &str) -> bool {
     prompt.ends_with(char::is_alphanumeric) && text.starts_with(char::is_alphanumeric)
 }
 
 impl Place<'_> {
-    /// Whether `form` may stand behind a space here, and whether it may without; the one that is
-    /// expected first.
+    /// What may stand before `form` here, a space or nothing; the expected one first.
     pub(super) fn spacings(&self, form: &str) -> &'static [&'static str] {
         match self {
             Self::After { prompt, .. } if prompt.ends_with(char::is_whitespace) => &[""],
@@ -111,8 +112,9 @@ impl Place<'_> {
     }
 }
 
-/// Whether an answer that begins with `form` would follow `prompt` directly: after a quotation mark
-/// or a bracket that opens, at the very beginning, and in scripts that put no spaces between words.
+/// Whether an answer that begins with `form` would follow `prompt` without a space: after an
+/// opening quotation mark or bracket, at the very beginning, and in scripts that put no spaces
+/// between words.
 fn expects_no_space(prompt: &str, form: &str) -> bool {
     let mut last = prompt.chars().rev();
     match (last.next(), last.next()) {
@@ -135,8 +137,8 @@ impl fmt::Display for Beginning {
         f.write_str(match self {
             Self::Follows => "follows the prompt",
             Self::Apart => "encoded apart from the prompt's end",
-            Self::GivesWay => "left out: it begins a form of another concept",
-            Self::Glued => "left out: with the prompt's last word it would become another",
+            Self::GivesWay => "left out: its first token begins a form of another concept",
+            Self::Glued => "left out: it would turn the prompt's last word into another",
             Self::Unknown => "left out: its first character is unknown to the tokenizer",
             Self::Nothing => "left out: it encodes to nothing",
         })

@@ -1,14 +1,17 @@
-use super::spelling::word;
-use super::vocabulary::Vocabulary;
-use crate::ConceptMap;
-use crate::source::SourceError;
+use std::collections::HashSet;
 
-/// Whatever a [`Judge`] fails with.
+use super::piece::is_blank;
+use super::{SourceError, Vocabulary};
+use crate::ConceptMap;
+use crate::map::check_tokens;
+
+/// Any error that a [`Judge`] fails with.
 pub type JudgeError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Your own source: a model that is asked, a thesaurus, a table.
+/// A source of your own, which says which texts mean the same: a model that is asked, a thesaurus,
+/// a table.
 ///
-/// Any closure of this signature is one.
+/// Any closure with the signature of [`groups`](Self::groups) is a judge.
 ///
 /// ```
 /// use concept_mass::source::{JudgeError, Vocabulary};
@@ -26,35 +29,43 @@ pub type JudgeError = Box<dyn std::error::Error + Send + Sync>;
 /// # Ok::<(), concept_mass::Error>(())
 /// ```
 pub trait Judge {
-    /// Says which of `texts` mean the same: groups of places in `texts`, each place in one group at
-    /// most. A text in no group means something of its own.
+    /// Returns the groups of texts that mean the same, as places in `texts`. A place is in one
+    /// group at most; a text in no group has a meaning of its own.
+    ///
+    /// This crate passes two texts or more, each with a visible character.
     ///
     /// # Errors
     ///
-    /// Whatever may fail; it reaches the caller as [`SourceError::Judge`].
+    /// Any error; it reaches the caller as the cause of [`SourceError::Judge`].
     fn groups(&mut self, texts: &[&str]) -> Result<Vec<Vec<usize>>, JudgeError>;
 
-    /// [`groups`](Self::groups), checked: every place is one of a text, and in one group at most. Of
-    /// fewer than two texts there is nothing to say, and the judge is not asked.
+    /// Calls [`groups`](Self::groups) and checks its result.
+    ///
+    /// Blank texts (nothing but white space, control characters and invisible ones) stay alone, and
+    /// the judge does not see them. If fewer than two others remain, the judge is not asked.
     ///
     /// # Errors
     ///
-    /// [`SourceError::Judge`] if the judge fails, or its groups are none.
+    /// [`SourceError::Judge`] if the judge fails, if a group has a place that is out of range, or
+    /// if a place is in two groups.
     fn checked_groups(&mut self, texts: &[&str]) -> Result<Vec<Vec<usize>>, SourceError> {
-        if texts.len() < 2 {
+        let shown = texts.iter().enumerate().filter(|(_, text)| !is_blank(text));
+        let (places, shown): (Vec<usize>, Vec<&str>) = shown.unzip();
+        if shown.len() < 2 {
             return Ok(Vec::new());
         }
-        let groups = self.groups(texts).map_err(|source| SourceError::Judge { source })?;
-        let mut taken = vec![false; texts.len()];
-        for &index in groups.iter().flatten() {
-            match taken.get_mut(index) {
+        let mut groups = self.groups(&shown).map_err(|source| SourceError::Judge { source })?;
+        let mut taken = vec![false; shown.len()];
+        for place in groups.iter_mut().flatten() {
+            match taken.get_mut(*place) {
                 Some(taken) if !*taken => *taken = true,
-                Some(_) => return Err(misjudged(format!("text {index} is in two groups"))),
+                Some(_) => return Err(misjudged(format!("text {place} is in two groups"))),
                 None => {
-                    let problem = format!("there is no text {index} among {}", texts.len());
+                    let problem = format!("there is no text {place} among {}", shown.len());
                     return Err(misjudged(problem));
                 }
             }
+            *place = places[*place];
         }
         Ok(groups)
     }
@@ -67,16 +78,18 @@ impl<F: FnMut(&[&str]) -> Result<Vec<Vec<usize>>, JudgeError>> Judge for F {
 }
 
 impl Vocabulary {
-    /// The map of what `judge` finds among `tokens`, such as the likeliest ones of a step. All
-    /// other tokens are concepts of one, and none has a name.
+    /// Makes a map of what `judge` groups among `tokens`, such as the likeliest ones of a step. All
+    /// other tokens are concepts of one, and no concept has a name.
     ///
-    /// The judge gets the tokens' texts, with the space before those that have one. It is not asked
-    /// about tokens that are no words (see [`Spelling`](crate::source::Spelling)), nor about one alone.
+    /// The judge sees the text of each token once, in the order of `tokens`, with the leading space
+    /// of those that have one. It does not see tokens that are not words: special ones, bytes,
+    /// padding, and texts that are blank or contain a control character.
     ///
     /// # Errors
     ///
-    /// [`SourceError::Judge`] if the judge fails or its groups are none;
-    /// [`MapError::TokenOutOfRange`](crate::map::MapError::TokenOutOfRange).
+    /// [`MapError::TokenOutOfRange`](crate::map::MapError::TokenOutOfRange) if a token is not below
+    /// [`vocab_size`](Self::vocab_size); [`SourceError::Judge`] if the judge fails or its groups
+    /// are not valid.
     pub fn judge(
         &self,
         tokens: &[u32],
@@ -86,18 +99,20 @@ impl Vocabulary {
         Ok(ConceptMap::of_groups(self.vocab_size(), tokens, &groups)?)
     }
 
-    /// Groups of places in `tokens`.
+    /// Groups of places in `tokens`. A token that is listed twice counts at its first place.
     pub(crate) fn judged(
         &self,
         tokens: &[u32],
         judge: &mut (impl Judge + ?Sized),
     ) -> Result<Vec<Vec<usize>>, SourceError> {
-        let words = tokens.iter().map(|&token| word(self.piece(token))).enumerate();
-        let (places, texts): (Vec<usize>, Vec<&str>) =
-            words.filter_map(|(place, text)| Some((place, text?))).unzip();
-        let groups = judge.checked_groups(&texts)?;
-        let in_tokens = |group: Vec<usize>| group.into_iter().map(|i| places[i]).collect();
-        Ok(groups.into_iter().map(in_tokens).collect())
+        check_tokens(tokens, self.vocab_size(), || "the candidates".to_owned())?;
+        let mut seen = HashSet::new();
+        let distinct = tokens.iter().enumerate().filter(|&(_, token)| seen.insert(token));
+        let words = distinct.filter_map(|(place, &token)| Some((place, self.piece(token).word()?)));
+        let (places, texts): (Vec<usize>, Vec<&str>) = words.unzip();
+        let mut groups = judge.checked_groups(&texts)?;
+        groups.iter_mut().flatten().for_each(|place| *place = places[*place]);
+        Ok(groups)
     }
 }
 

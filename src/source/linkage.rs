@@ -1,24 +1,23 @@
 //! Complete-linkage clustering of points of which only the close pairs are known.
 //!
-//! Two clusters may become one only if every pair across them is close, so a chain of near
-//! neighbours does not become one cluster. A pair that is not close forbids that for good;
-//! therefore clusters never reach beyond a connected component of the graph of close pairs, and each
-//! component is clustered by itself.
+//! Two clusters are merged only if every pair across them is close, so a chain of near neighbours
+//! does not become one cluster. A cluster therefore never reaches beyond a connected component of
+//! the graph of close pairs, and each component is clustered by itself.
 
 use kodama::{Method, linkage};
 
-/// The most points of a component: their distances take 4 n² / 2 bytes, here 268 MB.
-pub(super) const MOST: usize = 1 << 13;
+/// The largest number of points in a component: their distances take 4 n² / 2 bytes, here 134 MB.
+pub(super) const MAX_COMPONENT: usize = 1 << 13;
 
-/// What stands for the distance of two points that are not close; above any distance that is.
+/// Stands for the distance of two points that are not close; above the distance of any that are.
 const FAR: f32 = 4.0;
 
 /// Two points, the lower first, and their distance, less than [`FAR`].
 pub(super) type Pair = (u32, u32, f32);
 
-/// The clusters of two or more of `n` points: places in ascending order, by their first.
+/// The clusters of two or more of `n` points, as ascending places, ordered by the first.
 ///
-/// Fails with the size of a component of more than [`MOST`] points.
+/// Fails with the size of a component of more than [`MAX_COMPONENT`] points.
 pub(super) fn complete(n: usize, close: &[Pair]) -> Result<Vec<Vec<usize>>, usize> {
     let mut components = Sets::new(n);
     for &(a, b, _) in close {
@@ -45,7 +44,7 @@ pub(super) fn complete(n: usize, close: &[Pair]) -> Result<Vec<Vec<usize>>, usiz
 }
 
 fn component(n: usize, pairs: &[(usize, usize, f32)]) -> Result<Vec<Vec<usize>>, usize> {
-    if n > MOST {
+    if n > MAX_COMPONENT {
         return Err(n);
     }
     // The upper triangle of the matrix of distances, row by row.
@@ -54,8 +53,8 @@ fn component(n: usize, pairs: &[(usize, usize, f32)]) -> Result<Vec<Vec<usize>>,
         distances[a * (2 * n - a - 1) / 2 + b - a - 1] = distance;
     }
     let tree = linkage(&mut distances, n, Method::Complete);
-    // The tree's step i makes cluster n + i of two; of any step that is not FAR, all pairs are
-    // close.
+    // Step i of the tree merges two clusters into cluster n + i. If it is not FAR, all pairs across
+    // them are close.
     let mut clusters = Sets::new(2 * n - 1);
     for (i, step) in tree.steps().iter().enumerate().filter(|(_, step)| step.dissimilarity < FAR) {
         clusters.join(step.cluster1, n + i);
@@ -68,7 +67,7 @@ fn component(n: usize, pairs: &[(usize, usize, f32)]) -> Result<Vec<Vec<usize>>,
     Ok(of_points.collect())
 }
 
-/// Disjoint sets, each in a tree that leads to its lowest member.
+/// Disjoint sets, each a tree whose root is its lowest member.
 struct Sets(Vec<usize>);
 
 impl Sets {
@@ -130,8 +129,8 @@ mod tests {
     }
 
     #[test]
-    fn a_component_too_large_is_refused() {
-        let n = MOST + 1;
+    fn a_component_that_is_too_large_is_refused() {
+        let n = MAX_COMPONENT + 1;
         let star: Vec<Pair> = (1..n as u32).map(|i| (0, i, 0.1)).collect();
         assert_eq!(complete(n, &star), Err(n));
     }

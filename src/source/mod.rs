@@ -1,15 +1,18 @@
 //! Where maps come from.
 //!
-//! | source | what it knows | one concept is |
+//! | source | made from | a concept is |
 //! | --- | --- | --- |
-//! | [`Aliases`] | what may be answered, and how each answer is spelt | the first tokens of one answer's forms |
-//! | [`Spelling`] | the vocabulary | the tokens that are one word, however written |
-//! | [`Embedding`] | the model's own matrix | tokens whose rows point the same way |
-//! | [`Judge`] | whatever you do | what your judge calls one meaning |
+//! | [`Aliases`] | the possible answers, and the ways to spell each | the first tokens of one answer's forms |
+//! | [`Spelling`] | a vocabulary | the tokens that spell the same word |
+//! | [`Embedding`] | the model's own matrix | tokens whose rows have nearly the same direction |
+//! | [`Judge`] | a function of your own | what the function groups |
 //!
-//! All give a [`ConceptMap`](super::ConceptMap), and one map can be laid
-//! [over](super::ConceptMap::over) another. All but the embedding look at the text of tokens, in a
+//! Each makes a [`ConceptMap`](super::ConceptMap), and one map can be laid
+//! [over](super::ConceptMap::over) another. All but the embedding read the text of tokens in a
 //! [`Vocabulary`], and need the feature `tokenizers`.
+//!
+//! Tokens without a visible text (padding ids, special tokens, white space) say nothing, and no two
+//! of them mean the same: [`Spelling`] leaves each alone, and a [`Judge`] does not see them.
 
 mod embedding;
 mod error;
@@ -33,6 +36,10 @@ mod vocabulary;
 pub use embedding::Embedding;
 pub(crate) use embedding::check_threshold;
 pub use error::SourceError;
+#[cfg(feature = "tokenizers")]
+pub(crate) use first_tokens::no_beginning;
+#[cfg(feature = "tokenizers")]
+pub(crate) use piece::is_blank;
 #[cfg(feature = "tokenizers")]
 pub use tokenizers;
 

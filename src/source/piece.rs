@@ -1,10 +1,10 @@
-//! How a token is spelt, whatever its tokenizer's way of writing that down.
+//! How a token is spelt, in whatever way its tokenizer writes that down.
 
 use std::{borrow::Cow, fmt};
 
 use serde_json::Value;
 
-/// What one token stands for in a text.
+/// The text that one token stands for.
 ///
 /// ```
 /// use concept_mass::source::Piece;
@@ -15,24 +15,29 @@ use serde_json::Value;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Piece {
-    /// A piece of text; with a space before it, if the token says that one is there.
+    /// Text, with a leading space if the token includes one.
     Text(String),
-    /// Bytes that are no text by themselves: a part of a character, or a byte for a character that
+    /// Bytes that are not text by themselves: a part of a character, or a byte of a character that
     /// the vocabulary lacks.
     Bytes(Vec<u8>),
-    /// A token that stands for no text, such as `<|end|>` or the unknown token, by its name.
+    /// A token that stands for no text, such as `<|end|>` or the unknown token; its name.
     Special(String),
-    /// Nothing: the tokenizer has no token of this id.
+    /// Nothing: the tokenizer has no token with this id.
     Absent,
 }
 
 impl Piece {
-    /// The text, if it is any.
+    /// The text, or `None` if the token stands for none.
     pub fn text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
             _ => None,
         }
+    }
+
+    /// The text, if it may be a word: it has a visible character and no control characters.
+    pub(super) fn word(&self) -> Option<&str> {
+        self.text().filter(|text| !text.contains(char::is_control) && !is_blank(text))
     }
 
     /// Whether there is a space before it.
@@ -43,6 +48,23 @@ impl Piece {
             Self::Special(_) | Self::Absent => false,
         }
     }
+}
+
+/// Whether `text` has no visible character: it is empty, or white space, control characters and
+/// characters that Unicode has renderers ignore, such as a zero-width space or a byte order mark.
+///
+/// Such a text says nothing, so it means the same as no other.
+pub(crate) fn is_blank(text: &str) -> bool {
+    text.chars().all(|c| c.is_whitespace() || c.is_control() || is_ignorable(c))
+}
+
+/// Unicode's property `Default_Ignorable_Code_Point`.
+fn is_ignorable(c: char) -> bool {
+    matches!(u32::from(c),
+        0xAD | 0x34F | 0x61C | 0x115F..=0x1160 | 0x17B4..=0x17B5 | 0x180B..=0x180F
+            | 0x200B..=0x200F | 0x202A..=0x202E | 0x2060..=0x206F | 0x3164 | 0xFE00..=0xFE0F
+            | 0xFEFF | 0xFFA0 | 0xFFF0..=0xFFF8 | 0x1BCA0..=0x1BCA3 | 0x1D173..=0x1D17A
+            | 0xE0000..=0xE0FFF)
 }
 
 /// For people: control characters are escaped, and bytes are in hexadecimal.
@@ -82,7 +104,7 @@ pub(super) enum Script {
 }
 
 impl Script {
-    /// By the JSON of a decoder or a pre-tokenizer; `None` if that does not tell.
+    /// The script that the JSON of a decoder or a pre-tokenizer implies, if any.
     pub(super) fn of(part: &Value) -> Option<Self> {
         let text = |field: &str| Some(part.get(field)?.as_str()?.to_owned());
         let sequence = |field: &str| part.get(field)?.as_array()?.iter().find_map(Self::of);
@@ -98,7 +120,7 @@ impl Script {
         }
     }
 
-    /// What `token`, as the vocabulary writes it, stands for.
+    /// What `token` stands for, as the vocabulary writes it.
     pub(super) fn read(&self, token: String) -> Piece {
         match self {
             Self::ByteLevel => match token.chars().map(byte_of).collect::<Option<Vec<u8>>>() {
@@ -179,6 +201,23 @@ mod tests {
             (&Script::Plain, "Saint", text("Saint")),
         ] {
             assert_eq!(script.read(token.to_owned()), piece, "{script:?}");
+        }
+    }
+
+    #[test]
+    fn blank_is_what_shows_nothing() {
+        for text in ["", " ", "\n\t", "\u{A0}", "\u{3000}", "\u{200B}", "\u{FEFF} ", "\0", "\u{AD}"]
+        {
+            assert!(is_blank(text), "{text:?}");
+            assert_eq!(Piece::Text(text.to_owned()).word(), None, "{text:?}");
+        }
+        for text in ["a", " .", "\u{301}", "\u{FFFD}", "\u{200B}a", "一"] {
+            assert!(!is_blank(text), "{text:?}");
+            assert_eq!(Piece::Text(text.to_owned()).word(), Some(text), "{text:?}");
+        }
+        assert_eq!(Piece::Text("a\n".to_owned()).word(), None);
+        for piece in [Piece::Absent, Piece::Special("x".to_owned()), Piece::Bytes(vec![65])] {
+            assert_eq!(piece.word(), None, "{piece}");
         }
     }
 

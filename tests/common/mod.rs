@@ -9,7 +9,8 @@ pub mod vocabulary;
 use std::sync::OnceLock;
 
 use candle_core::{DType, Device, Tensor};
-use concept_mass::{ConceptMap, Row, reference::ReferenceRow};
+use concept_mass::reduce::{BadRow, ReduceError};
+use concept_mass::{ConceptMap, Row, reference};
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::SliceRandom};
 
 /// Vocabulary sizes around the edges of vectors, blocks and real models.
@@ -232,32 +233,27 @@ pub fn entropy_is(got: f32, want: f64) -> bool {
 /// A margin of masses under which either concept may win.
 const MARGIN: f64 = 1e-6;
 
-/// What of `row` is not as the contract wants it.
-pub fn differences(
-    map: &ConceptMap,
-    row: &Row,
-    want: &ReferenceRow,
-    masses: &[f64],
-) -> Vec<String> {
-    if !want.status.is_ok() {
-        let bad = row.status == want.status
-            && [row.winner, row.representative, row.greedy, row.runner_up] == [Row::NONE; 4]
-            && row.mass.is_nan()
-            && row.log_z.is_nan();
-        return if bad { vec![] } else { vec![format!("{row:?} should be bad")] };
-    }
+/// What of `row`, found in `logits`, is not as the contract wants it.
+pub fn differences(map: &ConceptMap, row: &Result<Row, BadRow>, logits: &[f64]) -> Vec<String> {
+    let want = reference::reduce(map, logits);
+    let (row, want) = match (row, want) {
+        (Ok(row), Ok(want)) => (row, want),
+        (Err(bad), Err(ReduceError::BadRow(want))) if bad.reason == want.reason => return vec![],
+        (row, want) => return vec![format!("{row:?} should be {want:?}")],
+    };
+    let masses = reference::masses(map, logits).unwrap();
     let mut wrong = Vec::new();
     let mut check = |ok: bool, what: &str| {
         if !ok {
             wrong.push(format!("{what}: {row:?}\n  should be {want:?}"));
         }
     };
-    check(row.status.is_ok(), "status");
-    check(Some(row.greedy) == want.greedy, "greedy");
+    check(row.greedy == want.greedy, "greedy");
     let mass_of = |concept: u32| masses.get(concept as usize).copied().unwrap_or(-1.0);
-    if want.mass - want.runner_up_mass >= MARGIN {
-        check(Some(row.winner) == want.winner, "winner");
-        check(Some(row.representative) == want.representative, "representative");
+    let wanted_second = want.runner_up.map_or(0.0, |runner_up| runner_up.mass);
+    if want.mass - wanted_second >= MARGIN {
+        check(row.winner == want.winner, "winner");
+        check(row.representative == want.representative, "representative");
         check(
             probability_is(row.representative_prob, want.representative_prob),
             "representative_prob",
@@ -266,17 +262,44 @@ pub fn differences(
         check(want.mass - mass_of(row.winner) < MARGIN, "winner within the margin");
         check(map.concept_of(row.representative) == Some(row.winner), "representative's concept");
     }
-    if row.runner_up == Row::NONE {
-        check(want.runner_up_mass < 1e-30 && row.runner_up_mass == 0.0, "no runner-up");
-    } else {
-        check(row.runner_up != row.winner, "runner-up is another concept");
-        check((want.runner_up_mass - mass_of(row.runner_up)).abs() < MARGIN, "runner-up");
-        check(probability_is(row.runner_up_mass, want.runner_up_mass), "runner_up_mass");
+    match row.runner_up {
+        None => check(wanted_second < 1e-30, "no runner-up"),
+        Some(second) => {
+            check(second.concept != row.winner, "runner-up is another concept");
+            check((wanted_second - mass_of(second.concept)).abs() < MARGIN, "runner-up");
+            check(probability_is(second.mass, wanted_second) && second.mass > 0.0, "its mass");
+        }
     }
     check(probability_is(row.mass, want.mass), "mass");
     check(probability_is(row.greedy_prob, want.greedy_prob), "greedy_prob");
     check(log_z_is(row.log_z, want.log_z), "log_z");
     check(entropy_is(row.token_entropy, want.token_entropy), "token_entropy");
     check(entropy_is(row.concept_entropy, want.concept_entropy), "concept_entropy");
+    let concentration = row.concentration();
+    check(concentration > 0.0 && concentration <= 1.0, "concentration");
     wrong
+}
+
+/// A row to the bit.
+pub fn bits(row: &Result<Row, BadRow>) -> Vec<u32> {
+    match row {
+        Ok(row) => {
+            let second = row.runner_up.map_or([u32::MAX; 2], |r| [r.concept, r.mass.to_bits()]);
+            let numbers = [
+                row.mass,
+                row.representative_prob,
+                row.greedy_prob,
+                row.log_z,
+                row.token_entropy,
+                row.concept_entropy,
+            ];
+            let ids = [row.winner, row.representative, row.greedy];
+            [&ids[..], &second, &numbers.map(f32::to_bits)].concat()
+        }
+        Err(bad) => vec![bad.reason as u32],
+    }
+}
+
+pub fn all_bits_of(rows: &[Result<Row, BadRow>]) -> Vec<u32> {
+    rows.iter().flat_map(bits).collect()
 }

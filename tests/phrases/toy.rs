@@ -54,3 +54,21 @@ impl NextLogits for Toy {
         Some(12)
     }
 }
+
+/// A model that computes the logits of what follows a sequence by a function, and has no limit.
+pub struct By<F>(pub F);
+
+impl<F: FnMut(&[u32]) -> Vec<f32>> NextLogits for By<F> {
+    fn next_logits(&mut self, sequences: &[Vec<u32>]) -> Result<Tensor> {
+        let logits: Vec<f32> = sequences.iter().flat_map(|sequence| self.0(sequence)).collect();
+        Tensor::from_vec(logits, (sequences.len(), ()), &crate::common::device())
+    }
+}
+
+/// `ln P` of every token, in f64, by definition.
+pub fn ln_softmax(logits: &[f32]) -> Vec<f64> {
+    let max = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+    let below = |logit: &f32| f64::from(*logit) - max;
+    let ln_sum = logits.iter().map(|logit| below(logit).exp()).sum::<f64>().ln();
+    logits.iter().map(|logit| below(logit) - ln_sum).collect()
+}

@@ -229,9 +229,9 @@ fn a_shared_token_is_refused_left_out_or_the_firsts() {
         assert_eq!(first.concept_of(shared.token), first.find("Tsar"));
         assert_eq!(first.find("Ivan"), None);
 
-        let probes = firsts.token_sets().unwrap();
-        for probe in 0..2 {
-            assert!(probes.tokens(probe).unwrap().contains(&shared.token), "{}", kind.name);
+        let sets = firsts.token_sets().unwrap();
+        for set in 0..2 {
+            assert!(sets.tokens(set).unwrap().contains(&shared.token), "{}", kind.name);
         }
     }
 }

@@ -72,6 +72,7 @@ fn the_group_with_the_most_mass_wins_in_every_dtype() {
         let pooling = TopKPooling { k, threshold: 0.7 };
         let map = singletons(vocab_size);
         let mut sampler = ConceptSampler::from_sampling(1, ARGMAX, map.clone())
+            .unwrap()
             .with_top_k_pooling(pooling, embedding.clone())
             .unwrap();
         let got = sampler.sample(&logits).unwrap();
@@ -86,6 +87,7 @@ fn the_group_with_the_most_mass_wins_in_every_dtype() {
             Sampling::GumbelSoftmax { temperature: 0.0 },
         ] {
             let mut sampler = ConceptSampler::from_sampling(1, sampling.clone(), map.clone())
+                .unwrap()
                 .with_top_k_pooling(pooling, embedding.clone())
                 .unwrap();
             let got = sampler.sample(&logits).unwrap();
@@ -107,14 +109,17 @@ fn pooling_by_step_comes_over_the_maps() {
     let logits = Tensor::stack(&rows, 0).unwrap().to_device(&device()).unwrap();
 
     let mut sampler = ConceptSampler::from_sampling(1, ARGMAX, map.clone())
+        .unwrap()
         .with_top_k_pooling(pooling, embedding)
         .unwrap()
         .with_trace();
     // The group's likeliest token is not that of its likeliest concept.
-    assert_eq!(sampler.sample_batch(&logits).unwrap(), [2, 3]);
+    let tokens = sampler.sample_batch(&logits).unwrap();
+    assert!(matches!(tokens[..], [Ok(2), Ok(3)]), "{tokens:?}");
     // The trace is of the map's own vote.
     let trace = sampler.take_trace();
-    assert_eq!(trace, map.reduce(&logits).unwrap().rows().unwrap());
+    let rows = map.reduce(&logits).unwrap().rows().unwrap();
+    assert_eq!(trace, rows.into_iter().map(Result::unwrap).collect::<Vec<_>>());
 }
 
 #[test]
@@ -134,6 +139,7 @@ fn a_judge_is_asked_about_words_only_where_the_vote_is_open() {
         Ok(vec![vec![0, 1]])
     };
     let mut sampler = ConceptSampler::from_sampling(1, ARGMAX, singletons(size))
+        .unwrap()
         .with_top_k_judge(3, vocabulary.clone(), judge)
         .unwrap();
     let open = vote(&[(end, 0.4), (saint, 0.3), (red, 0.25)]);
@@ -145,13 +151,61 @@ fn a_judge_is_asked_about_words_only_where_the_vote_is_open() {
 }
 
 #[test]
+fn a_judge_that_fails_spoils_its_row_alone() {
+    let vocabulary = kinds()[0].vocabulary.clone();
+    let size = vocabulary.vocab_size();
+    let first = |text: &str| vocabulary.encode(text).unwrap()[0] as usize;
+    let (saint, red) = (first(" Saint"), first(" Red"));
+    let row = |likeliest: usize| {
+        let mut logits = vec![0f32; size];
+        (logits[saint], logits[red], logits[likeliest]) = (0.5, 0.5, 0.6);
+        Tensor::new(logits, &device()).unwrap()
+    };
+    let [good, bad] = [row(saint), row(red)];
+    let batch = Tensor::stack(&[&good, &bad, &good], 0).unwrap();
+    let temperature = 1.0;
+    for sampling in [
+        Sampling::ArgMax,
+        Sampling::All { temperature },
+        Sampling::TopK { k: size / 2, temperature },
+        Sampling::TopP { p: 0.9, temperature },
+        Sampling::TopKThenTopP { k: size / 2, p: 0.3, temperature },
+        Sampling::GumbelSoftmax { temperature },
+    ] {
+        let new = || {
+            let judge = |texts: &[&str]| match texts[0] {
+                " Red" => Err(JudgeError::from("red")),
+                _ => Ok(vec![vec![0, 1]]),
+            };
+            let sampler = ConceptSampler::from_sampling(1, sampling.clone(), singletons(size));
+            sampler.unwrap().with_top_k_judge(2, vocabulary.clone(), judge).unwrap().with_trace()
+        };
+        let (mut disturbed, mut alone) = (new(), new());
+        for _ in 0..3 {
+            let error = disturbed.sample(&bad).unwrap_err();
+            assert!(matches!(error, SampleError::Source(SourceError::Judge { .. })), "{error}");
+            let tokens = disturbed.sample_batch(&batch).unwrap();
+            let want = [(); 2].map(|()| alone.sample(&good).unwrap());
+            assert!(
+                matches!(tokens[..], [Ok(a), Err(_), Ok(b)] if [a, b] == want),
+                "{sampling:?}: {tokens:?}, not {want:?}"
+            );
+        }
+        assert_eq!(disturbed.take_trace(), alone.take_trace());
+    }
+}
+
+#[test]
 fn what_a_judge_cannot_say_is_an_error() {
     let vocabulary = &kinds()[0].vocabulary;
     let tokens: Vec<u32> = [" Saint", " Red"].map(|t| vocabulary.encode(t).unwrap()[0]).to_vec();
     let complaint = |groups: Result<Vec<Vec<usize>>, &'static str>| {
         let mut judge = |_: &[&str]| Ok(groups.clone()?);
         let judged = vocabulary.judge(&tokens, &mut judge);
-        judged.map(|map| map.stats().pooled_tokens).map_err(|error| error.to_string())
+        judged.map(|map| map.stats().pooled_tokens).map_err(|error| {
+            let cause = std::error::Error::source(&error).expect("what the judge says");
+            format!("{error}: {cause}")
+        })
     };
     assert_eq!(complaint(Ok(vec![vec![1, 0], vec![]])), Ok(2));
     assert_eq!(complaint(Ok(vec![vec![1]])), Ok(0));
@@ -183,6 +237,7 @@ fn unfit_embeddings_and_settings_are_refused() {
     }
     let sampler = |k, threshold, size| {
         ConceptSampler::from_sampling(1, ARGMAX, singletons(size))
+            .unwrap()
             .with_top_k_pooling(TopKPooling { k, threshold }, embedding.clone())
             .err()
     };

@@ -1,8 +1,8 @@
 //! How tokens are spelt, for every kind of tokenizer.
 
-use concept_mass::map::MapError;
-use concept_mass::source::SourceError;
-use concept_mass::source::{Piece, Vocabulary};
+use concept_mass::ConceptMap;
+use concept_mass::map::{MAX_VOCAB_SIZE, MapError};
+use concept_mass::source::{Piece, SourceError, Vocabulary};
 use proptest::prelude::*;
 use tokenizers::{AddedToken, Tokenizer, models::wordlevel::WordLevel};
 
@@ -72,6 +72,48 @@ fn a_token_beyond_the_logits_is_refused_whatever_their_number() {
     assert!(matches!(error, SourceError::TokenizerTooLarge { known: 2, id: 9, .. }), "{error}");
 }
 
+/// Hash maps have another order in every process, and for every map.
+#[test]
+fn a_malformed_vocabulary_is_read_the_same_every_time() {
+    for _ in 0..20 {
+        let words = [("b", 0), ("a", 0), ("d", 0), ("c", 0), ("e", 7), ("f", 9)];
+        let vocab = words.map(|(word, id)| (word.to_owned(), id)).into_iter().collect();
+        let tokenizer = Tokenizer::new(WordLevel::builder().vocab(vocab).build().unwrap());
+        let vocabulary = Vocabulary::new(tokenizer.clone(), 10).unwrap();
+        assert_eq!(vocabulary.piece(0), &Piece::Text("d".to_owned()));
+        let error = Vocabulary::new(tokenizer, 5).unwrap_err();
+        assert!(matches!(error, SourceError::TokenizerTooLarge { known: 6, id: 9, .. }), "{error}");
+    }
+}
+
+#[test]
+fn a_vocabulary_that_is_smaller_than_the_map_is_refused_with_both_numbers() {
+    let vocabulary = &kinds()[0].vocabulary;
+    let size = vocabulary.vocab_size();
+    for (map_size, fits) in [(1, true), (size - 1, true), (size, true), (size + 1, false)] {
+        let covers = vocabulary.check_covers(&ConceptMap::singletons(map_size).unwrap());
+        assert_eq!(covers.is_ok(), fits);
+        if let Err(error) = covers {
+            assert!(
+                matches!(error, SourceError::VocabularyTokens { tokens, vocab_size }
+                    if tokens == size && vocab_size == map_size),
+                "{error}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_width_of_any_size_is_refused_before_memory_is_taken() {
+    for width in [MAX_VOCAB_SIZE + 1, u32::MAX as usize, usize::MAX] {
+        let error = Vocabulary::new(kinds()[0].vocabulary.tokenizer().clone(), width).unwrap_err();
+        assert!(
+            matches!(error, SourceError::Map(MapError::VocabularySize { vocab_size }) if vocab_size == width),
+            "{error}"
+        );
+    }
+}
+
 #[test]
 fn no_logits_and_no_file_are_refused() {
     let tokenizer = kinds()[0].vocabulary.tokenizer().clone();
@@ -81,7 +123,7 @@ fn no_logits_and_no_file_are_refused() {
         "{error}"
     );
     let error = Vocabulary::load("no/such/tokenizer.json", 10).unwrap_err().to_string();
-    assert!(error.starts_with("cannot use no/such/tokenizer.json, which must be"), "{error}");
+    assert!(error.starts_with("cannot use no/such/tokenizer.json: "), "{error}");
 }
 
 #[test]

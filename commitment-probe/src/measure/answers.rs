@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use super::Prober;
+use super::{Prober, rows};
 use crate::Result;
 use concept_mass::phrase::NextLogits;
 
@@ -15,8 +15,8 @@ pub(super) struct Said {
 }
 
 impl<M: NextLogits> Prober<M> {
-    /// The greedy answers that begin as `firsts` say: with the number of a prompt, all of which are
-    /// equally long, and a token.
+    /// The greedy answers that begin with `firsts`: each the place of a prompt, and a token. Prompts
+    /// are equally long.
     pub(super) fn answers(
         &mut self,
         prompts: &[Vec<u32>],
@@ -26,21 +26,21 @@ impl<M: NextLogits> Prober<M> {
         let begun = firsts.iter().map(begin).collect();
         let tokens = self.tokens.clone();
         let mut second = Vec::new();
-        let said = self.complete(begun, prompts[0].len(), |logits| {
-            let rows = tokens.reduce(logits)?.rows()?;
+        let said = self.complete(begun, prompts.first().map_or(0, Vec::len), |logits| {
+            let rows = rows(&tokens, logits)?;
             if second.is_empty() {
                 second = rows.iter().map(|row| (row.greedy, row.token_entropy)).collect();
             }
-            rows.iter().enumerate().map(|(i, row)| Ok(row.token(i)?)).collect()
+            Ok(rows.iter().map(|row| row.greedy).collect())
         })?;
         let second = |i: usize| second.get(i).copied().filter(|_| !self.is_end(firsts[i].1));
         let said = said.into_iter().enumerate();
         Ok(said.map(|(i, tokens)| Said { tokens, second: second(i) }).collect())
     }
 
-    /// Goes on with `sequences`, each a prompt of `prompt` tokens and one more, all equally long,
-    /// until all have ended or are as long as an answer may be; `choose` chooses the next tokens by
-    /// their logits `[N, V]`. Gives what follows the prompts, without the ends.
+    /// Continues `sequences`, each a prompt of `prompt` tokens and one more, until all have ended or
+    /// have reached the maximum length; `choose` chooses the next tokens by their logits `[N, V]`.
+    /// Returns what follows the prompts, without the ends.
     pub(super) fn complete(
         &mut self,
         mut sequences: Vec<Vec<u32>>,
@@ -51,13 +51,13 @@ impl<M: NextLogits> Prober<M> {
             .iter()
             .map(|sequence| sequence.last().filter(|&&last| self.is_end(last)).map(|_| prompt))
             .collect();
-        for length in prompt + 1..prompt + self.options.max_tokens {
+        for length in prompt + 1..prompt.saturating_add(self.options.max_tokens) {
             if lengths.iter().all(Option::is_some) {
                 break;
             }
             let logits = self.ask(&sequences)?;
             for (i, token) in choose(&logits)?.into_iter().enumerate() {
-                // One that has ended waits for the others, with anything.
+                // A sequence that has ended is padded with anything until all have.
                 sequences[i].push(token);
                 if lengths[i].is_none() && self.is_end(token) {
                     lengths[i] = Some(length);
@@ -76,7 +76,7 @@ impl<M: NextLogits> Prober<M> {
         self.ends.binary_search(&token).is_ok()
     }
 
-    /// The text of an answer, without the white space about it.
+    /// The first line of an answer, without the white space around it.
     pub(super) fn text(&self, tokens: &[u32]) -> Result<String> {
         let text = self.vocabulary.decode(tokens)?;
         let line = text.trim_start().lines().next().unwrap_or_default();

@@ -6,20 +6,20 @@ use concept_mass::{
     ConceptMap, Row, TokenSets, map::OnConflict, phrase::NextLogits, source::Vocabulary,
 };
 
-use super::{Known, Prober, TEMPERATURES};
-use crate::Result;
-use crate::sample::{AtTemperature, Decision, FirstStep};
+use super::{Known, Prober, TEMPERATURES, rows};
+use crate::sample::{AtTemperature, Decision, FirstStep, Vote};
+use crate::{Decoder, Result};
 
-/// The most tokens by which a concept without a name is called,
-const CALLED: usize = 4;
-/// and the least share of it that each of them has.
-const SHARE: f64 = 0.01;
+/// A concept without a name is called by at most this many of its tokens,
+const MAX_CALLED: usize = 4;
+/// each of which has at least this share of its mass.
+const MIN_SHARE: f64 = 0.01;
 
 /// The vote on one question's first token.
 pub(super) struct FirstVote {
     pub step: FirstStep,
-    /// By aliases, by spelling and by embedding.
-    pub choices: [Choice; 3],
+    /// Of the decoders that count at the first step.
+    pub choices: Vec<(Decoder, Choice)>,
     pub at_temperature: Vec<AtTemperature>,
     /// The probability of every token.
     pub probabilities: Vec<f64>,
@@ -40,13 +40,15 @@ impl Choice {
     /// With the answer that the choice leads to.
     pub fn decision(&self, answer: String, right: bool) -> Decision {
         Decision {
-            concept: self.concept.clone(),
-            mass: self.row.mass,
-            concentration: self.row.concentration(),
-            entropy: self.row.concept_entropy,
-            token: self.token(),
+            concept: Some(self.concept.clone()),
+            mass: self.row.mass.into(),
             answer,
             right,
+            vote: Some(Vote {
+                token: self.token(),
+                concentration: self.row.concentration(),
+                entropy: self.row.concept_entropy,
+            }),
         }
     }
 }
@@ -54,11 +56,10 @@ impl Choice {
 impl<M: NextLogits> Prober<M> {
     /// The votes on the logits `[B, V]`, in `f32`, of as many questions.
     pub(super) fn first_votes(&self, logits: &Tensor, known: &[Known]) -> Result<Vec<FirstVote>> {
-        let by_spelling = self.spelling.reduce(logits)?.rows()?;
+        let by_spelling = rows(&self.spelling, logits)?;
         let masses = self.masses(logits, known)?;
         let mut votes = Vec::new();
         for (i, (row, mass)) in by_spelling.into_iter().zip(masses).enumerate() {
-            row.token(i)?;
             let logits = logits.i(i)?;
             let values = logits.to_vec1::<f32>()?;
             let probability = |logit: &f32| (f64::from(*logit) - f64::from(row.log_z)).exp();
@@ -67,16 +68,16 @@ impl<M: NextLogits> Prober<M> {
             let pooling = self.options.pooling;
             let embedding =
                 self.embedding.map(&likeliest(&values, pooling.k), pooling.threshold)?;
-            let choose = |map: &ConceptMap| -> Result<Choice> {
-                let row = map.to_device(&self.device)?.reduce(&logits)?.rows()?[0];
-                Ok(self.choice(row, map, &probabilities))
-            };
+            let mut choices =
+                vec![(Decoder::Spelling, self.choice(row, self.spelling.map(), &probabilities))];
+            for (decoder, map) in [(Decoder::Embedding, embedding), (Decoder::Aliases, aliases)] {
+                // One row of logits, one row.
+                for row in rows(&map.to_device(&self.device)?, &logits)? {
+                    choices.push((decoder, self.choice(row, &map, &probabilities)));
+                }
+            }
             votes.push(FirstVote {
-                choices: [
-                    choose(&aliases)?,
-                    self.choice(row, self.spelling.map(), &probabilities),
-                    choose(&embedding)?,
-                ],
+                choices,
                 step: FirstStep {
                     token: row.greedy,
                     text: name(&self.vocabulary, row.greedy),
@@ -93,9 +94,9 @@ impl<M: NextLogits> Prober<M> {
         Ok(votes)
     }
 
-    /// The P-mass of each question's right concept: its probe in its own row.
+    /// The P-mass of each question's right concept: the mass of its token set in its own row.
     fn masses(&self, logits: &Tensor, known: &[Known]) -> Result<Vec<Mass>> {
-        // A question none of whose forms can begin an answer has no probe.
+        // A question none of whose forms can begin an answer has no token set.
         let places: Vec<usize> = (0..known.len()).filter(|&i| !known[i].right.is_empty()).collect();
         let none = Mass {
             mass: 0.0,
@@ -105,26 +106,26 @@ impl<M: NextLogits> Prober<M> {
                 .to_vec(),
         };
         let mut masses = vec![none; known.len()];
-        let probes = places
+        let sets = places
             .iter()
-            .try_fold(TokenSets::builder(self.vocabulary.vocab_size()), |probes, &i| {
-                probes.set(i.to_string(), known[i].right.iter().copied())
+            .try_fold(TokenSets::builder(self.vocabulary.vocab_size()), |sets, &i| {
+                sets.set(i.to_string(), known[i].right.iter().copied())
             })?;
-        let probes = probes.build()?.to_device(&self.device)?;
-        let probe = |logits: &Tensor| -> Result<[Vec<f32>; 2]> {
-            let probed = probes.measure(logits)?;
+        let sets = sets.build()?.to_device(&self.device)?;
+        let measure = |logits: &Tensor| -> Result<[Vec<f32>; 2]> {
+            let measured = sets.measure(logits)?;
             let own = |of: &Tensor| -> Result<Vec<f32>> {
                 let of = of.to_vec2::<f32>()?;
-                Ok(places.iter().enumerate().map(|(probe, &i)| of[i][probe]).collect())
+                Ok(places.iter().enumerate().map(|(set, &i)| of[i][set]).collect())
             };
-            Ok([own(&probed.masses)?, own(&probed.concentrations)?])
+            Ok([own(&measured.masses)?, own(&measured.concentrations)?])
         };
-        let [mass, concentration] = probe(logits)?;
+        let [mass, concentration] = measure(logits)?;
         for (&i, (mass, concentration)) in places.iter().zip(mass.into_iter().zip(concentration)) {
             (masses[i].mass, masses[i].concentration) = (mass, concentration);
         }
         for (t, temperature) in TEMPERATURES.into_iter().enumerate() {
-            let [mass, _] = probe(&(logits / temperature)?)?;
+            let [mass, _] = measure(&(logits / temperature)?)?;
             for (&i, mass) in places.iter().zip(mass) {
                 masses[i].at_temperature[t].mass = mass;
             }
@@ -136,8 +137,8 @@ impl<M: NextLogits> Prober<M> {
         let mut tokens = map.tokens(row.winner).unwrap_or_default().to_vec();
         let probability = |token: u32| probabilities[token as usize];
         tokens.sort_by(|&a, &b| probability(b).total_cmp(&probability(a)));
-        let least = SHARE * f64::from(row.mass);
-        let called = tokens.iter().take(CALLED).filter(|&&token| probability(token) >= least);
+        let least = MIN_SHARE * f64::from(row.mass);
+        let called = tokens.iter().take(MAX_CALLED).filter(|&&token| probability(token) >= least);
         let called = called.map(|&token| name(&self.vocabulary, token)).collect::<Vec<_>>();
         let concept = map.name(row.winner).map_or_else(|| called.join(" + "), str::to_owned);
         Choice { concept, row }

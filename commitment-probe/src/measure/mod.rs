@@ -1,10 +1,10 @@
 //! The measurements of one question, or of several whose prompts are equally long.
 //!
-//! Everything that is measured at the first token comes from the logits of one forward pass, by
-//! the crate's own operations: the P-mass is [probed](concept_mass::reduce::DeviceTokenSets::probe), and each way of
-//! counting concepts is a map that the logits are [reduced](concept_mass::DeviceMap::reduce) with. What
-//! else there is to know takes further passes: the answers that follow from the choices of a first
-//! token, the vote on whole phrases, and the answers that are sampled.
+//! Everything at the first token comes from the logits of one forward pass: the P-mass is the
+//! mass of a [set of tokens](concept_mass::reduce::DeviceTokenSets), and each way of counting
+//! concepts is a map that [reduces](concept_mass::DeviceMap::reduce) the logits. Further passes give
+//! the answers that begin with the chosen tokens, the vote on whole phrases, and the sampled
+//! answers.
 
 mod answers;
 mod choice;
@@ -18,12 +18,14 @@ use candle_core::{DType, Device, IndexOp, Tensor};
 
 use super::answer::is_match;
 use super::question::Question;
-use super::sample::{Decision, Sample, SecondStep};
+use super::sample::{Sample, SecondStep};
+use super::{Decoder, Schema};
 use crate::{Error, Result};
 use answers::Said;
-use choice::{Choice, FirstVote};
+use choice::FirstVote;
+use concept_mass::reduce::ReduceError;
 use concept_mass::{
-    ConceptMap, DeviceMap,
+    ConceptMap, DeviceMap, Row,
     phrase::NextLogits,
     sample::TopKPooling,
     source::{Embedding, Judge, Piece, Spelling, Vocabulary},
@@ -33,75 +35,105 @@ use known::Known;
 /// The temperatures at which the P-mass is measured.
 pub const TEMPERATURES: [f64; 7] = [0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0];
 
-/// What is measured, and how far.
+/// The largest [`batch`](ProbeOptions::batch): each row of a forward pass takes memory for a whole
+/// vocabulary of logits.
+const MAX_BATCH: usize = 4096;
+
+/// The largest [`max_tokens`](ProbeOptions::max_tokens).
+const MAX_TOKENS: usize = 1 << 20;
+
+/// The largest [`samples`](ProbeOptions::samples).
+const MAX_SAMPLES: usize = 100_000;
+
+/// What is measured, and how.
 ///
 /// ```
 /// use commitment_probe::ProbeOptions;
 ///
-/// let options = ProbeOptions { draws: 0, ..ProbeOptions::default() }; // no sampling
+/// let options = ProbeOptions { samples: 0, ..ProbeOptions::default() }; // no sampling
 /// assert_eq!(options.max_tokens, 24);
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProbeOptions {
-    /// The most tokens of an answer, at least 1.
+    /// The maximum number of tokens of an answer, from 1 to 1,048,576.
     pub max_tokens: usize,
-    /// The answers that are sampled for each question; may be 0.
-    pub draws: usize,
-    /// Their temperature, above 0.
+    /// The number of answers to sample for each question, from 0 to 100,000.
+    pub samples: usize,
+    /// The temperature of sampled answers, above 0.
     pub temperature: f64,
-    /// What they are drawn from, together with the question's id.
+    /// The seed of sampled answers, together with the question's id.
     pub seed: u64,
     /// How the likeliest tokens are pooled by the model's embedding.
     pub pooling: TopKPooling,
-    /// The most rows of a forward pass, at least 1; but the questions of one call are always read in
-    /// one.
+    /// The maximum number of rows of a forward pass, from 1 to 4,096; but the questions of one call
+    /// are always read in one.
     pub batch: usize,
 }
 
 impl Default for ProbeOptions {
     fn default() -> Self {
         let pooling = TopKPooling { k: 20, threshold: 0.5 };
-        Self { max_tokens: 24, draws: 10, temperature: 1.0, seed: 0, pooling, batch: 16 }
+        Self { max_tokens: 24, samples: 10, temperature: 1.0, seed: 0, pooling, batch: 16 }
     }
 }
 
 impl ProbeOptions {
-    fn check(&self) -> Result<()> {
-        let Self { max_tokens, temperature, pooling, batch, .. } = *self;
-        let refuse =
-            |option, value, requirement| Err(Error::ProbeOption { option, value, requirement });
-        for (option, value) in [("max_tokens", max_tokens), ("batch", batch), ("k", pooling.k)] {
-            if value == 0 {
-                return refuse(option, 0.0, "it must be 1 or more");
-            }
+    /// Whether they can be used; [`Prober::new`] asks that as well.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ProbeOption`] for an option out of range.
+    ///
+    /// ```
+    /// use commitment_probe::ProbeOptions;
+    ///
+    /// let error = ProbeOptions { batch: 0, ..ProbeOptions::default() }.check().unwrap_err();
+    /// assert_eq!(error.to_string(), "batch = 0 cannot be used: it must be from 1 to 4,096");
+    /// ```
+    pub fn check(&self) -> Result<()> {
+        let Self { max_tokens, samples, temperature, pooling, batch, .. } = *self;
+        let refuse = |option, value: &dyn std::fmt::Display, requirement| {
+            Err(Error::ProbeOption { option, value: value.to_string(), requirement })
+        };
+        if !(1..=MAX_TOKENS).contains(&max_tokens) {
+            return refuse("max_tokens", &max_tokens, "it must be from 1 to 1,048,576");
+        }
+        if !(1..=MAX_BATCH).contains(&batch) {
+            return refuse("batch", &batch, "it must be from 1 to 4,096");
+        }
+        if samples > MAX_SAMPLES {
+            return refuse("samples", &samples, "it must be from 0 to 100,000");
+        }
+        if pooling.k == 0 {
+            return refuse("k", &pooling.k, "it must be 1 or more");
         }
         if !(-1.0..=1.0).contains(&pooling.threshold) {
-            return refuse("threshold", pooling.threshold.into(), "it is a cosine, from -1 to 1");
+            return refuse("threshold", &pooling.threshold, "it must be a cosine, from -1 to 1");
         }
         if !(temperature > 0.0 && temperature.is_finite()) {
-            return refuse("temperature", temperature, "it must be above 0 and finite");
+            return refuse("temperature", &temperature, "it must be above 0 and finite");
         }
         Ok(())
     }
 }
 
-/// A question as the model is asked it.
+/// A question as it is put to the model.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked<'a> {
     /// The question, and its answers.
     pub question: &'a Question,
     /// The text that the answer is to follow.
     pub prompt: &'a str,
-    /// Its tokens, with those that the model wants at the beginning of any text.
+    /// Its tokens, including those that the model expects at the beginning of any text.
     pub tokens: &'a [u32],
 }
 
-/// A language model, ready to be probed.
+/// A language model, ready to be asked.
 ///
 /// ```
 /// use candle_core::{DType, Device, Result, Tensor};
 /// use concept_mass::{phrase::NextLogits, source::{Embedding, Vocabulary}};
-/// use commitment_probe::{Asked, ProbeOptions, Prober, Question};
+/// use commitment_probe::{Asked, Decoder, ProbeOptions, Prober, Question};
 ///
 /// /// Splits its vote as the paper's example does, and says one token.
 /// struct Model(Vocabulary);
@@ -121,7 +153,7 @@ pub struct Asked<'a> {
 /// let vocabulary = Vocabulary::load(path, 1152)?;
 /// let embedding = Embedding::new(&Tensor::eye(1152, DType::F32, &Device::Cpu)?)?;
 /// let model = Model(vocabulary.clone());
-/// let options = ProbeOptions { max_tokens: 1, draws: 0, ..ProbeOptions::default() };
+/// let options = ProbeOptions { max_tokens: 1, samples: 0, ..ProbeOptions::default() };
 /// let mut prober = Prober::new(model, vocabulary.clone(), embedding, &Device::Cpu, &[0], options)?;
 ///
 /// let question = Question::parse(
@@ -136,7 +168,8 @@ pub struct Asked<'a> {
 /// assert!((sample.first.mass - 0.49).abs() < 1e-4); // the P-mass
 /// assert!((sample.first.concentration.unwrap() - 0.24 / 0.49).abs() < 1e-4);
 /// assert!(sample.is_failure(0.2) && sample.is_failure(0.4) && !sample.is_failure(0.5));
-/// assert_eq!(sample.aliases.concept, "Saint Basil's Cathedral");
+/// let aliases = &sample.decisions[&Decoder::Aliases];
+/// assert_eq!(aliases.concept.as_deref(), Some("Saint Basil's Cathedral"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Prober<M> {
@@ -156,12 +189,12 @@ pub struct Prober<M> {
 
 impl<M: NextLogits> Prober<M> {
     /// Takes a model whose logits are on `device`, its vocabulary, its embedding `[V, D]`, and the
-    /// tokens that end an answer; a line break does, too.
+    /// tokens that end an answer; a line break ends it, too.
     ///
     /// # Errors
     ///
-    /// [`Error::ProbeOption`] for options out of range; [`Error::ConceptMass`] if the embedding has too
-    /// few rows, or the device is none that is supported.
+    /// [`Error::ProbeOption`] for options out of range; [`Error::EndToken`] for an end that is not
+    /// in the vocabulary; [`Error::ConceptMass`] if the embedding has too few rows.
     pub fn new(
         model: M,
         vocabulary: Vocabulary,
@@ -173,6 +206,10 @@ impl<M: NextLogits> Prober<M> {
         options.check()?;
         let tokens = ConceptMap::singletons(vocabulary.vocab_size())?;
         embedding.check_covers(&tokens)?;
+        let vocab_size = vocabulary.vocab_size();
+        if let Some(&token) = ends.iter().find(|&&token| token as usize >= vocab_size) {
+            return Err(Error::EndToken { token, vocab_size });
+        }
         let is_break = |piece: &Piece| {
             piece.text().is_some_and(|text| text.trim_start_matches(' ').starts_with(['\n', '\r']))
         };
@@ -193,11 +230,11 @@ impl<M: NextLogits> Prober<M> {
         })
     }
 
-    /// Lets `judge` say which sampled answers mean the same, as by mutual entailment (Kuhn et al.,
-    /// 2023). It is given the answers to one question that differ after
-    /// [normalisation](super::normalise_answer), each behind the question.
+    /// Lets `judge` decide which sampled answers mean the same, by mutual entailment for example (Kuhn
+    /// et al., 2023). It is given the answers to one question that differ after
+    /// [normalisation](super::normalise_answer), each preceded by the question.
     ///
-    /// Without one, answers mean the same if they do not differ then.
+    /// Without a judge, answers mean the same if they are equal after normalisation.
     pub fn with_judge(mut self, judge: impl Judge + Send + 'static) -> Self {
         self.judge = Some(Box::new(judge));
         self
@@ -206,9 +243,9 @@ impl<M: NextLogits> Prober<M> {
     /// Measures questions whose prompts have equally many tokens, which the model reads in one
     /// batch.
     ///
-    /// One forward pass for the first step; one for each token of the longest answer; as many for
-    /// the answers that begin otherwise; and for each question those of a
-    /// [vote](concept_mass::phrase::DevicePhrases::vote) on whole answers, and of its sampled answers.
+    /// Costs one forward pass for the first step, one for each token of the longest answer, as many
+    /// for the answers that begin with another token, and for each question those of a
+    /// [vote](concept_mass::phrase::DevicePhrases::vote) on whole answers and of its sampled answers.
     ///
     /// The same questions in the same batches give the same samples.
     ///
@@ -233,21 +270,22 @@ impl<M: NextLogits> Prober<M> {
 
         let mut samples = Vec::new();
         for (i, (asked, vote)) in asked.iter().zip(votes).enumerate() {
-            let right = |text: &str| is_match(text, &asked.question.answers);
+            let right = |text: &str| is_match(text, asked.question.answers());
             let greedy = &answers[&(i, vote.step.token)];
             let answer = self.text(&greedy.tokens)?;
-            let decision = |choice: &Choice| -> Result<Decision> {
+            let mut decisions = BTreeMap::new();
+            for (decoder, choice) in &vote.choices {
                 let answer = self.text(&answers[&(i, choice.token())].tokens)?;
                 let right = right(&answer);
-                Ok(choice.decision(answer, right))
-            };
-            let [aliases, spelling, embedding] = &vote.choices;
-            let [aliases, spelling, embedding] =
-                [decision(aliases)?, decision(spelling)?, decision(embedding)?];
-            let phrases = self.phrases(asked, &vote.probabilities, &greedy.tokens, &answer)?;
+                decisions.insert(*decoder, choice.decision(answer, right));
+            }
+            let (phrase_mass, phrases) =
+                self.phrases(asked, &vote.probabilities, &greedy.tokens, &answer)?;
+            decisions.insert(Decoder::Phrases, phrases);
             samples.push(Sample {
-                id: asked.question.id.clone(),
-                question: asked.question.question.clone(),
+                schema: Schema,
+                id: asked.question.id().to_owned(),
+                question: asked.question.text().to_owned(),
                 right: right(&answer),
                 answer,
                 second: greedy.second.map(|(token, entropy)| SecondStep {
@@ -256,10 +294,8 @@ impl<M: NextLogits> Prober<M> {
                     valid: known[i].is_prefix(vote.step.token, token, &self.ends),
                 }),
                 first: vote.step,
-                aliases,
-                spelling,
-                embedding,
-                phrases,
+                decisions,
+                phrase_mass,
                 at_temperature: vote.at_temperature,
                 sampled: self.sampled(asked, &logits.i(i)?)?,
                 note: known[i].note.clone(),
@@ -268,8 +304,8 @@ impl<M: NextLogits> Prober<M> {
         Ok(samples)
     }
 
-    /// The greedy answers that begin with a token that anything chooses; by the prompt's place and
-    /// that token.
+    /// The greedy answers that begin with the tokens that the decoders choose, by the prompt's place
+    /// and that token.
     fn answers_to(
         &mut self,
         prompts: &[Vec<u32>],
@@ -279,10 +315,10 @@ impl<M: NextLogits> Prober<M> {
         let chosen = votes
             .iter()
             .enumerate()
-            .flat_map(|(i, vote)| vote.choices.iter().map(move |choice| (i, choice.token())));
+            .flat_map(|(i, vote)| vote.choices.iter().map(move |(_, choice)| (i, choice.token())));
         let other: BTreeSet<_> = chosen.filter(|first| !greedy.contains(first)).collect();
         let other: Vec<_> = other.into_iter().collect();
-        // First those for which the model need not read the prompts again.
+        // First the greedy ones, for which the model need not read the prompts again.
         let mut answers = BTreeMap::new();
         for firsts in [&greedy[..]].into_iter().chain(other.chunks(self.options.batch)) {
             answers.extend(firsts.iter().copied().zip(self.answers(prompts, firsts)?));
@@ -296,7 +332,7 @@ impl<M: NextLogits> Prober<M> {
         }
         let answer = self.options.max_tokens;
         match self.model.context() {
-            Some(context) if prompt + answer > context => {
+            Some(context) if prompt.saturating_add(answer) > context => {
                 Err(Error::TooLong { prompt, answer, context })
             }
             _ => Ok(()),
@@ -313,4 +349,10 @@ impl<M: NextLogits> Prober<M> {
         }
         Ok(logits)
     }
+}
+
+/// The rows of the logits `[N, V]`, or `[V]` for one, counted by `map`; fails if one has no winner.
+fn rows(map: &DeviceMap, logits: &Tensor) -> Result<Vec<Row>> {
+    let rows = map.reduce(logits)?.rows()?;
+    Ok(rows.into_iter().collect::<Result<_, _>>().map_err(ReduceError::from)?)
 }

@@ -11,58 +11,61 @@ use concept_mass::{
 
 use crate::Result;
 use crate::answer::is_match;
-use crate::sample::PhraseDecision;
+use crate::sample::Decision;
 
-/// Phrases that begin with a less likely token are not voted on: each of them has less than this.
+/// Phrases that begin with a less likely token are left out of the vote: they are less likely still.
 const FLOOR: f64 = 1e-4;
 
 impl<M: NextLogits> Prober<M> {
-    /// What the model gives to whole answers: the forms of all concepts, with and without a full
-    /// stop, and its own greedy answer. `probabilities` are those of the first token, `said` and
-    /// `text` are the greedy answer.
+    /// The probability that the whole answer is an acceptable form, and the vote on whole answers:
+    /// the forms of all concepts, with and without a full stop, and the model's own greedy answer.
+    /// `probabilities` are those of the first token, `said` and `text` are the greedy answer.
     pub(super) fn phrases(
         &mut self,
         asked: &Asked,
         probabilities: &[f64],
         said: &[u32],
         text: &str,
-    ) -> Result<PhraseDecision> {
+    ) -> Result<(f64, Decision)> {
         let question = asked.question;
         // An answer that ends at once is no phrase, and has the ends' probability.
-        let ends = self.ends.iter().map(|&end| probabilities[end as usize]);
+        let probability = |token: u32| probabilities.get(token as usize).copied().unwrap_or(0.0);
+        let ends = self.ends.iter().map(|&end| probability(end));
         let silence = if said.is_empty() { ends.sum() } else { 0.0 };
-        let greedy = |mass: f64| PhraseDecision {
-            mass,
-            winner: said.is_empty().then(String::new),
-            winner_mass: silence,
-            right: is_match(text, &question.answers),
+        let greedy = || Decision {
+            concept: said.is_empty().then(String::new),
+            mass: silence,
+            right: is_match(text, question.answers()),
             answer: text.to_owned(),
+            vote: None,
         };
         let mut builder = PhraseTrie::builder(self.vocabulary.vocab_size());
         for (concept, phrase) in self.ballot(asked, probabilities, said, text)? {
             builder = builder.phrase(concept, phrase)?;
         }
         let Ok(trie) = builder.ends(self.ends.iter().copied())?.build() else {
-            return Ok(greedy(0.0));
+            return Ok((0.0, greedy()));
         };
-        let phrases = trie.to_device(&self.device)?.with_max_batch(self.options.batch);
+        let phrases = trie.to_device(&self.device)?.with_max_batch(self.options.batch)?;
         let vote = phrases.vote(&mut self.model, asked.tokens)?;
         let right = trie.find(question.right()).map_or(0.0, |right| vote.mass(right));
-        if silence > vote.mass(vote.winner()) {
-            return Ok(greedy(right));
-        }
-        let answer = self.text(vote.answer())?;
-        Ok(PhraseDecision {
-            mass: right,
-            winner: trie.name(vote.winner()).map(str::to_owned),
-            winner_mass: vote.mass(vote.winner()),
-            right: is_match(&answer, &question.answers),
+        let winner = vote.winner().filter(|&winner| silence <= vote.mass(winner));
+        let (Some(winner), Some(answer)) = (winner, vote.answer()) else {
+            return Ok((right, greedy()));
+        };
+        let answer = self.text(answer)?;
+        let decision = Decision {
+            concept: trie.name(winner).map(str::to_owned),
+            mass: vote.mass(winner),
+            right: is_match(&answer, question.answers()),
             answer,
-        })
+            vote: None,
+        };
+        Ok((right, decision))
     }
 
-    /// The concepts and phrases to vote on, no phrase twice; the right concept's first, so that it
-    /// has what two concepts are said to mean.
+    /// The concepts and phrases to vote on, no phrase twice; the right concept's first, so that a
+    /// phrase of two concepts counts for it.
     fn ballot(
         &self,
         asked: &Asked,
@@ -89,7 +92,8 @@ impl<M: NextLogits> Prober<M> {
         let unknown = self.vocabulary.unknown();
         let mut seen = HashSet::new();
         ballot.retain(|(_, phrase)| {
-            let likely = |&first: &u32| probabilities[first as usize] >= FLOOR;
+            let likely =
+                |&first: &u32| probabilities.get(first as usize).is_some_and(|&p| p >= FLOOR);
             let sayable = |&token: &u32| !self.is_end(token) && Some(token) != unknown;
             phrase.first().is_some_and(likely)
                 && phrase.len() <= self.options.max_tokens

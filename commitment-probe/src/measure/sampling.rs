@@ -1,4 +1,4 @@
-//! Answers drawn at a temperature, and which of them mean the same.
+//! Answers sampled at a temperature, and which of them mean the same.
 
 use std::collections::HashMap;
 
@@ -12,33 +12,33 @@ use crate::sample::{Sampled, SampledAnswer};
 use crate::stats;
 
 impl<M: NextLogits> Prober<M> {
-    /// The sampled answers to a question, if there are to be any; `logits` `[V]` are those of the
+    /// The sampled answers to a question, if any are asked for; `logits` `[V]` are those of the
     /// first token.
     pub(super) fn sampled(&mut self, asked: &Asked, logits: &Tensor) -> Result<Option<Sampled>> {
         let temperature = self.options.temperature;
-        if self.options.draws == 0 {
+        if self.options.samples == 0 {
             return Ok(None);
         }
-        let mut noise = Noise::new(seed(self.options.seed, &asked.question.id), &self.device)?;
+        let mut noise = Noise::new(seed(self.options.seed, asked.question.id()), &self.device)?;
         let tokens = self.tokens.clone();
-        let mut draw = |logits: &Tensor| {
+        let mut sample = |logits: &Tensor| {
             Ok(tokens.sample(logits, temperature, &mut noise)?.to_vec1::<u32>()?)
         };
         let mut texts = Vec::new();
-        while texts.len() < self.options.draws {
-            let rows = self.options.batch.min(self.options.draws - texts.len());
-            let firsts = draw(&logits.repeat((rows, 1))?)?;
+        while texts.len() < self.options.samples {
+            let rows = self.options.batch.min(self.options.samples - texts.len());
+            let firsts = sample(&logits.repeat((rows, 1))?)?;
             let begin = |first: &u32| [asked.tokens, &[*first]].concat();
             let begun = firsts.iter().map(begin).collect();
-            for said in self.complete(begun, asked.tokens.len(), &mut draw)? {
+            for said in self.complete(begun, asked.tokens.len(), &mut sample)? {
                 texts.push(self.text(&said)?);
             }
         }
-        let clusters = clusters(&asked.question.question, &texts, self.judge.as_mut())?;
+        let clusters = clusters(asked.question.text(), &texts, self.judge.as_mut())?;
         let mut counts = vec![0; clusters.iter().max().map_or(0, |last| last + 1)];
         clusters.iter().for_each(|&cluster| counts[cluster] += 1);
         let answers = texts.into_iter().zip(clusters).map(|(text, cluster)| SampledAnswer {
-            right: is_match(&text, &asked.question.answers),
+            right: is_match(&text, asked.question.answers()),
             text,
             cluster,
         });
@@ -47,14 +47,15 @@ impl<M: NextLogits> Prober<M> {
     }
 }
 
-/// A seed for one question, whatever the others: FNV-1a over its id, from the run's seed.
+/// The seed of one question, which does not depend on the others: FNV-1a over its id, from the
+/// run's seed.
 fn seed(seed: u64, id: &str) -> u64 {
     let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3);
     id.bytes().fold(0xCBF2_9CE4_8422_2325 ^ seed, step)
 }
 
-/// The cluster of each answer, numbered as they appear: those that do not differ once normalised, and
-/// those that `judge` says mean the same.
+/// The cluster of each answer, numbered in order of appearance: answers that are equal once
+/// normalised are one, and so are those that `judge` says mean the same.
 fn clusters(
     question: &str,
     answers: &[String],
@@ -64,7 +65,7 @@ fn clusters(
     let mut by_key = HashMap::new();
     let number = |answer: &String| {
         *by_key.entry(key(answer)).or_insert_with(|| {
-            // An entailment is judged of answers in the light of their question.
+            // Whether one answer entails another depends on the question.
             distinct.push(format!("{question} {answer}"));
             distinct.len() - 1
         })

@@ -1,4 +1,4 @@
-//! A report as Markdown that can be read as it is.
+//! A report as Markdown, which is legible as plain text.
 
 use super::{
     sections::{INTRODUCTION, NO_RUNS, NOTATION, TITLE, sections},
@@ -10,7 +10,7 @@ use crate::Report;
 const WIDTH: usize = 100;
 
 pub(super) fn page(report: &Report) -> String {
-    let Report { note, runs } = report;
+    let Report { note, runs, .. } = report;
     let mut page = format!("# {TITLE}\n\n{}\n", wrapped(INTRODUCTION));
     if let Some(note) = note {
         page += &format!("\n{}\n", wrapped(&format!("**{}**", escape(note))));
@@ -31,23 +31,35 @@ pub(super) fn page(report: &Report) -> String {
     page
 }
 
-/// The table with columns of one width from top to bottom; numbers are at the right.
+/// The table with columns of one width from top to bottom; numbers are at the right. The first
+/// label of a group of rows is written once.
 fn aligned(table: &Table) -> String {
     if table.rows.is_empty() {
         return format!("{NOT_MEASURED}\n");
     }
-    let escaped = |row: &Vec<String>| -> Vec<_> { row.iter().map(|cell| escape(cell)).collect() };
-    let (head, rows) = (escaped(&table.head), table.rows.iter().map(escaped));
-    let lines: Vec<Vec<String>> = [head].into_iter().chain(rows).collect();
-    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max();
-    let widths: Vec<_> = (0..table.head.len()).map(|c| width(c).unwrap_or(0).max(3)).collect();
-    let named = |column: usize| column < table.labels;
+    let named = table.labels.len();
+    let head = table.labels.iter().chain(&table.columns).map(|text| escape(text)).collect();
+    let mut lines: Vec<Vec<String>> = vec![head];
+    for group in table.groups() {
+        for (place, row) in group.iter().enumerate() {
+            let labels = row.labels.iter().enumerate().map(|(column, label)| {
+                let repeated = named > 1 && column == 0 && place > 0;
+                if repeated { String::new() } else { escape(label) }
+            });
+            lines.push(labels.chain(row.cells.iter().map(|c| escape(&c.to_string()))).collect());
+        }
+    }
+    let mut widths = vec![3; lines.iter().map(Vec::len).max().unwrap_or(0)];
+    for line in &lines {
+        for (width, cell) in widths.iter_mut().zip(line) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
 
     let mut text = String::new();
     for (i, line) in lines.iter().enumerate() {
-        for (column, cell) in line.iter().enumerate() {
-            let width = widths[column];
-            text += &if named(column) {
+        for (column, (cell, &width)) in line.iter().zip(&widths).enumerate() {
+            text += &if column < named {
                 format!("| {cell:<width$} ")
             } else {
                 format!("| {cell:>width$} ")
@@ -56,7 +68,7 @@ fn aligned(table: &Table) -> String {
         text += "|\n";
         if i == 0 {
             for (column, width) in widths.iter().enumerate() {
-                let end = if named(column) { "-" } else { ":" };
+                let end = if column < named { "-" } else { ":" };
                 text += &format!("| {}{end} ", "-".repeat(width - 1));
             }
             text += "|\n";
@@ -65,7 +77,7 @@ fn aligned(table: &Table) -> String {
     text
 }
 
-/// The text in lines that are no longer than they should be.
+/// The text in lines of at most [`WIDTH`] characters.
 fn wrapped(text: &str) -> String {
     let (mut lines, mut length) = (String::new(), 0);
     for word in text.split(' ') {
@@ -84,7 +96,7 @@ fn wrapped(text: &str) -> String {
     lines
 }
 
-/// A cell in which nothing is markup. An underscore within a word is none anyway.
+/// A cell in which nothing is markup. An underscore within a word never is.
 fn escape(cell: &str) -> String {
     let characters: Vec<_> = cell.chars().collect();
     let in_word = |place: usize| {
@@ -98,7 +110,7 @@ fn escape(cell: &str) -> String {
     for (place, &character) in characters.iter().enumerate() {
         let markup = match character {
             '\\' | '|' | '*' | '`' | '~' | '&' => true,
-            // "< 0.001" and "[.38, .56]" are no markup.
+            // "< 0.001" and "[.38, .56]" are not markup.
             '<' => characters.get(place + 1).is_some_and(|&next| next != ' '),
             '[' => cell.contains("](") || cell.contains("]["),
             '_' => !in_word(place),
@@ -116,8 +128,9 @@ mod tests {
     #[test]
     fn columns_are_aligned() {
         let mut table = Table::new("", "", &["Score"], &["Run", "of all"]);
-        table.row(["entropy", "–", ".5"].map(String::from));
-        table.row(["a|b", ".47 [.38, .56]", "1"].map(String::from));
+        let cells = |texts: [&str; 2]| texts.map(|text| String::from(text).into()).into();
+        table.row(&["entropy"], cells(["–", ".5"]));
+        table.row(&["a|b"], cells([".47 [.38, .56]", "1"]));
         let expected = "\
 | Score   |            Run | of all |
 | ------- | -------------: | -----: |

@@ -1,8 +1,8 @@
 //! Several runs side by side: for a terminal, for a program, and for a browser.
 
-mod html;
 mod markdown;
 mod numbers;
+mod page;
 mod plot;
 mod plots;
 mod sections;
@@ -10,32 +10,17 @@ mod table;
 
 use serde::{Deserialize, Serialize};
 
-use super::Summary;
+use super::{Schema, Summary};
 
 /// The summaries of several runs, side by side: a scale, or base against instruct.
 ///
-/// The same summaries give the same bytes, in each of the three forms; runs are shown in the order
-/// in which they are given. What cannot be told is `–`, and a report of no runs says so.
+/// The same summaries give the same bytes, in each of the three forms. Runs are shown in the given
+/// order. A number that nothing contributes to is `–`.
 ///
 /// ```
 /// use commitment_probe::{Report, Summary};
 ///
-/// # let summary = r#"{
-/// #   "name": "base", "samples": 0, "planned": 0, "hallucinations": 0,
-/// #   "hallucination_rate": null, "tau": 0.2, "thresholds": [],
-/// #   "concentration": {
-/// #     "failures": null, "right": null,
-/// #     "difference": { "cohens_d": null, "rank_test": null },
-/// #     "matched": {
-/// #       "caliper": 0.05, "pairs": 0, "failures": null, "right": null,
-/// #       "difference": { "cohens_d": null, "rank_test": null } } },
-/// #   "confidence": { "hallucinations": null, "failures": null, "right": null },
-/// #   "second_token": {
-/// #     "valid": null, "invalid": null, "phrase_failures": 0, "phrase_failure_rate": null,
-/// #     "phrase_mass_failures": null, "phrase_mass_right": null },
-/// #   "detectors": [], "calibration": [], "decoders": [],
-/// #   "temperature": { "curve": [], "sampled": null } }"#;
-/// let base: Summary = serde_json::from_str(summary)?;
+/// let base = Summary::of("base", 0, 0.2, &[]);
 /// let report = Report::new(vec![base.clone(), Summary { name: "instruct".into(), ..base }]);
 /// assert!(report.markdown().contains("| base | instruct |"));
 /// assert_eq!(serde_json::from_str::<Report>(&report.json())?, report);
@@ -44,10 +29,12 @@ use super::Summary;
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {
-    /// What is to be known before anything else, if there is such.
+    /// The version of the layout of [`json`](Self::json).
+    pub schema: Schema,
+    /// A remark that comes before anything else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
-    /// What each run comes to.
+    /// The summary of each run.
     pub runs: Vec<Summary>,
 }
 
@@ -60,11 +47,11 @@ impl Report {
     /// assert_eq!(Report::new(vec![]), Report::default());
     /// ```
     pub fn new(runs: Vec<Summary>) -> Self {
-        Self { note: None, runs }
+        Self { schema: Schema, note: None, runs }
     }
 
     /// Begins the report with a remark of one paragraph: where the questions are from, or what the
-    /// numbers are no evidence of.
+    /// numbers do not show.
     ///
     /// ```
     /// use commitment_probe::Report;
@@ -89,21 +76,23 @@ impl Report {
     }
 
     /// All numbers as they are, in JSON, from which serde reads a report again; ends in a newline.
+    /// Begins with the version of its [`Schema`].
     ///
-    /// JSON has no NaN: one that is put in a summary by hand becomes `null`.
+    /// JSON has no NaN: a NaN that is put into a summary by hand becomes `null`.
     ///
     /// ```
     /// use commitment_probe::Report;
     ///
-    /// assert_eq!(Report::default().json(), "{\n  \"runs\": []\n}\n");
+    /// assert_eq!(Report::default().json(), "{\n  \"schema\": 1,\n  \"runs\": []\n}\n");
     /// ```
     pub fn json(&self) -> String {
         let json = serde_json::to_string_pretty(self);
+        // Serialising fails only in keys that are no strings, of which there are none.
         json.expect("structs of strings and numbers always serialise") + "\n"
     }
 
-    /// One page for a browser, with the tables of [`markdown`](Self::markdown) and plots. It holds
-    /// all that it shows, and fetches nothing.
+    /// One page for a browser, with the tables of [`markdown`](Self::markdown) and plots. It is
+    /// complete in itself, and fetches nothing.
     ///
     /// ```
     /// use commitment_probe::Report;
@@ -111,6 +100,6 @@ impl Report {
     /// assert!(Report::default().html().contains("There are no runs"));
     /// ```
     pub fn html(&self) -> String {
-        html::page(self)
+        page::page(self)
     }
 }

@@ -1,8 +1,35 @@
-//! Numbers as a reader meets them.
+//! Numbers as they are shown.
+
+use std::fmt;
+
+use serde::Serialize;
 
 use crate::stats::Estimate;
 
-/// What cannot be told.
+/// What a table shows in one place.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct Cell {
+    pub value: String,
+    /// As `[.38, .56]`.
+    pub interval: Option<String>,
+}
+
+impl From<String> for Cell {
+    fn from(value: String) -> Self {
+        Self { value, interval: None }
+    }
+}
+
+impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.interval {
+            None => f.write_str(&self.value),
+            Some(interval) => write!(f, "{} {interval}", self.value),
+        }
+    }
+}
+
+/// What stands for a number that there is not.
 pub(super) const NOTHING: &str = "–";
 
 /// A share or a probability, as `.31`.
@@ -11,23 +38,26 @@ pub(super) fn share(value: f64) -> String {
 }
 
 /// A number with its interval, as `.47 [.38, .56]`.
-pub(super) fn estimate(estimate: Option<Estimate>) -> String {
-    told(estimate, |e| format!("{} [{}, {}]", share(e.value), share(e.low), share(e.high)))
+pub(super) fn estimate(estimate: Option<Estimate>) -> Cell {
+    Cell {
+        value: told(estimate, |e| share(e.value)),
+        interval: estimate.map(|e| format!("[{}, {}]", share(e.low), share(e.high))),
+    }
 }
 
-/// How many values a number is from.
+/// The number of values behind an estimate.
 pub(super) fn number_of(estimate: Option<Estimate>) -> String {
     told(estimate, |e| count(e.n))
 }
 
-/// A number that may be over 1 or under 0, as `1.25` and `−0.40`.
+/// A number that may be above 1 or below 0, as `1.25` and `−0.40`.
 pub(super) fn number(value: f64) -> String {
     let text = format!("{:.2}", value.abs());
     let sign = if value < 0.0 && text != "0.00" { "−" } else { "" };
     format!("{sign}{text}")
 }
 
-/// A setting: to two places, as a share is, or to as many as were chosen.
+/// A setting: with two places, or as many as it was given with.
 pub(super) fn setting(value: f64) -> String {
     let two = format!("{value:.2}");
     let exact = two.parse() == Ok(value);
@@ -48,7 +78,7 @@ pub(super) fn rank_sum(u: f64) -> String {
     format!("{}{half}", count(u as usize))
 }
 
-/// A p-value: three places, and what is smaller is only said to be.
+/// A p-value with three places; smaller ones are `< 0.001`.
 pub(super) fn p_value(p: f64) -> String {
     if p < 0.001 { "< 0.001".into() } else { format!("{p:.3}") }
 }
@@ -77,9 +107,9 @@ mod tests {
             [".31", ".00", ".00", "1.00", "1.00"]
         );
         let interval = Estimate { value: 0.47, low: 0.38, high: 0.56, n: 1200 };
-        assert_eq!(estimate(Some(interval)), ".47 [.38, .56]");
+        assert_eq!(estimate(Some(interval)).to_string(), ".47 [.38, .56]");
         assert_eq!(number_of(Some(interval)), "1,200");
-        assert_eq!(estimate(None), "–");
+        assert_eq!(estimate(None).to_string(), "–");
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! What is worth a picture.
 
 use super::{
-    plot::{Dots, Figure, Lines, Look, REFERENCE, Row, Series, Shape},
-    sections::{KNOWS, kinds, masses, of_kind},
-    table::{Topic, name, sorted, union},
+    plot::{Dots, Figure, Lines, Look, REFERENCE, Row, Series, Shape, shown},
+    sections::{labelled, of},
+    table::{Topic, keys, name, sorted},
 };
-use crate::{DecoderSummary, Summary, stats::Estimate};
+use crate::{DecoderSummary, Outcome, Summary, stats::Estimate};
 
 /// Pictures that share a legend.
 pub(super) struct Plots {
@@ -15,10 +15,17 @@ pub(super) struct Plots {
 
 type Figures = Vec<Option<Figure>>;
 
-const FAILURES: Look = Look { colour: 5, dash: 0, shape: Shape::Circle };
-const RIGHT: Look = Look { colour: 4, dash: 1, shape: Shape::Square };
-const OTHERS: Look = Look { colour: 6, dash: 2, shape: Shape::Diamond };
-const ALL: Look = Look { colour: 7, dash: 0, shape: Shape::Ring };
+/// How an outcome is drawn, wherever it is drawn.
+fn look_of(outcome: Outcome) -> Look {
+    let (colour, dash, shape) = match outcome {
+        Outcome::CommitmentFailure => (5, 0, Shape::Circle),
+        Outcome::Right => (4, 1, Shape::Square),
+        Outcome::OtherHallucination => (6, 2, Shape::Diamond),
+        Outcome::Hallucination => (7, 0, Shape::Ring),
+        Outcome::All => (0, 3, Shape::Triangle),
+    };
+    Look { colour, dash, shape }
+}
 
 /// How run `i` is drawn, wherever it is drawn.
 pub(super) fn look(i: usize) -> Look {
@@ -83,36 +90,39 @@ fn concentration(runs: &[Summary]) -> Option<Figure> {
 }
 
 fn detectors(runs: &[Summary]) -> (Vec<(Look, String)>, Figures) {
-    let all = runs.iter().flat_map(|run| &run.detectors);
-    let lows = all.flat_map(|d| [d.hallucinations, d.failures]).flatten().map(|e| e.low);
+    const SHOWN: [Outcome; 2] = [Outcome::Hallucination, Outcome::CommitmentFailure];
+    let all = runs.iter().flat_map(|run| run.detectors.values());
+    let lows = all.flat_map(|areas| SHOWN.map(|outcome| of(areas, outcome))).flatten();
     // All to one scale, so that they can be compared; with room for the chance of one half.
-    let low = (lows.fold(0.5, f64::min) * 10.0 - 0.5).floor().max(0.0) / 10.0;
+    let low = lows.map(|e| e.low).filter(|low| low.is_finite()).fold(0.5, f64::min);
+    let low = (low * 10.0 - 0.5).floor().max(0.0) / 10.0;
     let figures = runs.iter().enumerate().map(|(i, run)| {
-        let rows = run.detectors.iter().map(|detector| {
-            let points = [(ALL, detector.hallucinations), (FAILURES, detector.failures)];
-            let points = points.into_iter().filter_map(|(look, area)| Some((look, area?)));
-            Row { name: detector.name.clone(), points: points.collect() }
+        let rows = run.detectors.iter().map(|(detector, areas)| {
+            let point = |outcome| Some((look_of(outcome), of(areas, outcome)?));
+            let name = labelled(detector, detector.knows_the_answer());
+            Row { name, points: SHOWN.into_iter().filter_map(point).collect() }
         });
         let figure =
             Dots { title: name(i, run), x_name: "AUROC", x: (low, 1.0), reference: Some(0.5) };
         figure.draw(&rows.collect::<Vec<_>>())
     });
-    let legend =
-        [(ALL, "All hallucinations"), (FAILURES, "Commitment failures"), (REFERENCE, "Chance")];
-    (legend.map(|(look, text)| (look, text.into())).into(), figures.collect())
+    let legend = SHOWN.map(|outcome| (look_of(outcome), outcome.to_string()));
+    let chance = (REFERENCE, "Chance".to_owned());
+    (legend.into_iter().chain([chance]).collect(), figures.collect())
 }
 
-/// One for each kind of confidence: all of them in one would cross too often to be read.
+/// One for each decoder: all of them in one would cross too often to be read.
 fn calibration(runs: &[Summary]) -> (Vec<(Look, String)>, Figures) {
-    let figures = kinds(runs).into_iter().map(|kind| {
+    let decoders = keys(runs, |run| run.calibration.keys().collect());
+    let figures = decoders.into_iter().map(|decoder| {
         let series = runs.iter().enumerate().filter_map(|(i, run)| {
-            let bins = &of_kind(run, kind)?.calibration.bins;
+            let bins = &run.calibration.get(&decoder)?.bins;
             let points =
                 bins.iter().filter_map(|bin| Some((bin.confidence?, alone(bin.accuracy?))));
             Some(Series { look: look(i), points: points.collect() })
         });
         let figure = Lines {
-            title: kind.to_owned(),
+            title: labelled(&decoder, decoder.knows_the_answer()),
             x_name: "mean confidence",
             y_name: "share of right answers",
             x: (0.0, 1.0),
@@ -127,37 +137,38 @@ fn calibration(runs: &[Summary]) -> (Vec<(Look, String)>, Figures) {
 }
 
 fn decoders(runs: &[Summary]) -> Figures {
-    let key = |d: &DecoderSummary| (d.name.clone(), d.knows_answers);
-    let decoders = union(runs, |run| run.decoders.iter().map(key).collect());
-    let figure = |title: &str, x_name: &str, of: fn(&DecoderSummary) -> Option<Estimate>| {
-        let row = |decoder: &(String, bool)| {
-            let name = format!("{}{}", decoder.0, if decoder.1 { KNOWS } else { "" });
-            row(&name, runs, |run| of(run.decoders.iter().find(|d| key(d) == *decoder)?))
-        };
-        let rows: Vec<_> = decoders.iter().map(row).collect();
+    let decoders = keys(runs, |run| run.decoders.keys().collect());
+    let figure = |title: &str, x_name: &str, rate: fn(&DecoderSummary) -> Option<Estimate>| {
+        let rows = decoders.iter().map(|decoder| {
+            let name = labelled(decoder, decoder.knows_the_answer());
+            row(&name, runs, |run| rate(run.decoders.get(decoder)?))
+        });
+        let rows: Vec<_> = rows.collect();
         let highs = rows.iter().flat_map(|row| &row.points).map(|(_, e)| e.high);
         let x = (0.0, ceiling(highs));
         Dots { title: title.into(), x_name, x, reference: None }.draw(&rows)
     };
     vec![
         figure("Recovered hallucinations", "share of hallucinations", |d| {
-            d.recovered_hallucinations
+            of(&d.right, Outcome::Hallucination)
         }),
         figure("Recovered commitment failures", "share of commitment failures", |d| {
-            d.recovered_failures
+            of(&d.right, Outcome::CommitmentFailure)
         }),
         figure("Broken right answers", "share of right answers", |d| d.broken_rate),
     ]
 }
 
 fn temperature(runs: &[Summary]) -> (Vec<(Look, String)>, Figures) {
-    let groups: Vec<_> = [FAILURES, OTHERS, RIGHT].into_iter().zip(masses()).collect();
+    let outcomes =
+        keys(runs, |run| run.temperature.curve.iter().flat_map(|at| at.mass.keys()).collect());
     let all = sorted(runs, |run| run.temperature.curve.iter().map(|at| at.temperature).collect());
     let figures = runs.iter().enumerate().map(|(i, run)| {
-        let series = groups.iter().map(|&(look, (_, of))| {
-            let points = run.temperature.curve.iter();
-            let points = points.filter_map(|at| Some((at.temperature, alone(of(at)?))));
-            Series { look, points: points.collect() }
+        let series = outcomes.iter().map(|outcome| {
+            let points = run.temperature.curve.iter().filter_map(|at| {
+                Some((at.temperature, alone(at.mass.get(outcome).copied().flatten()?)))
+            });
+            Series { look: look_of(*outcome), points: points.collect() }
         });
         let figure = Lines {
             title: name(i, run),
@@ -169,7 +180,7 @@ fn temperature(runs: &[Summary]) -> (Vec<(Look, String)>, Figures) {
         };
         figure.draw(&series.collect::<Vec<_>>())
     });
-    let legend = groups.iter().map(|&(look, (label, _))| (look, label.to_owned()));
+    let legend = outcomes.iter().map(|outcome| (look_of(*outcome), outcome.to_string()));
     (legend.collect(), figures.collect())
 }
 
@@ -184,11 +195,11 @@ fn alone(value: f64) -> Estimate {
     Estimate { value, low: value, high: value, n: 0 }
 }
 
-/// From the first to the last, and a little more.
+/// From the first that can be shown to the last, and some room.
 fn span(sorted: &[f64], room: f64) -> (f64, f64) {
-    let mut finite = sorted.iter().filter(|value| value.is_finite());
-    let first = finite.next();
-    let last = finite.next_back().or(first);
+    let mut shown = sorted.iter().filter(|value| shown(**value));
+    let first = shown.next();
+    let last = shown.next_back().or(first);
     first.zip(last).map_or((0.0, 1.0), |(first, last)| (first - room, last + room))
 }
 

@@ -1,8 +1,13 @@
-//! What a report says, before it is put in any form: Markdown and HTML show the very same.
+//! What a report says, before it is put in any form: Markdown and HTML show the same.
 
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use super::numbers::Cell;
 use crate::Summary;
 
-/// What stands in the place of a table without rows.
+/// What stands in place of a table without rows.
 pub(super) const NOT_MEASURED: &str = "Nothing of this was measured.";
 
 /// What a part of a report is about.
@@ -19,6 +24,23 @@ pub(super) enum Topic {
     Temperature,
 }
 
+impl Topic {
+    /// Its id on the page.
+    pub fn anchor(self) -> &'static str {
+        match self {
+            Self::Overview => "overview",
+            Self::Thresholds => "thresholds",
+            Self::Concentration => "concentration",
+            Self::Confidence => "confidence",
+            Self::SecondToken => "second-token",
+            Self::Detectors => "detectors",
+            Self::Calibration => "calibration",
+            Self::Decoders => "decoders",
+            Self::Temperature => "temperature",
+        }
+    }
+}
+
 /// A part of a report. Texts of this crate may hold links, as `[label](address)`; whatever comes
 /// from outside is in the header and the cells of a table, where nothing is markup.
 pub(super) struct Section {
@@ -31,21 +53,26 @@ pub(super) struct Table {
     pub title: String,
     /// The definition of what the cells hold.
     pub text: String,
-    pub head: Vec<String>,
-    /// The columns at the left that name a row.
-    pub labels: usize,
-    /// An empty first label is the one above.
-    pub rows: Vec<Vec<String>>,
+    /// The headings of the columns at the left, which name a row; may be empty.
+    pub labels: Vec<String>,
+    /// The headings of the others.
+    pub columns: Vec<String>,
+    pub rows: Vec<Row>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Row {
+    pub labels: Vec<String>,
+    pub cells: Vec<Cell>,
 }
 
 impl Table {
-    pub fn new(title: &str, text: &str, labels: &[&str], columns: &[&str]) -> Self {
-        let head = labels.iter().chain(columns).map(|&name| name.into()).collect();
+    pub fn new<C: ToString>(title: &str, text: &str, labels: &[&str], columns: &[C]) -> Self {
         Self {
             title: title.into(),
             text: text.into(),
-            head,
-            labels: labels.len(),
+            labels: labels.iter().map(|&label| label.into()).collect(),
+            columns: columns.iter().map(ToString::to_string).collect(),
             rows: Vec::new(),
         }
     }
@@ -53,38 +80,43 @@ impl Table {
     /// A table with a column for each run.
     pub fn of_runs(title: &str, text: &str, labels: &[&str], runs: &[Summary]) -> Self {
         let names: Vec<_> = (0..).zip(runs).map(|(i, run)| name(i, run)).collect();
-        let names: Vec<_> = names.iter().map(String::as_str).collect();
         Self::new(title, text, labels, &names)
     }
 
-    /// Of rows with the same first label, where there are two, the first alone keeps it.
-    pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        let mut cells: Vec<_> = cells.into_iter().map(|cell| one_line(&cell)).collect();
-        let above = self.rows.iter().rev().find(|row| !row[0].is_empty());
-        if self.labels > 1 && above.is_some_and(|above| above[0] == cells[0]) {
-            cells[0].clear();
-        }
-        self.rows.push(cells);
+    pub fn row(&mut self, labels: &[&str], cells: Vec<Cell>) {
+        let labels = labels.iter().map(|label| one_line(label)).collect();
+        self.rows.push(Row { labels, cells });
     }
 
     /// A row with a cell for each run.
-    pub fn each(&mut self, labels: &[&str], runs: &[Summary], cell: impl Fn(&Summary) -> String) {
-        self.row(labels.iter().map(|&label| label.into()).chain(runs.iter().map(cell)));
+    pub fn each<C: Into<Cell>>(
+        &mut self,
+        labels: &[&str],
+        runs: &[Summary],
+        cell: impl Fn(&Summary) -> C,
+    ) {
+        self.row(labels, runs.iter().map(|run| cell(run).into()).collect());
     }
 
-    /// A row for each run, all under one label; with the cells of those that have something.
+    /// A row for each run that has something to show, all under one label.
     pub fn under<T>(
         &mut self,
         label: &str,
         runs: &[Summary],
         find: impl Fn(&Summary) -> Option<T>,
-        cells: impl Fn(&T) -> Vec<String>,
+        cells: impl Fn(&T) -> Vec<Cell>,
     ) {
         for (i, run) in runs.iter().enumerate() {
             if let Some(found) = find(run) {
-                self.row([label.to_owned(), name(i, run)].into_iter().chain(cells(&found)));
+                self.row(&[label, &name(i, run)], cells(&found));
             }
         }
+    }
+
+    /// The rows, in groups of one first label where there are two labels; else in one group.
+    pub fn groups(&self) -> Vec<&[Row]> {
+        let together = |a: &Row, b: &Row| self.labels.len() < 2 || a.labels[..1] == b.labels[..1];
+        self.rows.chunk_by(together).collect()
     }
 }
 
@@ -97,6 +129,14 @@ pub(super) fn name(i: usize, run: &Summary) -> String {
 /// The text with a single space wherever it has white space.
 pub(super) fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The keys that any run has, in their order.
+pub(super) fn keys<'a, K: Ord + Copy + 'a>(
+    runs: &'a [Summary],
+    of: impl Fn(&'a Summary) -> Vec<&'a K>,
+) -> BTreeSet<K> {
+    runs.iter().flat_map(of).copied().collect()
 }
 
 /// What the runs have, each once, in the order in which they first name it.

@@ -62,7 +62,8 @@ pub struct Bin {
 /// assert!((measured.ece.unwrap() - 4.0 / 6.0 * 0.2).abs() < 1e-12);
 /// assert_eq!(measured.bins[9].accuracy, Some(0.75));
 /// ```
-pub fn calibration(confidences: &[f64], right: &[bool], bins: usize) -> Calibration {
+pub fn calibration(confidences: &[f64], right: &[bool], bins: u16) -> Calibration {
+    let bins = usize::from(bins);
     let edge = |i: usize| i as f64 / bins as f64;
     let uppers: Vec<f64> = (1..=bins).map(edge).collect();
     let mut sums = vec![(0, 0.0, 0); bins];

@@ -96,11 +96,14 @@ pub fn mann_whitney(a: &[f64], b: &[f64]) -> Option<RankTest> {
         let least = (twice / 2).min((n * m) as u64 - twice / 2);
         return Some(RankTest { u, p: exact(n, m, least as usize) });
     }
+    if counts.len() == 1 {
+        // All values are equal, and their ranks have no deviation.
+        return Some(RankTest { u, p: 1.0 });
+    }
     let ties: f64 = counts.iter().map(|[a, b]| (a + b) as f64).map(|t| t.powi(3) - t).sum();
     let (pairs, all) = (n as f64 * m as f64, (n + m) as f64);
     let deviation = (pairs / 12.0 * (all + 1.0 - ties / (all * (all - 1.0)))).sqrt();
     let z = ((u - pairs / 2.0).abs() - 0.5) / deviation;
-    // Where all values are equal there is no deviation, and z is -∞.
     Some(RankTest { u, p: libm::erfc(z / SQRT_2).min(1.0) })
 }
 

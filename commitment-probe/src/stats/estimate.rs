@@ -4,10 +4,10 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// How often a sample is drawn anew for an interval.
+/// The number of resamples of an interval.
 pub const RESAMPLES: usize = 2000;
 
-/// What the generators of all resamples are seeded with, beside the resample's number.
+/// The seed of the generators of all resamples, together with the resample's number.
 pub const SEED: u64 = 260_522_007;
 
 /// The quantiles between which 95 % lie.
@@ -17,9 +17,9 @@ const HIGH: f64 = 0.975;
 /// A number with its 95 % bootstrap interval.
 ///
 /// The interval is that of the percentile bootstrap (Efron, 1979; Efron and Tibshirani, 1993,
-/// chapter 13): the 2.5th and the 97.5th percentile of the number, formed anew on samples that are
-/// drawn from the sample with replacement. It tells nothing of a sample of one value, where `low`
-/// and `high` are `value`, and is too narrow for one of few values.
+/// chapter 13): the 2.5th and the 97.5th percentile of the number, computed again on samples that
+/// are drawn from the sample with replacement. It is too narrow for a sample of few values, and has
+/// no width for a sample of one.
 ///
 /// ```
 /// use commitment_probe::stats::{Estimate, share};

@@ -3,8 +3,9 @@
 use std::f64::consts::LN_2;
 
 use candle_core::{DType, Device, Tensor};
-use commitment_probe::Error;
-use commitment_probe::{Asked, ProbeOptions, Prober, Sample, TEMPERATURES};
+use commitment_probe::{
+    Asked, Decision, Decoder, Error, ProbeOptions, Prober, Sample, TEMPERATURES, Vote,
+};
 use concept_mass::source::tokenizers::{
     Tokenizer, models::wordlevel::WordLevel, pre_tokenizers::whitespace::Whitespace,
 };
@@ -47,6 +48,16 @@ const SMITH: &str = r#"{
 }"#;
 
 #[track_caller]
+fn decision(sample: &Sample, decoder: Decoder) -> &Decision {
+    &sample.decisions[&decoder]
+}
+
+#[track_caller]
+fn vote(decision: &Decision) -> Vote {
+    decision.vote.expect("a decoder that counts at the first step")
+}
+
+#[track_caller]
 fn near(got: f64, want: f64) {
     assert!((got - want).abs() < 2e-5, "{got}, not {want}");
 }
@@ -70,24 +81,26 @@ fn the_example_of_the_paper() {
         assert_eq!(sample.is_failure(tau), is_failure, "{tau}");
     }
 
-    let aliases = &sample.aliases;
-    assert_eq!(aliases.concept, "Saint Basil's Cathedral");
+    assert!(Decoder::others().eq(sample.decisions.keys().copied()), "{:?}", sample.decisions);
+    let aliases = decision(&sample, Decoder::Aliases);
+    assert_eq!(aliases.concept.as_deref(), Some("Saint Basil's Cathedral"));
     assert_eq!((aliases.answer.as_str(), aliases.right), ("Saint Basil's Cathedral", true));
-    near(aliases.mass.into(), 0.49);
-    near(aliases.concentration.into(), 0.24 / 0.49);
-    near(aliases.entropy.into(), entropy(&[0.49, 0.31, 0.20]));
+    near(aliases.mass, 0.49);
+    near(vote(aliases).concentration.into(), 0.24 / 0.49);
+    near(vote(aliases).entropy.into(), entropy(&[0.49, 0.31, 0.20]));
 
     // Neither spelling nor an embedding of rows at right angles pools anything here.
-    for decision in [&sample.spelling, &sample.embedding] {
+    for decision in [Decoder::Spelling, Decoder::Embedding].map(|d| decision(&sample, d)) {
         assert_eq!((decision.answer.as_str(), decision.right), ("Moscow", false));
-        near(decision.mass.into(), 0.31);
+        near(decision.mass, 0.31);
     }
 
-    let phrases = &sample.phrases;
-    assert_eq!(phrases.winner.as_deref(), Some("Saint Basil's Cathedral"));
+    let phrases = decision(&sample, Decoder::Phrases);
+    assert_eq!(phrases.concept.as_deref(), Some("Saint Basil's Cathedral"));
     assert_eq!((phrases.answer.as_str(), phrases.right), ("Saint Basil's Cathedral", true));
+    near(sample.phrase_mass, 0.49);
     near(phrases.mass, 0.49);
-    near(phrases.winner_mass, 0.49);
+    assert_eq!(phrases.vote, None);
 
     // After `Mos`, nothing is open; and it begins no right answer.
     let second = sample.second.as_ref().unwrap();
@@ -124,9 +137,11 @@ fn a_phrase_that_goes_wrong_after_its_first_token() {
     near(second.entropy.into(), entropy(&[0.27 / 0.61, 0.34 / 0.61]));
     assert!(!second.valid);
     // `Adam` begins both, so it is left out of the map, and wins by itself.
-    assert_eq!((sample.aliases.concept.as_str(), sample.aliases.right), ("Adam", false));
-    near(sample.phrases.mass, 0.45);
-    assert_eq!((sample.phrases.answer.as_str(), sample.phrases.right), ("Adam Smith", true));
+    let aliases = decision(&sample, Decoder::Aliases);
+    assert_eq!((aliases.concept.as_deref(), aliases.right), (Some("Adam"), false));
+    near(sample.phrase_mass, 0.45);
+    let phrases = decision(&sample, Decoder::Phrases);
+    assert_eq!((phrases.answer.as_str(), phrases.right), ("Adam Smith", true));
 }
 
 #[test]
@@ -148,7 +163,7 @@ fn answers_with_a_full_stop_are_the_answer() {
     let asked = r#"{"id": "who", "question": "Who?", "answers": ["Smith"]}"#;
     let sample = sample(lesson, asked);
     assert!(sample.right, "{sample:?}");
-    near(sample.phrases.mass, 0.6);
+    near(sample.phrase_mass, 0.6);
 }
 
 #[test]
@@ -158,13 +173,15 @@ fn silence_is_an_answer() {
     let outvoted = sample(lesson, asked);
     assert!(!outvoted.right && outvoted.answer.is_empty(), "{outvoted:?}");
     assert_eq!(outvoted.second, None);
-    near(outvoted.phrases.mass, 0.6);
-    assert_eq!((outvoted.phrases.answer.as_str(), outvoted.phrases.right), ("Smith", true));
+    near(outvoted.phrase_mass, 0.6);
+    let phrases = decision(&outvoted, Decoder::Phrases);
+    assert_eq!((phrases.answer.as_str(), phrases.right), ("Smith", true));
 
     let lesson: Lesson = ("Q: Who?\nA:", &[("", 0.6), ("Smith", 0.4)]);
-    let silent = sample(lesson, asked).phrases;
-    near(silent.mass, 0.4);
-    near(silent.winner_mass, 0.6);
+    let sample = sample(lesson, asked);
+    let silent = decision(&sample, Decoder::Phrases);
+    near(sample.phrase_mass, 0.4);
+    near(silent.mass, 0.6);
     assert_eq!((silent.answer.as_str(), silent.right), ("", false));
 }
 
@@ -199,17 +216,19 @@ fn a_question_none_of_whose_forms_can_follow_the_prompt_says_so() {
     let asked = [&known, &unknown].map(|question| Asked { question, prompt: "Who", tokens: &[1] });
     let samples = prober.measure(&asked).unwrap();
     assert!(samples[0].first.mass > 0.05 && samples[0].note.is_none(), "{:?}", samples[0]);
-    let Sample { first, note, phrases, aliases, .. } = &samples[1];
-    assert_eq!((first.mass, first.concentration, phrases.mass), (0.0, None, 0.0));
+    let Sample { first, note, phrase_mass, .. } = &samples[1];
+    let aliases = decision(&samples[1], Decoder::Aliases);
+    assert_eq!((first.mass, first.concentration, *phrase_mass), (0.0, None, 0.0));
     assert!(samples[1].at_temperature.iter().all(|at| at.mass == 0.0));
-    assert_eq!((aliases.concept.as_str(), first.begins_answer), ("Marx", false));
+    assert_eq!((aliases.concept.as_deref(), first.begins_answer), (Some("Marx"), false));
     assert!(note.as_ref().is_some_and(|note| note.contains("no form of the answer")), "{note:?}");
 }
 
 /// Every field of the first step, and what follows of it.
 fn first_steps(samples: &[Sample]) -> Vec<(u32, [u32; 3], bool, Vec<f64>)> {
     let step = |sample: &Sample| {
-        let decisions = [&sample.aliases, &sample.spelling, &sample.embedding];
+        let decisions = [Decoder::Aliases, Decoder::Spelling, Decoder::Embedding]
+            .map(|decoder| decision(sample, decoder));
         let mut numbers = vec![
             sample.first.probability.into(),
             sample.first.mass.into(),
@@ -217,11 +236,11 @@ fn first_steps(samples: &[Sample]) -> Vec<(u32, [u32; 3], bool, Vec<f64>)> {
             sample.first.token_entropy.into(),
         ];
         for decision in decisions {
-            let of = [decision.mass, decision.concentration, decision.entropy];
-            numbers.extend(of.map(f64::from));
+            let vote = vote(decision);
+            numbers.extend([decision.mass, vote.concentration.into(), vote.entropy.into()]);
         }
         numbers.extend(sample.at_temperature.iter().map(|at| f64::from(at.mass)));
-        (sample.first.token, decisions.map(|d| d.token), sample.first.begins_answer, numbers)
+        (sample.first.token, decisions.map(|d| vote(d).token), sample.first.begins_answer, numbers)
     };
     samples.iter().map(step).collect()
 }
@@ -250,7 +269,7 @@ fn alike(options: ProbeOptions, device: &Device) -> [Vec<Sample>; 2] {
 
 #[test]
 fn a_batch_measures_what_its_questions_measure_alone() {
-    let options = ProbeOptions { draws: 5, ..options() };
+    let options = ProbeOptions { samples: 5, ..options() };
     let [together, alone] = alike(options, &device());
     assert_eq!(together, alone);
 }
@@ -266,37 +285,39 @@ fn the_first_step_on_the_device_is_that_on_the_cpu() {
         }
     }
     for (here, there) in here.iter().zip(&there) {
-        assert_eq!((&here.answer, &here.phrases.answer), (&there.answer, &there.phrases.answer));
-        assert!((here.phrases.mass - there.phrases.mass).abs() < 1e-5);
+        let answers = |sample: &Sample| {
+            (sample.answer.clone(), decision(sample, Decoder::Phrases).answer.clone())
+        };
+        assert_eq!(answers(here), answers(there));
+        assert!((here.phrase_mass - there.phrase_mass).abs() < 1e-5);
     }
 }
 
 #[test]
 fn sampled_answers_come_as_often_as_they_are_likely() {
-    let draws = if device().is_cpu() { 400 } else { 60 };
-    let options = ProbeOptions { draws, ..options() };
+    let samples = if device().is_cpu() { 400 } else { 60 };
+    let options = ProbeOptions { samples, ..options() };
     let mut prober = prober(&[WEALTH], options, &device());
     let asked = question(SMITH);
     let drawn = measured(&mut prober, &asked, WEALTH.0).sampled.unwrap();
-    assert_eq!(drawn.answers.len(), draws);
+    assert_eq!(drawn.answers.len(), samples);
     for (text, share) in WEALTH.1 {
         let count = drawn.answers.iter().filter(|answer| answer.text == *text).count();
-        let sigma = (draws as f64 * share * (1.0 - share)).sqrt();
-        assert!((count as f64 - draws as f64 * share).abs() < 4.0 * sigma, "{text}: {count}");
+        let sigma = (samples as f64 * share * (1.0 - share)).sqrt();
+        assert!((count as f64 - samples as f64 * share).abs() < 4.0 * sigma, "{text}: {count}");
     }
     assert!(drawn.answers.iter().all(|a| a.right == a.text.ends_with("Smith")));
     // Four texts, four clusters; the right ones differ by more than spelling.
     assert_eq!(drawn.answers.iter().map(|answer| answer.cluster).max(), Some(3));
     // The same seed, the same answers; of another question, others.
     assert_eq!(measured(&mut prober, &asked, WEALTH.0).sampled.unwrap(), drawn);
-    let mut other = asked.clone();
-    other.id = "wealth-2".into();
+    let other = question(&SMITH.replace("\"wealth\"", "\"wealth-2\""));
     assert_ne!(measured(&mut prober, &other, WEALTH.0).sampled.unwrap(), drawn);
 }
 
 #[test]
 fn a_judge_has_the_last_word_on_what_means_the_same() {
-    let options = ProbeOptions { draws: 40, ..options() };
+    let options = ProbeOptions { samples: 40, ..options() };
     let mut prober = prober(&[WEALTH], options, &device()).with_judge(
         |texts: &[&str]| -> Result<Vec<Vec<usize>>, JudgeError> {
             assert!(texts.iter().all(|text| text.starts_with("Who wrote The Wealth of Nations? ")));
@@ -334,7 +355,31 @@ fn unfit_options_and_prompts_are_refused() {
     refused(|options| options.temperature = 0.0, "temperature = 0");
     refused(|options| options.pooling = TopKPooling { k: 0, threshold: 0.5 }, "k = 0");
     refused(|options| options.pooling = TopKPooling { k: 5, threshold: 2.0 }, "threshold = 2");
+    // Numbers that would set the size of an allocation, or never be reached.
+    for huge in [100_000_000_000, usize::MAX / 2, usize::MAX] {
+        for set in [
+            (|options, huge| options.max_tokens = huge) as fn(&mut ProbeOptions, usize),
+            |options, huge| options.batch = huge,
+            |options, huge| options.samples = huge,
+        ] {
+            let mut options = options();
+            set(&mut options, huge);
+            let said = make(options, VOCAB_SIZE);
+            assert!(said.contains(&format!(" = {huge} cannot be used")), "{said:?}");
+        }
+    }
+    for temperature in [f64::NAN, f64::INFINITY, -1.0] {
+        let said = make(ProbeOptions { temperature, ..options() }, VOCAB_SIZE);
+        assert!(said.contains("temperature = "), "{said:?}");
+    }
+    let nan = TopKPooling { k: 5, threshold: f32::NAN };
+    assert!(make(ProbeOptions { pooling: nan, ..options() }, VOCAB_SIZE).contains("threshold"));
     assert!(make(options(), 9).contains("9 rows"));
+    let embedding = Embedding::new(&Tensor::eye(VOCAB_SIZE, DType::F32, &device).unwrap()).unwrap();
+    let model = Taught::new(&[WEALTH], &device);
+    let ends = [END, VOCAB_SIZE as u32];
+    let error = Prober::new(model, vocabulary(), embedding, &device, &ends, options()).err();
+    assert!(matches!(error, Some(Error::EndToken { token: 1152, vocab_size: 1152 })), "{error:?}");
 
     let mut prober = prober(&[WEALTH], options(), &device);
     let question = question(SMITH);

@@ -97,16 +97,16 @@ fn the_demonstration_fills_every_table() {
     let report: Value =
         serde_json::from_slice(&fs::read(out.join("report.json")).unwrap()).unwrap();
     let runs = report["runs"].as_array().unwrap();
-    assert_eq!(runs.len(), 2);
+    assert_eq!((runs.len(), &report["schema"]), (2, &1.into()));
     for run in runs {
         assert_eq!((&run["samples"], &run["planned"]), (&126.into(), &126.into()));
-        // A bin in which no confidence falls has no accuracy; all else is told.
+        // A bin without answers has no accuracy; nothing else is missing.
         let missing = nulls(run, "");
         let missing: Vec<_> = missing.iter().filter(|path| !path.contains(".bins[")).collect();
         assert!(missing.is_empty(), "{missing:?}");
     }
     // The same models, the same answers; the sharpened one is surer of them.
-    let winner = |run: usize| runs[run]["confidence"]["hallucinations"]["value"].as_f64().unwrap();
+    let winner = |run: usize| runs[run]["confidence"]["hallucination"]["value"].as_f64().unwrap();
     assert!(winner(1) > winner(0) + 0.05);
 
     // Once more, nothing is left to do but the report, and that is the same.
@@ -130,7 +130,7 @@ fn the_question_of_the_paper_is_a_commitment_failure_of_the_tiny_model() {
     let mass = sample["first"]["mass"].as_f64().unwrap();
     assert!((mass - 0.49).abs() < 0.02, "{sample}");
     assert_eq!((&sample["answer"], &sample["right"]), (&"Moscow".into(), &false.into()));
-    assert_eq!(sample["aliases"]["answer"], "Saint Basil's Cathedral");
+    assert_eq!(sample["decisions"]["aliases"]["answer"], "Saint Basil's Cathedral");
     assert_eq!(sample["sampled"], Value::Null);
 }
 
@@ -149,7 +149,7 @@ fn the_same_run_gives_the_same_bytes() {
 }
 
 #[test]
-fn a_run_goes_on_with_its_own_settings_and_questions_only() {
+fn a_run_is_resumed_with_its_own_settings_and_questions_only() {
     let out = folder("settings");
     succeed(args(&out, &SHORT));
     let said = complaint(args(&out, &[&SHORT[..], &["--temperature", "0.5"]].concat()));
@@ -161,7 +161,7 @@ fn a_run_goes_on_with_its_own_settings_and_questions_only() {
     let questions = fs::read_to_string(out.join("questions.jsonl")).unwrap();
     fs::write(out.join("questions.jsonl"), questions.lines().next().unwrap()).unwrap();
     let said = complaint(args(&out, &SHORT));
-    assert!(said.contains("the questions are not those of the run"), "{said}");
+    assert!(said.contains("the questions differ from those of the run"), "{said}");
 }
 
 #[test]
@@ -178,9 +178,34 @@ fn results_that_are_none_are_named() {
             assert!(said.contains("line 2 of ") && said.contains(part), "{said}");
         }
     };
-    said(&[lines[0], &lines[1][..40]], "is not a sample");
-    said(&[lines[0], lines[0]], "has one already");
-    said(&[lines[0], &lines[1].replace("\"id\":\"", "\"id\":\"x")], "is of no question of the run");
+    said(&[lines[0], &lines[1][..40]], "cannot read line 2");
+    said(&[lines[0], lines[0]], "second sample of the same question");
+    said(&[lines[0], &lines[1].replace("\"id\":\"", "\"id\":\"x")], "of no question of the run");
+}
+
+/// Of another version, or of the time before versions.
+#[test]
+fn files_of_another_schema_are_refused() {
+    let out = folder("schema");
+    succeed(args(&out, &SHORT));
+    for file in ["run.json", "samples.jsonl"] {
+        let path = out.join(file);
+        let whole = fs::read_to_string(&path).unwrap();
+        for (schema, found) in
+            [("\"schema\":2,", "it has schema 2"), ("", "it has no schema version")]
+        {
+            let other = whole.replace("\"schema\": 1,", "\"schema\":1,");
+            fs::write(&path, other.replace("\"schema\":1,", schema)).unwrap();
+            let report = complaint(["report".as_ref(), out.as_os_str()]);
+            for said in [complaint(args(&out, &SHORT)), report] {
+                assert!(said.contains(file) && said.contains(found), "{said}");
+                assert!(said.contains("reads schema 1; use the version that wrote it"), "{said}");
+                assert_eq!(said.matches(found).count(), 1, "{said}");
+            }
+        }
+        fs::write(&path, whole).unwrap();
+    }
+    succeed(args(&out, &SHORT));
 }
 
 #[test]
@@ -190,7 +215,7 @@ fn two_processes_do_not_write_to_one_run() {
     let samples = fs::File::options().append(true).open(out.join("samples.jsonl")).unwrap();
     samples.lock().unwrap();
     let said = complaint(args(&out, &SHORT));
-    assert!(said.contains("another process is at work"), "{said}");
+    assert!(said.contains("another process is writing"), "{said}");
     drop(samples);
     succeed(args(&out, &SHORT));
 }
@@ -276,7 +301,13 @@ fn what_cannot_be_run_is_named() {
     fs::remove_dir_all(out.join("run")).unwrap();
     assert!(run(TINY, QUESTIONS, &["--max-tokens", "500"]).contains("reads no more than 128"));
     assert!(complaint(["report", nowhere]).contains("is not the folder of a run"));
-    assert!(complaint(["report", nowhere, "--tau", "0"]).contains("--tau 0"));
+    for tau in ["0", "NaN", "inf", "1.5"] {
+        assert!(complaint(["report", nowhere, "--tau", tau]).contains(&format!("--tau {tau}")));
+    }
+    for option in ["--batch", "--samples", "--max-tokens"] {
+        let said = run(TINY, QUESTIONS, &[option, "100000000000"]);
+        assert!(said.contains("= 100000000000 cannot be used"), "{said}");
+    }
     if !cfg!(feature = "cuda") {
         fs::remove_dir_all(out.join("run")).unwrap();
         assert!(run(TINY, QUESTIONS, &["--cuda"]).contains("--features cuda"));

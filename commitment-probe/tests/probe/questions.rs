@@ -1,16 +1,24 @@
-//! Lists of questions in every layout, and what is said of those that are none.
+//! Lists of questions in every layout, and the errors of those that cannot be read.
 
-use std::{fs, path::Path};
+use std::{error::Error, fs, path::Path};
 
-use commitment_probe::Question;
+use commitment_probe::{Question, UnfitQuestion};
+use proptest::prelude::*;
+use serde_json::json;
 
 fn parse(text: &str) -> Vec<Question> {
     Question::parse(text).unwrap()
 }
 
+/// An error and its causes.
+fn chain(error: &dyn Error) -> String {
+    let cause = error.source().map(|cause| format!(": {}", chain(cause)));
+    format!("{error}{}", cause.unwrap_or_default())
+}
+
 #[track_caller]
 fn refused(text: &str, parts: &[&str]) {
-    let error = Question::parse(text).unwrap_err().to_string();
+    let error = chain(&Question::parse(text).unwrap_err());
     for part in parts {
         assert!(error.contains(part), "{part:?} is not in {error:?}");
     }
@@ -24,9 +32,9 @@ fn our_own_layout() {
         r#"{"id": "2", "question": "Who?", "answers": ["A"], "others": {"B": ["B", "b"]}, "more": 5}"#,
     ));
     assert_eq!(questions.len(), 2);
-    assert_eq!(questions[0].answers, ["Paris", "City of Light"]);
-    assert_eq!((questions[0].right(), questions[0].question.as_str()), ("Paris", "Which\ncity?"));
-    assert_eq!(questions[1].others["B"], ["B", "b"]);
+    assert_eq!(questions[0].answers(), ["Paris", "City of Light"]);
+    assert_eq!((questions[0].right(), questions[0].text()), ("Paris", "Which\ncity?"));
+    assert_eq!(questions[1].others()["B"], ["B", "b"]);
     // As it is written, it is read.
     let written: Vec<String> =
         questions.iter().map(|question| serde_json::to_string(question).unwrap()).collect();
@@ -56,8 +64,11 @@ fn trivia_qa_as_published() {
         }"#,
     );
     assert_eq!(questions.len(), 1);
-    assert_eq!(questions[0].id, "tc_33");
-    assert_eq!(questions[0].answers, ["Sunset Boulevard", "Sunset Blvd", "West Sunset Boulevard"]);
+    assert_eq!(questions[0].id(), "tc_33");
+    assert_eq!(
+        questions[0].answers(),
+        ["Sunset Boulevard", "Sunset Blvd", "West Sunset Boulevard"]
+    );
 }
 
 #[test]
@@ -66,7 +77,7 @@ fn trivia_qa_by_lines() {
         r#"{"question": "Who?", "question_id": "tc_1", "question_source": "x", "answer":
             {"aliases": ["Sinclair"], "normalized_aliases": ["sinclair"], "value": "Sinclair Lewis"}}"#,
     );
-    assert_eq!((questions[0].id.as_str(), questions[0].answers.len()), ("tc_1", 2));
+    assert_eq!((questions[0].id(), questions[0].answers().len()), ("tc_1", 2));
     assert_eq!(questions[0].right(), "Sinclair Lewis");
 }
 
@@ -77,9 +88,9 @@ fn natural_questions_open() {
         "\n",
         r#"{"question": "who wrote it", "answer": ["Bobby Scott"]}"#,
     ));
-    let ids: Vec<_> = questions.iter().map(|question| question.id.as_str()).collect();
+    let ids: Vec<_> = questions.iter().map(Question::id).collect();
     assert_eq!(ids, ["1", "2"]);
-    assert_eq!(questions[0].answers[1], "14 December 1972 UTC");
+    assert_eq!(questions[0].answers()[1], "14 December 1972 UTC");
 }
 
 #[test]
@@ -97,9 +108,9 @@ fn natural_questions_as_published() {
         "annotations": [{"yes_no_answer": "YES", "short_answers": []}]}"#;
     let questions = parse(&[simplified, tokens, without].join("\n"));
     assert_eq!(questions.len(), 2);
-    assert_eq!(questions[0].id, "-1234567890123456789");
-    assert_eq!(questions[0].answers, ["Jane Doe", "Doe"]);
-    assert_eq!(questions[1].answers, ["1901"]);
+    assert_eq!(questions[0].id(), "-1234567890123456789");
+    assert_eq!(questions[0].answers(), ["Jane Doe", "Doe"]);
+    assert_eq!(questions[1].answers(), ["1901"]);
 }
 
 #[test]
@@ -109,7 +120,7 @@ fn lists_that_are_none() {
     refused("[1]", &["record 1", "invalid type"]);
     refused(
         r#"{"id": "1", "question": "Who?"}"#,
-        &["question 1: it is of no known layout", r#""answers": ["#],
+        &["question 1: its layout is not known", r#""answers": ["#],
     );
     refused(r#"{"question": "Who?", "answers": ["A"]}"#, &["question 1: it has no id"]);
     refused(r#"{"id": "1", "question": "Who?", "answers": [" "]}"#, &["it has no answers"]);
@@ -137,15 +148,49 @@ fn lists_that_are_none() {
 
 #[test]
 fn files_that_cannot_be_read() {
-    let error = Question::load("no/such/file.jsonl").unwrap_err().to_string();
-    assert!(error.starts_with("no/such/file.jsonl: "), "{error}");
+    let error = chain(&Question::load("no/such/file.jsonl").unwrap_err());
+    assert!(error.starts_with("cannot use no/such/file.jsonl as questions: "), "{error}");
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("questions.jsonl.gz");
     fs::write(&path, [0x1F, 0x8B, 8, 0]).unwrap();
-    let error = Question::load(&path).unwrap_err().to_string();
-    assert!(error.contains("questions.jsonl.gz: it is compressed"), "{error}");
+    let error = chain(&Question::load(&path).unwrap_err());
+    assert!(error.contains("questions.jsonl.gz as questions: it is compressed"), "{error}");
 }
 
 #[test]
 fn nothing_is_a_list_of_no_questions() {
     assert!(parse("").is_empty() && parse("\n \n").is_empty());
+}
+
+#[test]
+fn a_question_without_answers_cannot_be_made() {
+    for answers in [json!([]), json!([""]), json!([" ", "\n"])] {
+        let question = json!({"id": "a", "question": "?", "answers": answers});
+        let error = serde_json::from_value::<Question>(question).unwrap_err();
+        assert_eq!(error.to_string(), "it has no answers");
+    }
+    let made = Question::new("a", "?", vec![], [].into());
+    assert_eq!(made, Err(UnfitQuestion::NoAnswers));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+    /// Whatever a question is made from: it is refused, or everything can be asked of it, and it
+    /// is read again as it is written.
+    #[test]
+    fn every_question_that_can_be_made_can_be_used(
+        question in "[ ?a]{0,3}",
+        answers in proptest::collection::vec("[ \n.ab]{0,3}", 0..4),
+        others in proptest::collection::btree_map("[ ab]{0,2}", proptest::collection::vec("[ a]{0,2}", 0..3), 0..3),
+    ) {
+        let json = json!({"id": "a", "question": question, "answers": answers, "others": others});
+        if let Ok(question) = serde_json::from_value::<Question>(json) {
+            prop_assert!(!question.text().is_empty() && !question.right().is_empty());
+            prop_assert_eq!(&question.answers()[0], question.right());
+            prop_assert!(question.others().values().flatten().all(|form| !form.is_empty()));
+            let written = serde_json::to_string(&question).unwrap();
+            prop_assert_eq!(&serde_json::from_str::<Question>(&written).unwrap(), &question);
+            prop_assert_eq!(&Question::parse(&written).unwrap(), &[question]);
+        }
+    }
 }

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""What SciPy and scikit-learn say of the statistics in src/probe/stats.
+"""The statistics of commitment-probe/src/stats as SciPy and scikit-learn compute them.
 
-    pip install -r tests/probe/requirements.txt
-    python3 tests/probe/reference.py tests/probe/reference.json           # writes the file
-    python3 tests/probe/reference.py --check tests/probe/reference.json   # is it what they say?
+    cd commitment-probe/tests/probe
+    pip install -r requirements.txt
+    python3 reference.py reference.json           # writes the file
+    python3 reference.py --check reference.json   # compares the file
 
 Every case has a name, the input, and what is expected; `null` where there is no number, which is
 what the crate promises for it and not what the libraries do. All inputs are written out here or

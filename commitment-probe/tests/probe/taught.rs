@@ -96,7 +96,7 @@ pub fn follows(prompt: &str, text: &str) -> Vec<u32> {
 
 /// Few answers, and no sampling.
 pub fn options() -> ProbeOptions {
-    ProbeOptions { draws: 0, ..ProbeOptions::default() }
+    ProbeOptions { samples: 0, ..ProbeOptions::default() }
 }
 
 pub fn prober(lessons: &[Lesson], options: ProbeOptions, device: &Device) -> Prober<Taught> {

@@ -1,8 +1,10 @@
 //! Summaries made up for the tests: no model was asked.
 
+use std::collections::BTreeMap;
+
 use commitment_probe::{
-    CalibrationOf, Concentration, Confidence, DecoderSummary, Detector, Difference, MassAt,
-    Matched, SampledShares, SampledSummary, SecondToken, Summary, Temperature, Threshold,
+    ByOutcome, Concentration, Decoder, DecoderSummary, Detector, Difference, MassAt, Matched,
+    Outcome, SampledShares, SampledSummary, SecondToken, Summary, Temperature, Threshold,
     stats::{Bin, Calibration, Estimate, RankTest},
 };
 
@@ -29,18 +31,17 @@ pub fn nothing(name: &str) -> Summary {
                 difference: none,
             },
         },
-        confidence: Confidence { hallucinations: None, failures: None, right: None },
+        confidence: ByOutcome::new(),
         second_token: SecondToken {
             valid: None,
             invalid: None,
             phrase_failures: 0,
             phrase_failure_rate: None,
-            phrase_mass_failures: None,
-            phrase_mass_right: None,
+            phrase_mass: ByOutcome::new(),
         },
-        detectors: vec![],
-        calibration: vec![],
-        decoders: vec![],
+        detectors: BTreeMap::new(),
+        calibration: BTreeMap::new(),
+        decoders: BTreeMap::new(),
         temperature: Temperature { curve: vec![], sampled: None },
     }
 }
@@ -86,18 +87,20 @@ pub fn run(name: &str, commitment: f64) -> Summary {
                 },
             },
         },
-        confidence: Confidence {
-            hallucinations: mean(confidence, hallucinations),
-            failures: mean(confidence + 0.06, n),
-            right: mean(0.71, right),
-        },
+        confidence: ByOutcome::from([
+            (Outcome::Hallucination, mean(confidence, hallucinations)),
+            (Outcome::CommitmentFailure, mean(confidence + 0.06, n)),
+            (Outcome::Right, mean(0.71, right)),
+        ]),
         second_token: SecondToken {
             valid: mean(0.42 - 0.35 * commitment, right),
             invalid: mean(1.31, hallucinations),
             phrase_failures: 41,
             phrase_failure_rate: share(41, hallucinations),
-            phrase_mass_failures: mean(0.21, n),
-            phrase_mass_right: mean(0.68, right),
+            phrase_mass: ByOutcome::from([
+                (Outcome::CommitmentFailure, mean(0.21, n)),
+                (Outcome::Right, mean(0.68, right)),
+            ]),
         },
         detectors: detectors(commitment, n + right),
         calibration: calibration(commitment),
@@ -109,24 +112,25 @@ pub fn run(name: &str, commitment: f64) -> Summary {
 
 pub const TAUS: [f64; 7] = [0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4];
 
-fn detectors(commitment: f64, n: usize) -> Vec<Detector> {
-    let detector = |name: &str, area: f64, ceiling: f64| Detector {
-        name: name.into(),
-        hallucinations: mean(area, n),
-        failures: mean(ceiling - 0.08 * commitment, n / 4),
-        others: mean(area + 0.05, n),
+fn detectors(commitment: f64, n: usize) -> BTreeMap<Detector, ByOutcome> {
+    let areas = |area: f64, ceiling: f64| {
+        ByOutcome::from([
+            (Outcome::Hallucination, mean(area, n)),
+            (Outcome::CommitmentFailure, mean(ceiling - 0.08 * commitment, n / 4)),
+            (Outcome::OtherHallucination, mean(area + 0.05, n)),
+        ])
     };
-    vec![
-        detector("1 − confidence", 0.79, 0.66),
-        detector("token entropy", 0.77, 0.61),
-        detector("concept entropy, spelling", 0.80, 0.64),
-        detector("concept entropy, embedding", 0.78, 0.57),
-        detector("semantic entropy of sampled answers", 0.83, 0.71),
-    ]
+    BTreeMap::from([
+        (Detector::MaxProbability, areas(0.79, 0.66)),
+        (Detector::TokenEntropy, areas(0.77, 0.61)),
+        (Detector::ConceptEntropySpelling, areas(0.80, 0.64)),
+        (Detector::ConceptEntropyEmbedding, areas(0.78, 0.57)),
+        (Detector::SemanticEntropy, areas(0.83, 0.71)),
+    ])
 }
 
-fn calibration(commitment: f64) -> Vec<CalibrationOf> {
-    let kind = |name: &str, gap: f64| {
+fn calibration(commitment: f64) -> BTreeMap<Decoder, Calibration> {
+    let kind = |gap: f64| {
         let bins = (0..10).map(|b| {
             let (low, high) = (b as f64 / 10.0, (b + 1) as f64 / 10.0);
             let middle = low + 0.052;
@@ -142,41 +146,47 @@ fn calibration(commitment: f64) -> Vec<CalibrationOf> {
                 },
             }
         });
-        let calibration = Calibration { ece: Some(0.7 * gap.abs()), bins: bins.collect() };
-        CalibrationOf { name: name.into(), calibration }
+        Calibration { ece: Some(0.7 * gap.abs()), bins: bins.collect() }
     };
-    vec![
-        kind("tokens", -0.1 + 0.05 * commitment),
-        kind("spelling", 0.04),
-        kind("embedding", 0.09 + 0.05 * commitment),
-    ]
+    BTreeMap::from([
+        (Decoder::Greedy, kind(-0.1 + 0.05 * commitment)),
+        (Decoder::Spelling, kind(0.04)),
+        (Decoder::Embedding, kind(0.09 + 0.05 * commitment)),
+    ])
 }
 
-fn decoders(commitment: f64, wrong: usize, failures: usize, right: usize) -> Vec<DecoderSummary> {
-    let decoder = |name: &str, knows_answers, recovered: usize, broken: usize| DecoderSummary {
-        name: name.into(),
-        knows_answers,
-        right: share(right + recovered - broken, right + wrong),
+fn decoders(
+    commitment: f64,
+    wrong: usize,
+    failures: usize,
+    right: usize,
+) -> BTreeMap<Decoder, DecoderSummary> {
+    let decoder = |recovered: usize, broken: usize| DecoderSummary {
+        right: ByOutcome::from([
+            (Outcome::All, share(right + recovered - broken, right + wrong)),
+            (Outcome::Hallucination, share(recovered, wrong)),
+            (Outcome::CommitmentFailure, share(recovered.min(failures), failures)),
+        ]),
         recovered,
-        recovered_hallucinations: share(recovered, wrong),
-        recovered_failures: share(recovered.min(failures), failures),
         broken,
         broken_rate: share(broken, right),
     };
-    vec![
-        decoder("first tokens, aliases", true, (60.0 - 20.0 * commitment) as usize, 4),
-        decoder("first tokens, spelling", false, 9, 3),
-        decoder("first tokens, embedding", false, (22.0 - 12.0 * commitment) as usize, 14),
-        decoder("whole phrases", true, 48, 11),
-    ]
+    BTreeMap::from([
+        (Decoder::Aliases, decoder((60.0 - 20.0 * commitment) as usize, 4)),
+        (Decoder::Spelling, decoder(9, 3)),
+        (Decoder::Embedding, decoder((22.0 - 12.0 * commitment) as usize, 14)),
+        (Decoder::Phrases, decoder(48, 11)),
+    ])
 }
 
 fn temperature(commitment: f64, n: usize) -> Temperature {
     let at = |temperature: f64| MassAt {
         temperature,
-        failures: Some(0.41 - 0.06 * (temperature - 1.0).abs()),
-        others: Some(0.03 + 0.02 * temperature),
-        right: Some(0.92 - (0.22 - 0.1 * commitment) * temperature),
+        mass: ByOutcome::from([
+            (Outcome::CommitmentFailure, Some(0.41 - 0.06 * (temperature - 1.0).abs())),
+            (Outcome::OtherHallucination, Some(0.03 + 0.02 * temperature)),
+            (Outcome::Right, Some(0.92 - (0.22 - 0.1 * commitment) * temperature)),
+        ]),
     };
     let shares = |right: f64, entropy: f64| SampledShares {
         answers: mean(right, n),
@@ -188,11 +198,13 @@ fn temperature(commitment: f64, n: usize) -> Temperature {
         curve: [0.5, 0.7, 1.0, 1.5, 2.0].map(at).into(),
         sampled: Some(SampledSummary {
             temperature: 0.7,
-            draws: 10,
-            all: shares(0.52, 0.81),
-            failures: shares(0.29, 1.12),
-            others: shares(0.05, 1.38),
-            right: shares(0.88, 0.35),
+            samples: 10,
+            shares: ByOutcome::from([
+                (Outcome::All, shares(0.52, 0.81)),
+                (Outcome::CommitmentFailure, shares(0.29, 1.12)),
+                (Outcome::OtherHallucination, shares(0.05, 1.38)),
+                (Outcome::Right, shares(0.88, 0.35)),
+            ]),
         }),
     }
 }

@@ -29,28 +29,31 @@
 
 mod gather;
 mod logit;
+mod masses;
 mod noise;
 mod pass;
+mod pool;
+mod rows;
 mod scale;
 mod simd;
 mod singletons;
 mod stream;
-pub(crate) mod tensor;
 mod top;
 
 use rayon::prelude::*;
 
-pub(crate) use logit::Logit;
+pub(crate) use masses::{masses, measure};
+pub(crate) use pool::{draw, pool};
 
-use self::gather::{ForEachMass, GatherTable, MassOf, Members};
-use self::pass::{Pass, likeliest};
-use self::scale::Scale;
-use self::simd::{Isa, Job, dispatch};
+use self::gather::GatherTable;
+use self::logit::Logit;
+use self::pass::Pass;
+use self::rows::{Operation, Rows};
+use self::simd::Isa;
 use self::singletons::SingletonTable;
-use self::stream::{BLOCK, WriteWeights};
-use super::logits::Rows;
-use crate::reduce::Row;
-use crate::{ConceptMap, TokenSets};
+use super::logits::Logits;
+use super::{BadRow, ReduceError, Row};
+use crate::ConceptMap;
 
 /// What the CPU path derives from a map, once.
 pub(crate) struct Tables {
@@ -65,25 +68,31 @@ impl Tables {
 }
 
 /// Reduces every row.
-pub(crate) fn reduce<T: Logit>(map: &ConceptMap, tables: &Tables, rows: Rows<'_, T>) -> Vec<Row> {
-    dispatch(ReduceRows { map, tables, rows })
+pub(crate) fn reduce(
+    map: &ConceptMap,
+    tables: &Tables,
+    logits: &Logits,
+) -> Result<Vec<Result<Row, BadRow>>, ReduceError> {
+    rows::run(Reduce { map, tables }, logits)
 }
 
 #[derive(Clone, Copy)]
-struct ReduceRows<'a, T: Copy> {
+struct Reduce<'a> {
     map: &'a ConceptMap,
     tables: &'a Tables,
-    rows: Rows<'a, T>,
 }
 
-impl<T: Logit> Job for ReduceRows<'_, T> {
-    type Output = Vec<Row>;
+impl Operation for Reduce<'_> {
+    type Output = Vec<Result<Row, BadRow>>;
 
-    fn run<I: Isa>(self, isa: I) -> Vec<Row> {
-        let Self { map, tables, rows } = self;
-        let split = rows.width() >= WORTH_A_FORK && rows.len() < rayon::current_num_threads();
-        let reduce = |i| Pass { isa, row: rows.get(i), split }.reduce(map, tables);
-        if rows.len() * rows.width() >= WORTH_A_FORK {
+    fn run<I: Isa, T: Logit>(self, isa: I, rows: Rows<'_, T>) -> Self::Output {
+        let Self { map, tables } = self;
+        let split = rows.is_each_worth_a_fork() && rows.len() < rayon::current_num_threads();
+        let reduce = |i| {
+            let row = Pass { isa, row: rows.get(i), split }.reduce(map, tables);
+            row.map_err(|reason| BadRow { row: i, reason })
+        };
+        if rows.are_worth_a_fork() {
             (0..rows.len()).into_par_iter().map(reduce).collect()
         } else {
             (0..rows.len()).map(reduce).collect()
@@ -91,183 +100,9 @@ impl<T: Logit> Job for ReduceRows<'_, T> {
     }
 }
 
-/// The least number of logits to share among threads. To wake them and wait for them takes some
-/// 30 µs, time in which one thread streams through a hundred thousand logits.
-const WORTH_A_FORK: usize = 1 << 19;
-
-/// Writes the mass of every concept of every row, `[B, C]`; NaN in rows without a normaliser.
-pub(crate) fn masses<T: Logit>(
-    map: &ConceptMap,
-    tables: &Tables,
-    rows: Rows<'_, T>,
-    out: &mut [f32],
-) {
-    for_each_row(rows, out.chunks_mut(map.num_concepts()), |row, out| {
-        dispatch(RowMasses { map, tables, row, out });
-    });
-}
-
-/// Does `each` for every row's `work`, on several threads if the rows are worth it.
-fn for_each_row<T: Logit, W: Send>(
-    rows: Rows<'_, T>,
-    work: impl Iterator<Item = W>,
-    each: impl Fn(&[T], W) + Sync + Send,
-) {
-    if rows.len() * rows.width() >= WORTH_A_FORK {
-        let work: Vec<W> = work.collect();
-        work.into_par_iter().enumerate().for_each(|(i, work)| each(rows.get(i), work));
-    } else {
-        work.enumerate().for_each(|(i, work)| each(rows.get(i), work));
-    }
-}
-
-struct RowMasses<'a, T> {
-    map: &'a ConceptMap,
-    tables: &'a Tables,
-    row: &'a [T],
-    out: &'a mut [f32],
-}
-
-impl<T: Logit> Job for RowMasses<'_, T> {
-    type Output = ();
-
-    fn run<I: Isa>(self, isa: I) {
-        let Self { map, tables, row, out } = self;
-        let Ok(z) = (Pass { isa, row, split: false }).normaliser() else {
-            return out.fill(f32::NAN);
-        };
-        if !tables.gather.covers_vocabulary() {
-            // Right for singletons; the places of pooled concepts are overwritten below.
-            let mut weights = [0.0; BLOCK];
-            for (block, concepts) in row.chunks(BLOCK).zip(map.concept_ids().chunks(BLOCK)) {
-                let weights = &mut weights[..block.len()];
-                isa.vectorize(WriteWeights { block, scale: z.scale, weights });
-                for (&weight, &concept) in weights.iter().zip(concepts) {
-                    out[concept as usize] = z.mass(weight.into());
-                }
-            }
-        }
-        let members = Members { row, scale: z.scale, map, table: &tables.gather };
-        let each = |concept: u32, weight: f32| out[concept as usize] = z.mass(weight.into());
-        isa.vectorize(ForEachMass(members, each));
-    }
-}
-
-/// Writes every row's pooled logits, `[B, V]`; NaN in rows without a normaliser.
-pub(crate) fn pool<T: Logit>(
-    map: &ConceptMap,
-    tables: &Tables,
-    rows: Rows<'_, T>,
-    out: &mut [f32],
-) {
-    for_each_row(rows, out.chunks_mut(map.vocab_size()), |row, out| {
-        dispatch(RowPool { map, tables, row, out });
-    });
-}
-
-struct RowPool<'a, T> {
-    map: &'a ConceptMap,
-    tables: &'a Tables,
-    row: &'a [T],
-    out: &'a mut [f32],
-}
-
-impl<T: Logit> Job for RowPool<'_, T> {
-    type Output = ();
-
-    fn run<I: Isa>(self, isa: I) {
-        let Self { map, tables, row, out } = self;
-        let Ok(z) = (Pass { isa, row, split: false }).normaliser() else {
-            return out.fill(f32::NAN);
-        };
-        for (out, &logit) in out.iter_mut().zip(row) {
-            *out = logit.into();
-        }
-        let members = Members { row, scale: z.scale, map, table: &tables.gather };
-        let each = |concept: u32, weight: f32| {
-            let tokens = map.tokens(concept).expect("the table holds concepts of the map");
-            if tokens.len() > 1 {
-                let representative = likeliest(row, tokens);
-                let logit = log_sum_exp(row, tokens, representative, z.scale, weight);
-                for &token in tokens {
-                    out[token as usize] = f32::NEG_INFINITY;
-                }
-                out[representative as usize] = logit;
-            }
-        };
-        isa.vectorize(ForEachMass(members, each));
-    }
-}
-
-/// `ln Σ exp(logit)` over tokens whose weights add up to `weight` on the row's scale.
-fn log_sum_exp<T: Logit>(
-    row: &[T],
-    tokens: &[u32],
-    representative: u32,
-    scale: Scale,
-    weight: f32,
-) -> f32 {
-    /// Below it, members' weights may have vanished: it is still far above the least f32.
-    const FAINT: f32 = 1e-20;
-    if weight >= FAINT {
-        return scale.log_sum_exp(weight.into()) as f32;
-    }
-    // The probability is as good as 0, but a temperature may raise it: so on a scale of its own.
-    match Scale::of(row[representative as usize].into()) {
-        None => f32::NEG_INFINITY,
-        Some(own) => {
-            let weights = tokens.iter().map(|&t| own.weight(row[t as usize].into()));
-            own.log_sum_exp(weights.sum()) as f32
-        }
-    }
-}
-
-/// Writes every probe's mass and concentration in every row, both `[B, P]`; NaN in rows without
-/// a normaliser, and for the concentration of no mass.
-pub(crate) fn measure<T: Logit>(
-    sets: &TokenSets,
-    rows: Rows<'_, T>,
-    masses: &mut [f32],
-    concentrations: &mut [f32],
-) {
-    if sets.is_empty() {
-        return;
-    }
-    let masses = masses.chunks_mut(sets.len());
-    let work = masses.zip(concentrations.chunks_mut(sets.len()));
-    for_each_row(rows, work, |row, (masses, concentrations)| {
-        dispatch(RowSets { sets, row, masses, concentrations });
-    });
-}
-
-struct RowSets<'a, T> {
-    sets: &'a TokenSets,
-    row: &'a [T],
-    masses: &'a mut [f32],
-    concentrations: &'a mut [f32],
-}
-
-impl<T: Logit> Job for RowSets<'_, T> {
-    type Output = ();
-
-    fn run<I: Isa>(self, isa: I) {
-        let Self { sets, row, masses, concentrations } = self;
-        let Ok(z) = (Pass { isa, row, split: false }).normaliser() else {
-            masses.fill(f32::NAN);
-            return concentrations.fill(f32::NAN);
-        };
-        for (i, (mass, concentration)) in masses.iter_mut().zip(concentrations).enumerate() {
-            let tokens = sets.tokens(i).expect("one place for each probe");
-            let weight = isa.vectorize(MassOf { row, scale: z.scale, tokens });
-            *mass = z.mass(weight);
-            let likeliest = z.probability(row[likeliest(row, tokens) as usize].into());
-            *concentration = (likeliest / *mass).min(1.0);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::rows::OnRows;
     use super::*;
     use crate::reference;
 
@@ -283,17 +118,19 @@ mod tests {
             let map = ConceptMap::from_concept_ids(without_gaps(&ids)).unwrap();
             let tables = Tables::new(&map);
             let row: Vec<f32> = (0..vocab_size).map(|t| ((t * 7919) % 997) as f32 / 80.0).collect();
-            let want = reference::reduce(&map, &row.iter().map(|&x| x.into()).collect::<Vec<_>>());
-            let rows = Rows::of_one(&row);
-            for (isa, got) in simd::on_every_isa(ReduceRows { map: &map, tables: &tables, rows }) {
-                let got = got[0];
-                assert_eq!(Some(got.winner), want.winner, "{isa}");
-                assert_eq!(Some(got.representative), want.representative, "{isa}");
-                assert_eq!(Some(got.greedy), want.greedy, "{isa}");
-                assert_eq!(Some(got.runner_up), want.runner_up, "{isa}");
+            let exact: Vec<f64> = row.iter().map(|&x| x.into()).collect();
+            let want = reference::reduce(&map, &exact).unwrap();
+            let reduce = Reduce { map: &map, tables: &tables };
+            for (isa, got) in simd::on_every_isa(OnRows::of_one(reduce, &row)) {
+                let got = got[0].unwrap();
+                assert_eq!(got.winner, want.winner, "{isa}");
+                assert_eq!(got.representative, want.representative, "{isa}");
+                assert_eq!(got.greedy, want.greedy, "{isa}");
+                let (second, wanted) = (got.runner_up.unwrap(), want.runner_up.unwrap());
+                assert_eq!(second.concept, wanted.concept, "{isa}");
                 for (got, want) in [
                     (got.mass, want.mass),
-                    (got.runner_up_mass, want.runner_up_mass),
+                    (second.mass, wanted.mass),
                     (got.log_z, want.log_z),
                     (got.token_entropy, want.token_entropy),
                     (got.concept_entropy, want.concept_entropy),

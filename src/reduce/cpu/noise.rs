@@ -1,7 +1,7 @@
 //! Gumbel noise that is counted, not stored; the same numbers as kernels/noise.cuh draws.
 
 use crate::ConceptMap;
-use crate::reduce::Row;
+use crate::reduce::NO_TOKEN;
 
 /// No noise is above it.
 const MOST_NOISE: f32 = 23.0;
@@ -25,17 +25,25 @@ impl Noise {
     }
 
     /// The token whose concept has the largest `ln(mass) · inverse_temperature + noise`, of a row
-    /// of pooled logits.
-    pub(super) fn draw(self, map: &ConceptMap, pooled: &[f32], inverse_temperature: f32) -> u32 {
-        let max = pooled.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let mut best = (f32::NEG_INFINITY, Row::NONE, Row::NONE);
+    /// of pooled logits; [`NO_TOKEN`] if they are NaN.
+    ///
+    /// Scores are relative to the likeliest concept's, so that they cannot overflow but to `-inf`,
+    /// however cold it is.
+    pub(super) fn draw(self, map: &ConceptMap, pooled: &[f32], inverse_temperature: f64) -> u32 {
+        // What is infinite would make a NaN of a logit of 0.
+        let inverse_temperature = inverse_temperature.min(f64::MAX);
+        let max = f64::from(pooled.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+        let mut best = (f32::NEG_INFINITY, u32::MAX, NO_TOKEN);
         for ((token, &logit), &concept) in (0..).zip(pooled).zip(map.concept_ids()) {
-            let score = (logit - max) * inverse_temperature;
-            // Nothing of no mass, and no noise where it could not help.
-            if score > f32::NEG_INFINITY && score + MOST_NOISE >= best.0 {
-                let score = score + self.gumbel(concept);
-                if score > best.0 || score == best.0 && concept < best.1 {
-                    best = (score, concept, token);
+            // Nothing of no mass.
+            if logit > f32::NEG_INFINITY {
+                let score = ((f64::from(logit) - max) * inverse_temperature) as f32;
+                // No noise where it could not help.
+                if score > f32::NEG_INFINITY && score + MOST_NOISE >= best.0 {
+                    let score = score + self.gumbel(concept);
+                    if score > best.0 || score == best.0 && concept < best.1 {
+                        best = (score, concept, token);
+                    }
                 }
             }
         }

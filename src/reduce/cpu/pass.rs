@@ -13,7 +13,7 @@ use super::singletons::{self, Singleton};
 use super::stream::{self, BLOCK, BlockMax, FirstAtLeast, SumBlock};
 use super::top::Candidate;
 use crate::ConceptMap;
-use crate::{Row, reduce::Status};
+use crate::reduce::{BadRowReason, Row, RunnerUp};
 
 /// Blocks that a thread takes at a time: some microseconds' worth.
 const BLOCKS_PER_TASK: usize = 8;
@@ -44,15 +44,16 @@ impl Normaliser {
     /// The probability of tokens, from the sum of their weights.
     pub(crate) fn mass(self, weight: f64) -> f32 {
         // The two sums are rounded differently, so that all of the mass may seem a little more.
-        (weight / self.s).min(1.0) as f32
+        let share = weight / self.s;
+        (if share > 1.0 { 1.0 } else { share }) as f32
     }
 }
 
 impl<I: Isa, T: Logit> Pass<'_, I, T> {
-    pub(crate) fn reduce(self, map: &ConceptMap, tables: &Tables) -> Row {
+    pub(crate) fn reduce(self, map: &ConceptMap, tables: &Tables) -> Result<Row, BadRowReason> {
         let (maxima, max) = self.maxima();
         let Some(scale) = Scale::of(max) else {
-            return Row::bad(self.reason());
+            return Err(self.reason());
         };
         let members = Members { row: self.row, scale, map, table: &tables.gather };
         let units = tables.gather.units();
@@ -68,7 +69,7 @@ impl<I: Isa, T: Logit> Pass<'_, I, T> {
             (tokens, tokens.u - concepts.u + concepts.a)
         };
         if tokens.s.is_nan() {
-            return Row::bad(self.reason());
+            return Err(self.reason());
         }
         let z = Normaliser { scale, s: tokens.s };
         let mut top = concepts.top;
@@ -86,26 +87,32 @@ impl<I: Isa, T: Logit> Pass<'_, I, T> {
             }
         }
         let greedy = self.first_maximum(&maxima, max);
-        let (winner, runner_up) = (top.first, top.second);
+        let (winner, runner_up) = (top.first, top.second());
         let representative = self.representative(map, winner.concept, greedy);
         let representative_prob = z.probability(self.row[representative as usize].into());
         let bits = z.s.log2();
-        let token_entropy = (LN_2 * (bits - tokens.u / z.s)).max(0.0) as f32;
-        let concept_entropy = (LN_2 * (bits - a / z.s)).max(0.0) as f32;
-        Row {
+        let token_entropy = at_least_0(LN_2 * (bits - tokens.u / z.s)) as f32;
+        let concept_entropy = at_least_0(LN_2 * (bits - a / z.s)) as f32;
+        let mass = z.mass(winner.mass.into());
+        Ok(Row {
             winner: winner.concept,
             representative,
             greedy,
-            runner_up: runner_up.concept,
-            status: Status::OK,
-            mass: z.mass(winner.mass.into()).max(representative_prob),
+            mass: if mass < representative_prob { representative_prob } else { mass },
             representative_prob,
             greedy_prob: z.probability(max),
-            runner_up_mass: z.mass(runner_up.mass.into()),
             log_z: scale.log_sum_exp(z.s) as f32,
+            runner_up: runner_up
+                .map(|second| (second.concept, z.mass(second.mass.into())))
+                .filter(|&(_, mass)| mass > 0.0)
+                .map(|(concept, mass)| RunnerUp { concept, mass }),
             token_entropy,
-            concept_entropy: concept_entropy.min(token_entropy),
-        }
+            concept_entropy: if concept_entropy > token_entropy {
+                token_entropy
+            } else {
+                concept_entropy
+            },
+        })
     }
 
     /// `work(0), work(1) … work(n - 1)`; a thread takes `at_least` so many at a time.
@@ -142,7 +149,7 @@ impl<I: Isa, T: Logit> Pass<'_, I, T> {
     }
 
     /// The row's normaliser, or why it has none.
-    pub(crate) fn normaliser(self) -> Result<Normaliser, Status> {
+    pub(crate) fn normaliser(self) -> Result<Normaliser, BadRowReason> {
         let (_, max) = self.maxima();
         let Some(scale) = Scale::of(max) else {
             return Err(self.reason());
@@ -152,19 +159,9 @@ impl<I: Isa, T: Logit> Pass<'_, I, T> {
     }
 
     /// Why the row's normaliser is no number.
-    fn reason(self) -> Status {
-        let mut status = Status::OK;
-        let mut all_neg_inf = true;
-        for &logit in self.row {
-            let logit: f32 = logit.into();
-            all_neg_inf &= logit == f32::NEG_INFINITY;
-            if logit.is_nan() {
-                status = status.union(Status::NAN);
-            } else if logit == f32::INFINITY {
-                status = status.union(Status::POS_INF);
-            }
-        }
-        if all_neg_inf { Status::ALL_NEG_INF } else { status }
+    fn reason(self) -> BadRowReason {
+        let any = |is: fn(f32) -> bool| self.row.iter().any(|&logit| is(logit.into()));
+        BadRowReason::of(any(f32::is_nan), any(|logit| logit == f32::INFINITY))
     }
 
     /// The lowest token whose logit is the row's maximum.
@@ -181,6 +178,11 @@ impl<I: Isa, T: Logit> Pass<'_, I, T> {
         }
         likeliest(self.row, map.tokens(concept).expect("a winner is a concept of the map"))
     }
+}
+
+/// `entropy`, or 0 if rounding has made it less. A NaN stays one, where `f64::max` would make it 0.
+fn at_least_0(entropy: f64) -> f64 {
+    if entropy > 0.0 || entropy.is_nan() { entropy } else { 0.0 }
 }
 
 /// The first of `tokens` with the largest logit.

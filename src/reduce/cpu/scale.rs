@@ -22,8 +22,18 @@ impl Scale {
     /// `q`, at least -160, and `2^q`, of sixteen logits.
     #[inline(always)]
     pub(crate) fn weights<I: Isa>(self, isa: I, logits: I::F32s) -> (I::F32s, I::F32s) {
-        let below_max = isa.sub(logits, isa.splat(self.max));
-        simd::exp2(isa, isa.mul(below_max, isa.splat(LOG2_E)))
+        simd::exp2(isa, isa.mul(self.relatives(isa, logits), isa.splat(LOG2_E)))
+    }
+
+    /// A logit relative to the maximum.
+    pub(crate) fn relative(self, logit: f32) -> f32 {
+        logit - self.max
+    }
+
+    /// Sixteen logits relative to the maximum.
+    #[inline(always)]
+    pub(crate) fn relatives<I: Isa>(self, isa: I, logits: I::F32s) -> I::F32s {
+        isa.sub(logits, isa.splat(self.max))
     }
 
     /// The weight of one logit.

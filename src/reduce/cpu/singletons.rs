@@ -9,11 +9,13 @@ use super::logit::Logit;
 use super::simd::Isa;
 use super::stream::{AtLeast, BLOCK, block};
 use crate::ConceptMap;
-use crate::reduce::Row;
+
+/// No concept has this id, and none has a larger one.
+const NONE: u32 = u32::MAX;
 
 /// What of this search depends on the map alone.
 pub(crate) struct SingletonTable {
-    /// For each block the lowest concept id of a singleton in it; [`Row::NONE`] if it has none.
+    /// For each block the lowest concept id of a singleton in it; [`NONE`] if it has none.
     lowest_in_block: Vec<u32>,
 }
 
@@ -21,7 +23,7 @@ impl SingletonTable {
     pub(crate) fn new(map: &ConceptMap) -> Self {
         let singletons = |block: &[u32]| {
             let concepts = block.iter().copied();
-            concepts.filter(|&c| is_singleton(map, c)).min().unwrap_or(Row::NONE)
+            concepts.filter(|&c| is_singleton(map, c)).min().unwrap_or(NONE)
         };
         Self { lowest_in_block: map.concept_ids().chunks(BLOCK).map(singletons).collect() }
     }
@@ -36,7 +38,7 @@ pub(crate) struct Singleton {
 
 impl Singleton {
     /// Stands below every token that is not masked.
-    const NOBODY: Self = Self { logit: f32::NEG_INFINITY, concept: Row::NONE };
+    const NOBODY: Self = Self { logit: f32::NEG_INFINITY, concept: NONE };
 
     fn beats(self, other: Self) -> bool {
         self.logit > other.logit || self.logit == other.logit && self.concept < other.concept
@@ -56,7 +58,7 @@ pub(crate) fn likeliest_two<I: Isa, T: Logit>(
     let mut blocks: Vec<(Singleton, usize)> = (maxima.iter().zip(&table.lowest_in_block))
         .map(|(&logit, &concept)| Singleton { logit, concept })
         .zip(0..)
-        .filter(|(best, _)| best.concept != Row::NONE)
+        .filter(|(best, _)| best.concept != NONE)
         .collect();
     while let Some(i) = best_block(&blocks) {
         let (best, i) = blocks.swap_remove(i);
@@ -79,7 +81,7 @@ pub(crate) fn likeliest_two<I: Isa, T: Logit>(
             },
         });
     }
-    [first, second].into_iter().filter(|s| s.concept != Row::NONE)
+    [first, second].into_iter().filter(|s| s.concept != NONE)
 }
 
 fn is_singleton(map: &ConceptMap, concept: u32) -> bool {

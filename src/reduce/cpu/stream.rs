@@ -142,6 +142,26 @@ impl<T: Logit> Job for WriteWeights<'_, T> {
     }
 }
 
+/// Writes every logit of a row relative to its maximum.
+pub(crate) struct WriteRelative<'a, T> {
+    pub(crate) row: &'a [T],
+    pub(crate) scale: Scale,
+    /// As long as `row`.
+    pub(crate) out: &'a mut [f32],
+}
+
+impl<T: Logit> Job for WriteRelative<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) {
+        for (logits, out) in self.row.chunks(LANES).zip(self.out.chunks_mut(LANES)) {
+            let relative = self.scale.relatives(isa, T::load_up_to(isa, logits));
+            out.copy_from_slice(&isa.to_array(relative)[..out.len()]);
+        }
+    }
+}
+
 /// Calls `each` with the places of a block whose logit is at least what `each` last returned (at
 /// first `threshold`), in ascending order; both are above `-inf`.
 pub(crate) struct AtLeast<'a, T, F> {

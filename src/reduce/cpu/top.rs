@@ -1,7 +1,6 @@
 //! First and second place, kept while masses go by.
 
 use super::simd::LANES;
-use crate::reduce::Row;
 
 /// A concept and its mass, in any unit.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -11,7 +10,8 @@ pub(crate) struct Candidate {
 }
 
 impl Candidate {
-    const NOBODY: Self = Self { mass: 0.0, concept: Row::NONE };
+    /// Stands below every concept.
+    const NOBODY: Self = Self { mass: 0.0, concept: u32::MAX };
 
     /// The larger mass wins; of equal ones, the lower concept.
     fn beats(self, other: Self) -> bool {
@@ -23,7 +23,8 @@ impl Candidate {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Top2 {
     pub(crate) first: Candidate,
-    pub(crate) second: Candidate,
+    /// [`Candidate::NOBODY`] as long as there is only one.
+    second: Candidate,
 }
 
 impl Default for Top2 {
@@ -33,6 +34,10 @@ impl Default for Top2 {
 }
 
 impl Top2 {
+    pub(crate) fn second(&self) -> Option<Candidate> {
+        (self.second != Candidate::NOBODY).then_some(self.second)
+    }
+
     /// What a mass must reach to matter. A mass below the normal numbers never does: it is 0
     /// on some processors.
     #[inline(always)]

@@ -6,43 +6,11 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 use candle_core::cuda_backend::{CudaDType, CudaDevice, DeviceId, WrapErr};
 use candle_core::{CudaStorage, DType, Device, Storage, Tensor};
 use cudarc::driver::{
-    CudaFunction, CudaSlice, CudaStream, DevicePtr, DeviceRepr, DriverError, ValidAsZeroBits,
+    CudaFunction, CudaSlice, CudaStream, DevicePtrMut, DeviceRepr, DriverError, ValidAsZeroBits,
 };
 
-use super::params::Address;
 use crate::reduce::ReduceError;
-
-/// `WARPS` and `THREADS` of kernels/row.cuh.
-pub(super) const WARPS: u32 = 4;
-pub(super) const THREADS: u32 = 32 * WARPS;
-
-/// A kernel, whatever the dtype.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kernel {
-    Decide,
-    Masses,
-    Pool,
-    Probe,
-    Entropy,
-    Draw,
-}
-
-/// In the order of the variants: the kernel's name, and that of its file.
-const KERNELS: [(&str, &str); 6] = [
-    ("decide", "decide"),
-    ("masses", "gather"),
-    ("pool", "gather"),
-    ("probe", "gather"),
-    ("entropy", "gather"),
-    ("draw", "gather"),
-];
-
-/// What ends the names of the kernels for a dtype.
-const DTYPES: [(DType, &str); 3] =
-    [(DType::F32, "f32"), (DType::F16, "f16"), (DType::BF16, "bf16")];
-
-const DECIDE_PTX: &str = include_str!(concat!(env!("OUT_DIR"), "/decide.ptx"));
-const GATHER_PTX: &str = include_str!(concat!(env!("OUT_DIR"), "/gather.ptx"));
+use crate::reduce::abi::{DTYPES, KERNELS, Kernel};
 
 /// Memory on a device.
 pub(super) type Buffer<T> = CudaSlice<T>;
@@ -71,8 +39,7 @@ impl Gpu {
     }
 
     fn load(device: &CudaDevice) -> Result<Self, ReduceError> {
-        let load = |(kernel, file): (&str, &str), dtype: &str| {
-            let ptx = if file == "decide" { DECIDE_PTX } else { GATHER_PTX };
+        let load = |(kernel, file, ptx): (&str, &str, &str), dtype: &str| {
             // Candle keeps modules by name alone; the version is there for two of this crate.
             let module = concat!("concept-mass ", env!("CARGO_PKG_VERSION"));
             device
@@ -85,7 +52,7 @@ impl Gpu {
                 .map_err(|e| failed(device, "load the kernels", e))
         };
         let mut functions = Vec::with_capacity(KERNELS.len());
-        for kernel in KERNELS {
+        for &kernel in KERNELS {
             let [f32, f16, bf16] = DTYPES.map(|(_, dtype)| load(kernel, dtype));
             functions.push([f32?, f16?, bf16?]);
         }
@@ -149,9 +116,9 @@ impl Gpu {
         self.try_to("allocate memory", self.stream.alloc_zeros(len))
     }
 
-    pub(super) fn address<T>(&self, memory: &Buffer<T>) -> Address {
-        let (address, _) = memory.device_ptr(&self.stream);
-        address
+    pub(super) fn address<T>(&self, memory: &mut Buffer<T>) -> *mut T {
+        let (address, _) = memory.device_ptr_mut(&self.stream);
+        address as *mut T
     }
 
     /// Whether a CUDA graph is being recorded from the stream.
@@ -171,7 +138,7 @@ impl Gpu {
     }
 }
 
-fn failed(device: &CudaDevice, action: &'static str, error: candle_core::Error) -> Error {
+fn failed(device: &CudaDevice, action: &'static str, error: candle_core::Error) -> ReduceError {
     let device = Device::Cuda(device.clone()).location();
     ReduceError::DeviceFailed { device, action, source: Box::new(error) }
 }

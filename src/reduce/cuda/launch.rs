@@ -1,119 +1,350 @@
-//! Kernels and their parameters, on their way to the device.
+//! The kernels' launches: for each kernel one function, which takes the memory that the kernel
+//! works on as what it is.
+//!
+//! They are safe to call. What a kernel relies on is in the types (a map's tables are only made by
+//! [`MapTables::new`], and checked logits only by [`Logits::check`]) or is asserted, so that nobody
+//! can make a kernel leave its memory.
 
+use std::ffi::c_void;
 use std::sync::Arc;
 
-use candle_core::{CudaStorage, DType, Storage};
-use cudarc::driver::{DevicePtr, DevicePtrMut, LaunchConfig, PushKernelArg, SyncOnDrop};
+use candle_core::{CudaStorage, DType, Device, Storage};
+use cudarc::driver::{
+    CudaStream, DevicePtr, DevicePtrMut, DeviceRepr, LaunchConfig, PushKernelArg, SyncOnDrop,
+};
 use half::{bf16, f16};
 
-use super::gpu::{Gpu, Kernel, THREADS};
-use super::params::{Address, Params};
+use super::gpu::{Buffer, Gpu};
+use super::tables::{MapTables, SetTable, SetTables};
 use super::workspace;
 use crate::reduce::ReduceError;
+use crate::reduce::abi::{
+    Arguments, DecideArgs, DrawArgs, EntropyArgs, LogitsView, MassesArgs, PackedRow, PoolArgs,
+    ProbeArgs, Scratch, Sets, SumsArgs, THREADS, TILE, TOKENS_PER_BLOCK, WARPS,
+};
 use crate::reduce::logits::Logits;
 
 /// What the second dimension of a grid can count; `batch_row` in kernels/row.cuh goes on in the
 /// third.
-const MOST_ROWS: u32 = 65_535;
+const MAX_GRID_Y: u32 = 65_535;
 
-/// One or more launches over the same logits, and the memory that their parameters point to, which
-/// is borrowed until they are on their way. (Where cudarc keeps account of several streams, that
-/// borrowing also waits for writers, and tells readers.)
-pub(super) struct Launch<'a> {
+/// A row in the words of its buffer.
+pub(super) const ROW_WORDS: usize = size_of::<PackedRow>() / size_of::<u32>();
+
+/// The one parameter of a kernel.
+#[repr(transparent)]
+struct Parameter<A>(A);
+
+// SAFETY: an `A` is one of the structs of kernels/abi.rs, which hold numbers and addresses only, and
+// nvcc has checked that it lays them out as rustc does.
+unsafe impl<A: Arguments> DeviceRepr for Parameter<A> {}
+
+/// The logits of one operation, and the memory in which its launches leave things for each other.
+pub(super) struct Batch<'a> {
     gpu: &'a Gpu,
     dtype: DType,
-    pub(super) params: Params,
-    borrowed: Vec<SyncOnDrop<'a>>,
+    logits: LogitsView,
+    scratch: Scratch,
+    /// How many elements of `scratch.partials` each row has.
+    partials: u32,
+    /// Held until the launches are on their way.
+    _logits: SyncOnDrop<'a>,
 }
 
-impl<'a> Launch<'a> {
-    /// `storage` must be that of `logits`; `partials` is the number of partial results that a row
-    /// may need.
+/// A batch whose kernels `sums` or `decide` have been launched, so that every later launch finds
+/// `scratch.totals`.
+pub(super) struct Summed<'a>(&'a Batch<'a>);
+
+impl<'a> Batch<'a> {
+    /// `storage` is that of `logits`. `sets` are those that the operation gathers, if any, and
+    /// `streams_tokens` says whether it also looks at each token.
     pub(super) fn new(
         gpu: &'a Arc<Gpu>,
         logits: &Logits,
         storage: &'a Storage,
-        partials: usize,
+        sets: &SetTable,
+        streams_tokens: bool,
     ) -> Result<Self, ReduceError> {
-        let rows = logits.rows();
-        let scratch = workspace::of_thread(gpu, rows * (partials + 1), rows + 1)?;
-        let params = Params {
-            partials: scratch.sums,
-            totals: scratch.sums + (rows * partials * size_of::<[f32; 4]>()) as u64,
-            tickets: scratch.tickets,
-            batch: rows as u32,
-            vocab_size: logits.width() as u32,
-            row_stride: logits.row_stride() as u64,
-            ..Params::default()
+        let Storage::Cuda(storage) = storage else {
+            return Err(logits.not_at(Device::Cuda(gpu.device.clone()).location()));
         };
-        let mut launch = Self { gpu, dtype: logits.dtype(), params, borrowed: Vec::new() };
-        let Storage::Cuda(storage) = storage else { return Err(logits.unsupported_device()) };
-        let first = launch.first_logit(storage)?;
-        launch.params.logits =
-            first + (logits.start_offset() * launch.dtype.size_in_bytes()) as u64;
-        Ok(launch)
-    }
-
-    fn first_logit(&mut self, storage: &'a CudaStorage) -> Result<Address, ReduceError> {
-        Ok(match self.dtype {
-            DType::F32 => self.read(storage.as_cuda_slice::<f32>()?),
-            DType::F16 => self.read(storage.as_cuda_slice::<f16>()?),
-            DType::BF16 => self.read(storage.as_cuda_slice::<bf16>()?),
-            got => return Err(ReduceError::LogitsDType { got }),
+        let dtype = logits.dtype();
+        let (first, borrowed) = first_logit(storage, dtype, &gpu.stream)?;
+        let first = first + (logits.start_offset() * dtype.size_in_bytes()) as u64;
+        let (rows, vocab_size) = (logits.rows(), logits.width() as u32);
+        let streamed = if streams_tokens { vocab_size } else { 0 };
+        let partials = vocab_size.div_ceil(TILE).max(gather_blocks(sets, streamed));
+        Ok(Self {
+            gpu,
+            dtype,
+            logits: LogitsView {
+                first: first as *const c_void,
+                row_stride: logits.row_stride() as u64,
+                batch: rows as u32,
+                vocab_size,
+            },
+            scratch: workspace::of_thread(gpu, rows, partials as usize)?,
+            partials,
+            _logits: borrowed,
         })
     }
 
-    /// The address of memory that is only read.
-    pub(super) fn read<T>(&mut self, memory: &'a impl DevicePtr<T>) -> Address {
-        let (address, borrowed) = memory.device_ptr(&self.gpu.stream);
-        self.borrowed.push(borrowed);
-        address
+    fn rows(&self) -> usize {
+        self.logits.batch as usize
     }
 
-    /// The address of memory that is written.
-    pub(super) fn write<T>(&mut self, memory: &'a mut impl DevicePtrMut<T>) -> Address {
-        let (address, borrowed) = memory.device_ptr_mut(&self.gpu.stream);
-        self.borrowed.push(borrowed);
-        address
-    }
-
-    /// Leaves the sums of every row where the kernels of gather.cu look for them.
-    pub(super) fn run_sums(&mut self, blocks_per_row: u32) -> Result<(), ReduceError> {
-        debug_assert_eq!(self.params.rows, 0, "more is asked for than the sums");
-        // SAFETY: without `rows` the kernel needs the logits and the workspace alone, which are
-        // there from the start.
-        unsafe { self.run(Kernel::Decide, blocks_per_row) }
-    }
-
-    /// Launches `kernel` over all rows, `blocks_per_row` blocks each.
+    /// Launches a kernel over all rows, with so many blocks each.
     ///
     /// # Safety
     ///
-    /// What `kernel` uses of [`params`](Self::params) must be addresses that [`read`](Self::read)
-    /// and [`write`](Self::write) of this launch gave, of memory as large as kernels/params.cuh
-    /// says for the `batch`, `vocab_size`, `width` and `sets` in it; the sets must hold tokens
-    /// below `vocab_size`, and `concept_of` and `rank_of` belong to them; and
-    /// `blocks_per_row` must be what `kernel` expects, and not above the number of partial results.
-    pub(super) unsafe fn run(
-        &mut self,
-        kernel: Kernel,
+    /// The pointers in `arguments` are of memory on the batch's device, which is not freed before
+    /// the launch is in the stream, and as large as kernels/abi.rs says for the batch, the
+    /// vocabulary and the sets in `arguments`; `logits` and `scratch` are the batch's. The sets
+    /// hold tokens of the vocabulary only, and `concept_of` and `rank_of` belong to them.
+    /// `blocks_per_row` is what the kernel divides its work by.
+    unsafe fn run<A: Arguments>(
+        &self,
+        arguments: A,
         blocks_per_row: u32,
     ) -> Result<(), ReduceError> {
-        if self.params.batch == 0 || blocks_per_row == 0 {
+        assert!(blocks_per_row <= self.partials, "each block may leave a partial result");
+        let batch = self.logits.batch;
+        if batch == 0 || blocks_per_row == 0 {
             return Ok(());
         }
-        let rows = self.params.batch.min(MOST_ROWS);
+        let rows = batch.min(MAX_GRID_Y);
         let config = LaunchConfig {
-            grid_dim: (blocks_per_row, rows, self.params.batch.div_ceil(rows)),
+            grid_dim: (blocks_per_row, rows, batch.div_ceil(rows)),
             block_dim: (THREADS, 1, 1),
             shared_mem_bytes: 0,
         };
-        let function = self.gpu.function(kernel, self.dtype)?;
+        let function = self.gpu.function(A::KERNEL, self.dtype)?;
         let mut launch = self.gpu.stream.launch_builder(function);
-        launch.arg(&self.params);
-        // SAFETY: every kernel takes one `Params`; the caller answers for what is in it. The
-        // workspace is this thread's, and all that the thread does on the device is in order.
+        let parameter = Parameter(arguments);
+        launch.arg(&parameter);
+        // SAFETY: kernels/abi.rs says that this kernel takes one `A`; the caller answers for what
+        // is in it. The logits are borrowed by the batch, and the scratch memory is this thread's,
+        // whose launches on the device are in order.
         let launched = unsafe { launch.launch(config) };
-        self.gpu.try_to("launch a kernel", launched).map(|_| ())
+        self.gpu.try_to("launch a kernel", launched).map(drop)
     }
+
+    /// The blocks of the kernels in decide.cu: a tile for each warp.
+    fn tile_blocks(&self) -> u32 {
+        self.logits.vocab_size.div_ceil(TILE).div_ceil(WARPS)
+    }
+
+    /// Borrows for one launch.
+    fn loans<'b>(&'b self) -> Loans<'b> {
+        Loans { stream: &self.gpu.stream, borrowed: Vec::new() }
+    }
+
+    fn check_map(&self, map: &MapTables) {
+        assert_eq!(map.concept_of.len(), self.logits.vocab_size as usize, "another vocabulary");
+    }
+}
+
+/// Finds the sums over each row.
+pub(super) fn sums<'a>(batch: &'a Batch<'a>) -> Result<Summed<'a>, ReduceError> {
+    let Batch { logits, scratch, .. } = *batch;
+    // SAFETY: the batch holds all that there is, and has a partial result for each tile.
+    unsafe { batch.run(SumsArgs { logits, scratch }, batch.tile_blocks())? };
+    Ok(Summed(batch))
+}
+
+/// Decides every row, and finds the sums over it: `rows` has [`ROW_WORDS`] for each row of the
+/// batch, `tokens` has one.
+pub(super) fn decide<'a>(
+    batch: &'a Batch<'a>,
+    map: &MapTables,
+    rows: &mut Buffer<u32>,
+    tokens: &mut Buffer<u32>,
+) -> Result<Summed<'a>, ReduceError> {
+    batch.check_map(map);
+    assert!(rows.len() >= batch.rows() * ROW_WORDS && tokens.len() >= batch.rows());
+    let mut loans = batch.loans();
+    let arguments = DecideArgs {
+        logits: batch.logits,
+        scratch: batch.scratch,
+        sets: loans.sets(&map.sets),
+        concept_of: loans.read(&map.concept_of),
+        rank_of: loans.read(&map.rank_of),
+        rows: loans.write(rows).cast(),
+        tokens: loans.write(tokens),
+    };
+    // SAFETY: the tables are one map's, for the logits' vocabulary; both outputs have a place for
+    // each row; and all are borrowed until the launch is made.
+    unsafe { batch.run(arguments, batch.tile_blocks())? };
+    Ok(Summed(batch))
+}
+
+/// Adds the concept entropy to the `rows` that [`decide`] has written.
+pub(super) fn entropy(
+    Summed(batch): &Summed<'_>,
+    map: &MapTables,
+    rows: &mut Buffer<u32>,
+) -> Result<(), ReduceError> {
+    batch.check_map(map);
+    assert!(rows.len() >= batch.rows() * ROW_WORDS);
+    let mut loans = batch.loans();
+    let arguments = EntropyArgs {
+        logits: batch.logits,
+        scratch: batch.scratch,
+        sets: loans.sets(&map.sets),
+        rows: loans.write(rows).cast(),
+    };
+    // SAFETY: the sets are of the logits' vocabulary, `rows` has a place for each row, and both
+    // are borrowed until the launch is made.
+    unsafe { batch.run(arguments, gather_blocks(&map.sets, 0)) }
+}
+
+/// Writes the mass of every concept, `[B, C]`.
+pub(super) fn masses(
+    Summed(batch): &Summed<'_>,
+    map: &MapTables,
+    masses: &mut Buffer<f32>,
+) -> Result<(), ReduceError> {
+    batch.check_map(map);
+    assert!(masses.len() >= batch.rows() * map.num_concepts);
+    let mut loans = batch.loans();
+    let arguments = MassesArgs {
+        logits: batch.logits,
+        scratch: batch.scratch,
+        sets: loans.sets(&map.sets),
+        concept_of: loans.read(&map.concept_of),
+        masses: loans.write(masses),
+        num_concepts: map.num_concepts as u64,
+    };
+    // SAFETY: the tables are one map's, for the logits' vocabulary; the output has a place for each
+    // of its concepts in each row; and all are borrowed until the launch is made.
+    unsafe { batch.run(arguments, gather_blocks(&map.sets, batch.logits.vocab_size)) }
+}
+
+/// Writes the pooled logits, `[B, V]`.
+pub(super) fn pool(
+    Summed(batch): &Summed<'_>,
+    map: &MapTables,
+    pooled: &mut Buffer<f32>,
+) -> Result<(), ReduceError> {
+    batch.check_map(map);
+    let vocab_size = batch.logits.vocab_size;
+    assert!(pooled.len() >= batch.rows() * vocab_size as usize);
+    let mut loans = batch.loans();
+    let arguments = PoolArgs {
+        logits: batch.logits,
+        scratch: batch.scratch,
+        sets: loans.sets(&map.sets),
+        concept_of: loans.read(&map.concept_of),
+        pooled: loans.write(pooled),
+    };
+    // SAFETY: the tables are one map's, for the logits' vocabulary; the output has a place for each
+    // token of it in each row; and all are borrowed until the launch is made.
+    unsafe { batch.run(arguments, gather_blocks(&map.sets, vocab_size)) }
+}
+
+/// Writes the mass and the concentration of every probe, both `[B, P]`.
+pub(super) fn probe(
+    Summed(batch): &Summed<'_>,
+    probes: &SetTables,
+    masses: &mut Buffer<f32>,
+    concentrations: &mut Buffer<f32>,
+) -> Result<(), ReduceError> {
+    assert_eq!(probes.vocab_size, batch.logits.vocab_size as usize, "another vocabulary");
+    let numbers = batch.rows() * probes.num_probes;
+    assert!(masses.len() >= numbers && concentrations.len() >= numbers);
+    let mut loans = batch.loans();
+    let arguments = ProbeArgs {
+        logits: batch.logits,
+        scratch: batch.scratch,
+        sets: loans.sets(&probes.sets),
+        masses: loans.write(masses),
+        concentrations: loans.write(concentrations),
+        num_probes: probes.num_probes as u64,
+    };
+    // SAFETY: the sets are of the logits' vocabulary; both outputs have a place for each of them
+    // in each row; and all are borrowed until the launch is made.
+    unsafe { batch.run(arguments, gather_blocks(&probes.sets, 0)) }
+}
+
+/// Draws a token for each row, `[B]`, and moves the `noise` on: a seed and an offset.
+pub(super) fn draw(
+    Summed(batch): &Summed<'_>,
+    map: &MapTables,
+    inverse_temperature: f32,
+    noise: &mut Buffer<u64>,
+    tokens: &mut Buffer<u32>,
+) -> Result<(), ReduceError> {
+    batch.check_map(map);
+    assert!(noise.len() >= 2 && tokens.len() >= batch.rows());
+    let mut loans = batch.loans();
+    let arguments = DrawArgs {
+        logits: batch.logits,
+        scratch: batch.scratch,
+        sets: loans.sets(&map.sets),
+        concept_of: loans.read(&map.concept_of),
+        noise: loans.write(noise),
+        tokens: loans.write(tokens),
+        inverse_temperature,
+    };
+    // SAFETY: the tables are one map's, for the logits' vocabulary; there is a token for each row,
+    // and a seed and an offset; and all are borrowed until the launch is made.
+    unsafe { batch.run(arguments, gather_blocks(&map.sets, batch.logits.vocab_size)) }
+}
+
+/// The blocks of a kernel of gather.cu for one row: those for the sets, as `share` there counts
+/// them, and those for so many tokens that are streamed.
+fn gather_blocks(sets: &SetTable, streamed: u32) -> u32 {
+    sets.by_block
+        + (sets.by_warp - sets.by_block).div_ceil(WARPS)
+        + (sets.by_thread - sets.by_warp).div_ceil(THREADS)
+        + streamed.div_ceil(TOKENS_PER_BLOCK)
+}
+
+/// Memory that is borrowed for a launch. (Where cudarc keeps account of several streams, borrowing
+/// also waits for writers, and tells readers.)
+struct Loans<'a> {
+    stream: &'a Arc<CudaStream>,
+    borrowed: Vec<SyncOnDrop<'a>>,
+}
+
+impl<'a> Loans<'a> {
+    /// Memory that the kernel only reads.
+    fn read<T>(&mut self, memory: &'a Buffer<T>) -> *const T {
+        let (address, borrowed) = memory.device_ptr(self.stream);
+        self.borrowed.push(borrowed);
+        address as *const T
+    }
+
+    /// Memory that the kernel writes.
+    fn write<T>(&mut self, memory: &'a mut Buffer<T>) -> *mut T {
+        let (address, borrowed) = memory.device_ptr_mut(self.stream);
+        self.borrowed.push(borrowed);
+        address as *mut T
+    }
+
+    fn sets(&mut self, sets: &'a SetTable) -> Sets {
+        Sets {
+            starts: self.read(&sets.starts),
+            members: self.read(&sets.members),
+            ids: self.read(&sets.ids),
+            by_block: sets.by_block,
+            by_warp: sets.by_warp,
+            by_thread: sets.by_thread,
+            largest: sets.largest,
+        }
+    }
+}
+
+/// The address of the storage's first logit.
+fn first_logit<'a>(
+    storage: &'a CudaStorage,
+    dtype: DType,
+    stream: &'a Arc<CudaStream>,
+) -> Result<(u64, SyncOnDrop<'a>), ReduceError> {
+    Ok(match dtype {
+        DType::F32 => storage.as_cuda_slice::<f32>()?.device_ptr(stream),
+        DType::F16 => storage.as_cuda_slice::<f16>()?.device_ptr(stream),
+        DType::BF16 => storage.as_cuda_slice::<bf16>()?.device_ptr(stream),
+        got => return Err(ReduceError::LogitsDType { got }),
+    })
 }

@@ -14,9 +14,9 @@ pub(crate) struct NoiseState {
 }
 
 impl NoiseState {
-    pub(crate) fn new(seed: u64, device: &CudaDevice) -> Result<Self, ReduceError> {
+    pub(crate) fn new(seed: u64, draws: u64, device: &CudaDevice) -> Result<Self, ReduceError> {
         let gpu = Gpu::of(device)?;
-        let state = gpu.upload(&[seed, 0])?;
+        let state = gpu.upload(&[seed, draws])?;
         gpu.wait()?;
         Ok(Self { gpu, state })
     }

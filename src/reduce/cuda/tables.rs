@@ -3,25 +3,19 @@
 use std::sync::Arc;
 
 use super::gpu::{Buffer, Gpu};
-use super::params::Sets;
 use crate::reduce::ReduceError;
+use crate::reduce::abi::{MAX_BY_THREAD, MAX_BY_WARP, POOLED};
 use crate::{ConceptMap, TokenSets};
 
-/// Sets of more tokens than this are gathered by a warp each, of more than the other by a block.
-/// Below, a thread's loads are few enough to be in flight at once.
-const MOST_BY_THREAD: usize = 32;
-const MOST_BY_WARP: usize = 1024;
-
-/// Marks a token, in `concept_of`, whose concept has others too.
-const POOLED: u32 = 1 << 31;
-
-/// Sets of tokens on the device, in the form of `struct Sets` in kernels/params.cuh.
+/// Sets of tokens on the device, in the form of `Sets` in kernels/abi.rs.
 pub(super) struct SetTable {
     pub(super) starts: Buffer<u32>,
     pub(super) members: Buffer<u32>,
     pub(super) ids: Buffer<u32>,
-    /// Without the addresses.
-    pub(super) counts: Sets,
+    pub(super) by_block: u32,
+    pub(super) by_warp: u32,
+    pub(super) by_thread: u32,
+    pub(super) largest: u32,
 }
 
 impl SetTable {
@@ -34,29 +28,21 @@ impl SetTable {
             starts.push(members.len() as u32);
         }
         let ids: Vec<u32> = sets.iter().map(|&(id, _)| id).collect();
-        let larger_than = |n| sets.partition_point(|(_, tokens)| tokens.len() > n) as u32;
+        let larger_than =
+            |n: u32| sets.partition_point(|(_, tokens)| tokens.len() > n as usize) as u32;
         Ok(Self {
             starts: gpu.upload(&starts)?,
             members: gpu.upload(&members)?,
             ids: gpu.upload(&ids)?,
-            counts: Sets {
-                by_block: larger_than(MOST_BY_WARP),
-                by_warp: larger_than(MOST_BY_THREAD),
-                by_thread: sets.len() as u32,
-                largest: sets.first().map_or(1, |(_, tokens)| tokens.len() as u32),
-                ..Sets::default()
-            },
+            by_block: larger_than(MAX_BY_WARP),
+            by_warp: larger_than(MAX_BY_THREAD),
+            by_thread: sets.len() as u32,
+            largest: sets.first().map_or(1, |(_, tokens)| tokens.len() as u32),
         })
     }
 
-    /// The blocks that gather all sets of one row.
-    pub(super) fn blocks(&self, warps: u32, threads: u32) -> u32 {
-        let Sets { by_block, by_warp, by_thread, .. } = self.counts;
-        by_block + (by_warp - by_block).div_ceil(warps) + (by_thread - by_warp).div_ceil(threads)
-    }
-
     pub(super) fn is_empty(&self) -> bool {
-        self.counts.by_thread == 0
+        self.by_thread == 0
     }
 }
 
@@ -74,7 +60,7 @@ pub(crate) struct MapTables {
     pub(super) sets: SetTable,
     pub(super) concept_of: Buffer<u32>,
     pub(super) rank_of: Buffer<u32>,
-    pub(super) concepts: usize,
+    pub(super) num_concepts: usize,
 }
 
 impl MapTables {
@@ -93,7 +79,7 @@ impl MapTables {
             sets: SetTable::new(&gpu, &pooled)?,
             concept_of: gpu.upload(&concept_of)?,
             rank_of: gpu.upload(&rank_of)?,
-            concepts: map.num_concepts(),
+            num_concepts: map.num_concepts(),
             gpu,
         };
         tables.gpu.wait()?;
@@ -105,14 +91,20 @@ impl MapTables {
 pub(crate) struct SetTables {
     pub(super) gpu: Arc<Gpu>,
     pub(super) sets: SetTable,
-    pub(super) probes: usize,
+    pub(super) num_probes: usize,
+    pub(super) vocab_size: usize,
 }
 
 impl SetTables {
     pub(super) fn new(gpu: Arc<Gpu>, probes: &TokenSets) -> Result<Self, ReduceError> {
         let tokens = |i| probes.tokens(i).expect("the index of a probe");
         let sets = largest_first((0..probes.len()).map(tokens));
-        let tables = Self { sets: SetTable::new(&gpu, &sets)?, probes: probes.len(), gpu };
+        let tables = Self {
+            sets: SetTable::new(&gpu, &sets)?,
+            num_probes: probes.len(),
+            vocab_size: probes.vocab_size(),
+            gpu,
+        };
         tables.gpu.wait()?;
         Ok(tables)
     }

@@ -9,35 +9,32 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::ptr::null_mut;
 use std::sync::{Arc, Weak};
 
 use candle_core::cuda_backend::DeviceId;
+use cudarc::driver::DeviceRepr;
 
 use super::gpu::{Buffer, Gpu};
-use super::params::Address;
 use crate::reduce::ReduceError;
+use crate::reduce::abi::{Scratch, Sums};
 
-/// Where the workspace is.
-#[derive(Clone, Copy)]
-pub(super) struct Addresses {
-    /// Of `struct Sums`, see kernels/params.cuh.
-    pub(super) sums: Address,
-    /// All 0 between launches.
-    pub(super) tickets: Address,
-}
+// SAFETY: it holds numbers only, and nvcc has checked that it lays them out as rustc does.
+unsafe impl DeviceRepr for Sums {}
 
 /// The workspace of one thread on one device.
 struct Workspace {
     /// The workspace is of no use without it; but for a CUDA graph that outlives it.
     gpu: Weak<Gpu>,
-    sums: Part<[f32; 4]>,
+    sums: Part<Sums>,
     tickets: Part<u32>,
 }
 
 /// Memory that grows without freeing what it has outgrown.
 struct Part<T> {
     buffers: Vec<Buffer<T>>,
-    address: Address,
+    /// Of the last.
+    address: *mut T,
 }
 
 impl<T> Part<T> {
@@ -55,8 +52,8 @@ impl<T> Part<T> {
         if gpu.is_capturing() {
             return Err(ReduceError::CaptureBeforeUse);
         }
-        let larger = alloc(len.max(2 * now))?;
-        self.address = gpu.address(&larger);
+        let mut larger = alloc(len.max(2 * now))?;
+        self.address = gpu.address(&mut larger);
         self.buffers.push(larger);
         Ok(())
     }
@@ -64,18 +61,19 @@ impl<T> Part<T> {
 
 impl Workspace {
     fn new(gpu: &Arc<Gpu>) -> Self {
-        let sums = Part { buffers: Vec::new(), address: 0 };
-        let tickets = Part { buffers: Vec::new(), address: 0 };
+        let sums = Part { buffers: Vec::new(), address: null_mut() };
+        let tickets = Part { buffers: Vec::new(), address: null_mut() };
         Self { gpu: Arc::downgrade(gpu), sums, tickets }
     }
 }
 
-/// This thread's workspace for the device, with room for so many sums and tickets.
+/// This thread's workspace for the device, with room for a batch of so many rows, and for so many
+/// partial results in each.
 pub(super) fn of_thread(
     gpu: &Arc<Gpu>,
-    sums: usize,
-    tickets: usize,
-) -> Result<Addresses, ReduceError> {
+    rows: usize,
+    partials: usize,
+) -> Result<Scratch, ReduceError> {
     thread_local! {
         static WORKSPACES: RefCell<HashMap<DeviceId, Workspace>> = RefCell::default();
     }
@@ -86,9 +84,13 @@ pub(super) fn of_thread(
         }
         let workspace = workspaces.entry(id).or_insert_with(|| Workspace::new(gpu));
         workspace.gpu = Arc::downgrade(gpu);
-        workspace.sums.reserve(gpu, sums, |len| gpu.alloc(len))?;
-        workspace.tickets.reserve(gpu, tickets, |len| gpu.alloc_zeros(len))?;
-        let (sums, tickets) = (workspace.sums.address, workspace.tickets.address);
-        Ok(Addresses { sums, tickets })
+        workspace.sums.reserve(gpu, rows * (partials + 1), |len| gpu.alloc(len))?;
+        workspace.tickets.reserve(gpu, rows + 1, |len| gpu.alloc_zeros(len))?;
+        let partials_end = workspace.sums.address.wrapping_add(rows * partials);
+        Ok(Scratch {
+            partials: workspace.sums.address,
+            totals: partials_end,
+            tickets: workspace.tickets.address,
+        })
     })
 }

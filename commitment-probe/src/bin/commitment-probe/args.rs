@@ -7,8 +7,8 @@ use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 /// Measures commitment failures: how often a language model knows the answer, and says another.
 ///
-/// Without a command, it probes the tiny model that comes with it, which takes some seconds: a
-/// demonstration on a synthetic world, not evidence about real models.
+/// Without a command, it probes the tiny model that comes with it, in a few seconds: a demonstration
+/// on a synthetic world, not evidence about real models.
 #[derive(Parser)]
 #[command(version, max_term_width = 100)]
 pub struct Cli {
@@ -18,9 +18,9 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Ask a model questions, and measure its answers; goes on where it was stopped
+    /// Ask a model questions and measure its answers; resumes where it was stopped
     Run(RunArgs),
-    /// Say what one run comes to, or several side by side
+    /// Report the results of one run, or of several side by side
     Report(ReportArgs),
     /// Probe the tiny model that comes with the program
     Demo(DemoArgs),
@@ -28,66 +28,67 @@ pub enum Command {
 
 #[derive(Args)]
 pub struct RunArgs {
-    /// A folder of a Llama, Qwen2 or Qwen3 as Hugging Face hosts them, or a GGUF file of one
+    /// A Llama, Qwen2 or Qwen3 model: a folder in the layout of Hugging Face, or a GGUF file
     #[arg(long, value_name = "PATH")]
     pub model: PathBuf,
-    /// Its tokenizer.json, if it is elsewhere
+    /// The model's tokenizer.json, if it is not beside the model
     #[arg(long, value_name = "FILE")]
     pub tokenizer: Option<PathBuf>,
     /// The questions: JSONL of {"id", "question", "answers"}, or TriviaQA or Natural Questions as
     /// published
     #[arg(long, value_name = "FILE")]
     pub questions: PathBuf,
-    /// The folder of the results; one that holds a part of them is gone on with
+    /// The folder for the results; an existing partial run is resumed
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
 
-    /// What the model reads, or with --chat what the user says, with {question} in it; unless given,
-    /// "Q: {question}" and "A:" on two lines, or the question and "Answer with the name alone."
+    /// The prompt, or with --chat the message of the user, with {question} in it; by default
+    /// "Q: {question}" and "A:" on two lines, or with --chat the question and "Answer with the name
+    /// alone."
     #[arg(long, value_name = "TEXT")]
     pub template: Option<String>,
-    /// Ask by the model's own chat template
+    /// Use the model's own chat template
     #[arg(long)]
     pub chat: bool,
-    /// What the system says, with --chat
+    /// The system message, with --chat
     #[arg(long, value_name = "TEXT", requires = "chat")]
     pub system: Option<String>,
 
-    /// Run on the first CUDA device; needs a program built with the feature `cuda`
+    /// Run on the first CUDA device; needs a program built with `--features cuda`
     #[arg(long)]
     pub cuda: bool,
-    /// What the model computes in; unless given, f32 on the CPU and bf16 on CUDA, but f32 for a Qwen2,
-    /// of whose positions candle loses count in bf16
+    /// The type that the model computes in; by default f32 on the CPU and bf16 on CUDA, except for
+    /// Qwen2, whose positions candle rounds in bf16 and which uses f32
     #[arg(long, value_enum)]
     pub dtype: Option<Dtype>,
-    /// The most rows of a forward pass
+    /// The maximum number of rows of a forward pass
     #[arg(long, default_value_t = 16, value_name = "N")]
     pub batch: usize,
 
-    /// Ask only so many of the questions, drawn by the seed
+    /// Ask only this many questions, chosen at random
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
-    /// What is drawn by lot is drawn from this
+    /// The seed for all random choices
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub seed: u64,
-    /// The most tokens of an answer
+    /// The maximum number of tokens of an answer
     #[arg(long, default_value_t = 24, value_name = "N")]
     pub max_tokens: usize,
-    /// The answers sampled for each question; 0 for none
+    /// The number of answers to sample for each question; may be 0
     #[arg(long, default_value_t = 10, value_name = "N")]
     pub samples: usize,
-    /// The temperature at which they are sampled
+    /// The temperature of sampled answers
     #[arg(long, default_value_t = 1.0, value_name = "T")]
     pub temperature: f64,
-    /// A command that says which sampled answers mean the same: for each line of JSON, an array of
-    /// texts, it prints a line, an array of groups of places, such as `[[0,2]]`; unless given, those
-    /// do that are equal but for case, punctuation and articles
+    /// A command that decides which sampled answers mean the same: for each line it reads, a JSON
+    /// array of texts, it prints a line, an array of groups of indices such as `[[0,2]]`; by default,
+    /// answers mean the same if they are equal apart from case, punctuation and articles
     #[arg(long, value_name = "COMMAND")]
     pub judge: Option<String>,
-    /// The likeliest tokens of which those are pooled that the model's embedding says are alike
+    /// Pool, by the model's embedding, among this many of the likeliest tokens
     #[arg(long, default_value_t = 20, value_name = "K")]
     pub top_k: usize,
-    /// The least cosine of two that are alike
+    /// The minimum cosine of two tokens to pool
     #[arg(long, default_value_t = 0.5, value_name = "COSINE", allow_negative_numbers = true)]
     pub threshold: f32,
 }
@@ -97,24 +98,24 @@ pub struct ReportArgs {
     /// The folders of the runs
     #[arg(required = true, value_name = "RUN")]
     pub runs: Vec<PathBuf>,
-    /// The least P-mass of a commitment failure
+    /// The minimum P-mass of a commitment failure
     #[arg(long, default_value_t = TAU)]
     pub tau: f64,
-    /// Where report.md, report.json and report.html go; the folder of the run, or for several the
-    /// one that they are in
+    /// The folder for report.md, report.json and report.html; by default the folder of the run, or
+    /// for several runs the folder that holds the first
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 }
 
 #[derive(Args)]
 pub struct DemoArgs {
-    /// The folder of the models, the runs and the report
+    /// The folder for the models, the runs and the report
     #[arg(long, value_name = "DIR", default_value = DEMO)]
     pub out: PathBuf,
 }
 
 impl RunArgs {
-    /// The defaults of all that need not be given.
+    /// The arguments of a run that leaves everything optional at its default.
     pub fn of(model: &Path, questions: &Path, out: &Path) -> Result<Self, clap::Error> {
         let words = [
             "run".as_ref(),

@@ -1,5 +1,5 @@
-//! The run that comes with the program: the tiny model of `assets/tiny`, and a sharpened one, on
-//! the questions that it has learnt.
+//! The demonstration: the tiny model that comes with the program, and a sharpened copy, on the
+//! questions that it was trained on.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -14,18 +14,18 @@ use crate::folder::write_whole;
 use crate::report::report;
 use crate::run::run;
 
-/// What must not be taken for more than it is.
+/// What the reader of the report must know.
 const NOTE: &str = "A demonstration on a synthetic world, not evidence about real models: a tiny \
-    model that was taught to split its votes, and the same one with its logits multiplied.";
+    model that was trained to split its votes, and the same model with its logits multiplied.";
 
 /// The last normalisation's weights, by which all logits are scaled.
 const NORM: &str = "model.norm.weight";
 
-/// The models, and what their logits are multiplied by. Sharper ones stand for an instruct model:
-/// it says the same, and is surer of it.
+/// The models, and the factors of their logits. The sharpened one stands for an instruct model,
+/// which gives the same answers and is surer of them.
 const MODELS: [(&str, f64); 2] = [("base", 1.0), ("sharpened", 1.5)];
 
-/// Makes the models, runs them, and writes the report; gives it in Markdown.
+/// Makes the models, runs them, and writes the report; returns it in Markdown.
 pub fn demo(args: &DemoArgs) -> Result<String> {
     let questions = args.out.join("questions.jsonl");
     fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
@@ -76,9 +76,9 @@ fn lines() -> Result<String> {
         let mut others: BTreeMap<String, Vec<String>> =
             taught.concepts.into_iter().map(|(name, forms)| (name, by_share(forms))).collect();
         let answers = others.remove(&taught.answer).unwrap_or_default();
-        Question { id: taught.id, question: taught.question, answers, others }
+        Question::new(taught.id, taught.question, answers, others)
     };
-    let line = |taught| Ok(serde_json::to_string(&question(taught))? + "\n");
+    let line = |taught| Ok(serde_json::to_string(&question(taught)?)? + "\n");
     let taught = corpus.questions.into_iter().map(line).collect::<Result<String>>()?;
     Ok(taught + tiny::UNTAUGHT)
 }

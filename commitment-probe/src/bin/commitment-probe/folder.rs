@@ -1,13 +1,15 @@
-//! The folder of a run: what was asked, how, and what came of it.
+//! The folder of a run: what was asked, how, and the results.
 //!
 //! | file | what it is |
 //! | --- | --- |
-//! | `run.json` | the settings, which a run that goes on must share |
+//! | `run.json` | the settings, which must not change when the run is resumed |
 //! | `questions.jsonl` | the questions, in our own layout |
 //! | `samples.jsonl` | a line for each question that has been measured |
 //!
-//! A sample is appended in one piece and at once. Whatever kills the run, all lines but the last
-//! are whole, and the last one is if it ends; so a run goes on from the last whole line.
+//! A sample is appended in one piece and at once. Whatever kills the run, all lines except the last
+//! are complete, and so is the last if it ends in a line break; a run resumes after the last
+//! complete line. Settings and samples carry the version of their layout, and those of another
+//! version are refused.
 
 use std::{
     collections::HashSet,
@@ -21,26 +23,24 @@ use commitment_probe::{Question, Sample};
 use serde::Serialize;
 
 use crate::settings::Settings;
-use concept_mass_models::read_json;
-
-const SETTINGS: &str = "run.json";
+pub const SETTINGS: &str = "run.json";
 const QUESTIONS: &str = "questions.jsonl";
 const SAMPLES: &str = "samples.jsonl";
 
-/// A run that is being added to, by this process alone.
+/// A run in progress, locked by this process.
 pub struct Folder {
     samples: File,
 }
 
-/// What a run has come to so far.
+/// The results of a run so far.
 pub struct Results {
     pub questions: Vec<Question>,
     pub samples: Vec<Sample>,
 }
 
 impl Folder {
-    /// Begins a run in `dir`, or goes on with the one that is there, which must be of the same
-    /// settings and questions; also gives the samples that are there already.
+    /// Begins a run in `dir`, or resumes the one that is there, which must have the same settings
+    /// and questions; also returns the samples that it has already.
     pub fn open(
         dir: &Path,
         settings: &Settings,
@@ -57,19 +57,19 @@ impl Folder {
             .with_context(|| format!("cannot open {}", path.display()))?;
         ensure!(
             samples.try_lock().is_ok(),
-            "another process is at work on {}; wait for it, or choose another --out",
+            "another process is writing to {}; wait for it, or choose another --out",
             dir.display()
         );
         if dir.join(SETTINGS).exists() {
-            settings.check(&read_json(&dir.join(SETTINGS), "the settings of a run")?, dir)?;
+            settings.check(&Settings::load(dir)?, dir)?;
             ensure!(
                 Question::load(dir.join(QUESTIONS))? == questions,
-                "the questions are not those of the run in {}; give the same file and --limit, or \
-                 choose another --out",
+                "the questions differ from those of the run in {}; give the same file and --limit, \
+                 or choose another --out",
                 dir.display()
             );
         } else {
-            // The settings last: where they are, all is.
+            // The settings last: if they are there, so is everything else.
             write_whole(&dir.join(QUESTIONS), &lines(questions)?)?;
             write_whole(
                 &dir.join(SETTINGS),
@@ -94,13 +94,14 @@ impl Folder {
 }
 
 impl Results {
-    /// Reads what is in `dir`, be the run finished or not.
+    /// Reads the results in `dir`, whether the run is finished or not.
     pub fn load(dir: &Path) -> Result<Self> {
         ensure!(
             dir.join(SETTINGS).exists(),
             "{} is not the folder of a run: it has no {SETTINGS}",
             dir.display()
         );
+        Settings::load(dir)?;
         let questions = Question::load(dir.join(QUESTIONS))?;
         let path = dir.join(SAMPLES);
         let text =
@@ -109,24 +110,28 @@ impl Results {
     }
 }
 
-/// The text without a last line that something has cut short.
+/// The text without a last line that was cut short.
 fn whole_lines(text: &str) -> &str {
     &text[..text.rfind('\n').map_or(0, |end| end + 1)]
 }
 
-/// The samples of whole lines, each of another of the questions.
+/// The samples of complete lines, each of a question of its own.
 fn parse(text: &str, path: &Path, questions: &[Question]) -> Result<Vec<Sample>> {
-    let known: HashSet<&str> = questions.iter().map(|question| question.id.as_str()).collect();
+    let known: HashSet<&str> = questions.iter().map(Question::id).collect();
     let mut seen = HashSet::new();
     let mut samples = Vec::new();
     for (i, line) in text.lines().enumerate() {
         let place = || format!("line {} of {}", i + 1, path.display());
         let sample: Sample =
-            serde_json::from_str(line).with_context(|| format!("{} is not a sample", place()))?;
-        ensure!(known.contains(sample.id.as_str()), "{} is of no question of the run", place());
+            serde_json::from_str(line).with_context(|| format!("cannot read {}", place()))?;
+        ensure!(
+            known.contains(sample.id.as_str()),
+            "{} is a sample of no question of the run",
+            place()
+        );
         ensure!(
             seen.insert(sample.id.clone()),
-            "{} is of a question that has one already",
+            "{} is a second sample of the same question",
             place()
         );
         samples.push(sample);
@@ -139,7 +144,7 @@ fn lines<T: Serialize>(values: &[T]) -> Result<String> {
     values.iter().map(line).collect()
 }
 
-/// Writes a file that is there whole or not at all.
+/// Writes a file completely or not at all.
 pub fn write_whole(path: &Path, text: &str) -> Result<()> {
     let part = path.with_extension("part");
     let write = || fs::write(&part, text).and_then(|()| fs::rename(&part, path));

@@ -1,4 +1,4 @@
-//! A program of the user's own that says which answers mean the same.
+//! A program of the user that decides which answers mean the same.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result};
 use concept_mass::source::{Judge, JudgeError};
 
-/// A process that reads arrays of texts, a line each, and answers with arrays of groups.
+/// A process that reads arrays of texts, one a line, and answers with arrays of groups.
 pub struct Program {
     command: String,
     child: Child,
@@ -17,7 +17,7 @@ pub struct Program {
 }
 
 impl Program {
-    /// Starts `command` by the shell.
+    /// Starts `command` in the shell.
     pub fn start(command: &str) -> Result<Self> {
         let shell = if cfg!(windows) { ["cmd", "/C"] } else { ["sh", "-c"] };
         let mut child = Command::new(shell[0])
@@ -33,11 +33,11 @@ impl Program {
 
     fn ask(&mut self, texts: &[&str]) -> Result<Vec<Vec<usize>>> {
         let line = serde_json::to_string(texts)? + "\n";
-        self.to.write_all(line.as_bytes()).context("it does not read")?;
+        self.to.write_all(line.as_bytes()).context("it does not read its input")?;
         let mut answer = String::new();
         self.from.read_line(&mut answer).context("it does not answer")?;
         serde_json::from_str(&answer).with_context(|| {
-            format!("it answers {:?}, not groups such as [[0,2]]", answer.trim_end())
+            format!("its answer {:?} is not groups such as [[0,2]]", answer.trim_end())
         })
     }
 }
@@ -51,7 +51,7 @@ impl Judge for Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // One that has ended is none to be stopped.
+        // It may have ended already, which is no error.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,15 +1,15 @@
 //! The commitment probe: how often does a language model know the answer, and say another?
 //!
 //! ```sh
-//! cargo run --release --bin commitment-probe            # a demonstration
-//! cargo run --release --bin commitment-probe -- run --help
-//! cargo run --release --bin commitment-probe -- report RUN…
+//! cargo run --release -p commitment-probe            # a demonstration
+//! cargo run --release -p commitment-probe -- run --help
+//! cargo run --release -p commitment-probe -- report RUN…
 //! ```
 //!
-//! The modules, in the order of the work: `args`, `settings` and `folder`, what is asked and where
-//! results go; `prompt`, how it is asked; `run`, the asking; `report`, what it
-//! comes to; and `demo`, all of that with the tiny model. What is measured, and what statistics say
-//! of it, is `commitment_probe`.
+//! The modules in the order of the work: `args`, `settings` and `folder`, what is asked and where
+//! the results go; `prompt`, how it is asked; `run`, the asking; `report`, the summary; and `demo`,
+//! all of that with the tiny model. The measurements and statistics are those of the library,
+//! `commitment_probe`.
 
 mod args;
 mod demo;
@@ -45,7 +45,7 @@ fn execute(command: &Command) -> Result<()> {
         Command::Run(args) => {
             run::run(args)?;
             print(&format!(
-                "Done; what it comes to: commitment-probe report {}\n",
+                "Done; for the results: commitment-probe report {}\n",
                 args.out.display()
             ))
         }

@@ -33,17 +33,17 @@ struct Messages {
 }
 
 impl Prompt {
-    /// The question within a template, `"Q: {question}\nA:"` for instance: for models that go on
-    /// with a text.
+    /// The question within a template, such as `"Q: {question}\nA:"`: for models that continue a
+    /// text.
     pub fn plain(template: &str) -> Result<Self> {
         let (before, after) = parts(template)?;
         Ok(Self { before, after, chat: None })
     }
 
-    /// The same as the message of a user, after that of the `system`, if there is one, in the words
-    /// of an instruct model's own template.
+    /// The same as the message of a user, after that of the `system`, if there is one, in an
+    /// instruct model's own chat template.
     ///
-    /// Fails if the model's template does, with these messages.
+    /// Fails if the model's template fails with these messages.
     pub fn chat(chat: &Chat, template: &str, system: Option<&str>) -> Result<Self> {
         let (before, after) = parts(template)?;
         let mut jinja = environment()?;
@@ -56,7 +56,7 @@ impl Prompt {
         Ok(prompt)
     }
 
-    /// The text with `question` in it, whatever it holds, as it is.
+    /// The text with `question` in it, verbatim.
     pub fn text(&self, question: &str) -> Result<String> {
         let message = format!("{}{question}{}", self.before, self.after);
         match &self.chat {
@@ -67,13 +67,13 @@ impl Prompt {
 
     /// The tokens of a text that [`text`](Self::text) made.
     ///
-    /// A plain one comes after what the model wants at the beginning of any; a chat template has
-    /// written that, too.
+    /// A plain text is preceded by the tokens that the model expects at the beginning of any text; a
+    /// chat template writes them itself.
     pub fn tokens(&self, vocabulary: &Vocabulary, text: &str) -> Result<Vec<u32>> {
         let special = self.chat.is_none();
         let encoding = vocabulary.tokenizer().encode_fast(text, special);
         let encoding = encoding.map_err(Error::from_boxed);
-        let encoding = encoding.with_context(|| format!("the prompt {text:?} has no tokens"))?;
+        let encoding = encoding.with_context(|| format!("cannot tokenise the prompt {text:?}"))?;
         Ok(encoding.get_ids().to_vec())
     }
 }
@@ -88,7 +88,7 @@ impl Messages {
         let text = self.jinja.get_template(CHAT)?.render(context! {
             messages,
             add_generation_prompt => true,
-            // The answer is measured where it begins, so it must not begin with thoughts.
+            // What is measured is the first token of the answer, which must not be a thought.
             enable_thinking => false,
             bos_token => bos.as_deref().unwrap_or_default(),
             eos_token => eos.as_deref().unwrap_or_default(),
@@ -103,13 +103,13 @@ fn parts(template: &str) -> Result<(String, String)> {
         [before, after] => Ok((before.to_owned(), after.to_owned())),
         ref parts => bail!(
             "the prompt template {template:?} has {PLACEHOLDER} {} times; write it once, where the \
-             question is to be",
+             question belongs",
             parts.len() - 1
         ),
     }
 }
 
-/// Jinja as transformers sets it up for chat templates, which are written in Python's.
+/// Jinja as transformers sets it up for chat templates, which rely on Python's.
 fn environment() -> Result<Environment<'static>> {
     let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?;
     let mut jinja = Environment::new();
@@ -123,8 +123,8 @@ fn environment() -> Result<Environment<'static>> {
     Ok(jinja)
 }
 
-/// Today's date for templates that ask for it: always the same one, that a run can be resumed and
-/// repeated. It is the one that the templates of Llama 3 take where they are told none.
+/// Today's date for templates that ask for it: always the same, so that a run can be resumed and
+/// repeated. It is the default of the templates of Llama 3.
 ///
 /// Friday, 26 July 2024, midnight.
 fn date(format: &str) -> Result<String, minijinja::Error> {
@@ -150,7 +150,7 @@ fn date(format: &str) -> Result<String, minijinja::Error> {
             Some('F') => "2024-07-26",
             Some('%') => "%",
             _ => {
-                let message = format!("the format {format:?} of strftime_now is not known");
+                let message = format!("strftime_now does not know the format {format:?}");
                 return Err(minijinja::Error::new(ErrorKind::InvalidOperation, message));
             }
         };
@@ -158,7 +158,7 @@ fn date(format: &str) -> Result<String, minijinja::Error> {
     Ok(text)
 }
 
-/// JSON as Python writes it, without escapes for HTML, which minijinja's own would have.
+/// JSON as Python writes it, without the escapes for HTML of minijinja's own filter.
 fn json(value: &Value) -> Result<String, minijinja::Error> {
     let list = |open, items: Vec<String>, close| format!("{open}{}{close}", items.join(", "));
     let string = |text: &str| serde_json::Value::from(text).to_string();

@@ -1,4 +1,4 @@
-//! What runs come to, side by side, as files.
+//! The report of some runs, side by side, as files.
 
 use std::{
     collections::BTreeSet,
@@ -12,12 +12,12 @@ use commitment_probe::{Report, Summary};
 use crate::args::ReportArgs;
 use crate::folder::{Results, write_whole};
 
-/// Writes the report of some runs, and gives it in Markdown; a note comes before the rest.
+/// Writes the report of some runs and returns it in Markdown; a note comes before the rest.
 pub fn report(args: &ReportArgs, note: Option<&str>) -> Result<String> {
     ensure!(
         args.tau > 0.0 && args.tau <= 1.0,
-        "--tau {} is no P-mass that a commitment failure may begin at; give one above 0, and 1 at \
-         most",
+        "--tau {} is out of range; the minimum P-mass of a commitment failure must be above 0 and \
+         at most 1",
         args.tau
     );
     let summaries = args.runs.iter().zip(names(&args.runs)).map(|(dir, name)| {
@@ -37,7 +37,7 @@ pub fn report(args: &ReportArgs, note: Option<&str>) -> Result<String> {
     Ok(markdown)
 }
 
-/// The names of the folders, or their paths where two are called alike.
+/// The names of the folders, or their paths if two have the same name.
 fn names(runs: &[PathBuf]) -> Vec<String> {
     let name = |dir: &PathBuf| match dir.canonicalize().unwrap_or(dir.clone()).file_name() {
         Some(name) => name.to_string_lossy().into_owned(),
@@ -50,7 +50,7 @@ fn names(runs: &[PathBuf]) -> Vec<String> {
     runs.iter().map(|dir| dir.display().to_string()).collect()
 }
 
-/// The run, or the folder that the first one is in.
+/// The folder of the run, or for several the folder that holds the first.
 fn shared_folder(runs: &[PathBuf]) -> PathBuf {
     match runs {
         [run] => run.clone(),

@@ -1,4 +1,4 @@
-//! A run: every question of a list put to a model, and what is measured of it stored.
+//! A run: puts every question of a list to a model, and stores what is measured.
 
 use std::{collections::HashSet, path::Path, time::Duration};
 
@@ -22,7 +22,7 @@ use crate::settings::Settings;
 
 /// Asks all questions that have no sample yet.
 pub fn run(args: &RunArgs) -> Result<()> {
-    ensure!(args.batch > 0, "--batch 0 leaves no room for a question; give 1 or more");
+    let options = options(args)?;
     let questions = Question::load(&args.questions)?;
     ensure!(!questions.is_empty(), "{} has no questions", args.questions.display());
     let questions = pick(questions, args.limit, args.seed);
@@ -39,18 +39,19 @@ pub fn run(args: &RunArgs) -> Result<()> {
         .with_context(|| format!("cannot use the tokenizer of {}", args.model.display()))?;
     let prompt = prompt(&loaded, &settings, &args.model)?;
     let texts = Texts::new(&questions, &prompt, &vocabulary)?;
-    let mut prober = prober(loaded, vocabulary, args, &device)?;
+    let mut prober = prober(loaded, vocabulary, options, args.judge.as_deref(), &device)?;
     let mut progress = Progress::new(&args.out, questions.len(), &done);
     let done: HashSet<String> = done.into_iter().map(|sample| sample.id).collect();
     for batch in texts.batches(args.batch) {
-        let is_done = |&i: &usize| done.contains(&questions[i].id);
+        let is_done = |&i: &usize| done.contains(questions[i].id());
         if batch.iter().all(is_done) {
             continue;
         }
-        // One that was cut short is measured whole, as the rows of a batch may share their last bits.
+        // A batch that was cut short is measured again in full: its rows may affect each other's
+        // last bits.
         let asked: Vec<Asked> = batch.iter().map(|&i| texts.asked(&questions, i)).collect();
         let samples = prober.measure(&asked).with_context(|| {
-            let ids: Vec<_> = batch.iter().map(|&i| questions[i].id.as_str()).collect();
+            let ids: Vec<_> = batch.iter().map(|&i| questions[i].id()).collect();
             format!("cannot measure the batch of questions {}", ids.join(", "))
         })?;
         for sample in samples.iter().filter(|sample| !done.contains(&sample.id)) {
@@ -62,7 +63,7 @@ pub fn run(args: &RunArgs) -> Result<()> {
     Ok(())
 }
 
-/// As many questions as `limit` says, drawn by `seed`, in their order.
+/// `limit` of the questions, chosen at random by `seed`, in their order.
 fn pick(questions: Vec<Question>, limit: Option<usize>, seed: u64) -> Vec<Question> {
     let Some(limit) = limit.filter(|&limit| limit < questions.len()) else { return questions };
     let mut rng = StdRng::seed_from_u64(seed);
@@ -77,7 +78,7 @@ fn device(args: &RunArgs) -> Result<Device> {
         return Ok(Device::Cpu);
     }
     ensure!(cfg!(feature = "cuda"), "--cuda needs a program built with --features cuda");
-    Device::new_cuda(0).context("there is no CUDA device that can be used")
+    Device::new_cuda(0).context("cannot use the first CUDA device")
 }
 
 fn prompt(loaded: &Loaded, settings: &Settings, model: &Path) -> Result<Prompt> {
@@ -85,12 +86,12 @@ fn prompt(loaded: &Loaded, settings: &Settings, model: &Path) -> Result<Prompt> 
         return Prompt::plain(&settings.template);
     }
     let chat = loaded.chat.as_ref().with_context(|| {
-        format!("{} has no chat template; leave out --chat, and give a --template", model.display())
+        format!("{} has no chat template; give a --template instead of --chat", model.display())
     })?;
     Prompt::chat(chat, &settings.template, settings.system.as_deref())
 }
 
-/// A model of the loader's, as the core wants it.
+/// A loaded model, in the form that the core takes.
 struct Cached(Model);
 
 impl CachedForward for Cached {
@@ -103,25 +104,32 @@ impl CachedForward for Cached {
     }
 }
 
-fn prober(
-    loaded: Loaded,
-    vocabulary: Vocabulary,
-    args: &RunArgs,
-    device: &Device,
-) -> Result<Prober<CachedModel<Cached>>> {
-    let Loaded { model, embedding, positions, ends, .. } = loaded;
+/// What is measured; fails at once for an option out of range.
+fn options(args: &RunArgs) -> Result<ProbeOptions> {
     let options = ProbeOptions {
         max_tokens: args.max_tokens,
-        draws: args.samples,
+        samples: args.samples,
         temperature: args.temperature,
         seed: args.seed,
         pooling: TopKPooling { k: args.top_k, threshold: args.threshold },
         batch: args.batch,
     };
+    options.check()?;
+    Ok(options)
+}
+
+fn prober(
+    loaded: Loaded,
+    vocabulary: Vocabulary,
+    options: ProbeOptions,
+    judge: Option<&str>,
+    device: &Device,
+) -> Result<Prober<CachedModel<Cached>>> {
+    let Loaded { model, embedding, positions, ends, .. } = loaded;
     let model = CachedModel::new(Cached(model), device.clone(), Some(positions));
     let embedding = Embedding::new(&embedding)?;
     let prober = Prober::new(model, vocabulary, embedding, device, &ends, options)?;
-    Ok(match &args.judge {
+    Ok(match judge {
         Some(command) => prober.with_judge(Program::start(command)?),
         None => prober,
     })
@@ -133,20 +141,20 @@ struct Texts(Vec<(String, Vec<u32>)>);
 impl Texts {
     fn new(questions: &[Question], prompt: &Prompt, vocabulary: &Vocabulary) -> Result<Self> {
         let text = |question: &Question| {
-            let text = prompt.text(&question.question)?;
+            let text = prompt.text(question.text())?;
             let tokens = prompt.tokens(vocabulary, &text)?;
             Ok((text, tokens))
         };
         questions.iter().map(text).collect::<Result<_>>().map(Self)
     }
 
-    /// The questions in batches of prompts of one length, which does not depend on what is done.
-    fn batches(&self, most: usize) -> Vec<Vec<usize>> {
+    /// The questions in batches of prompts of one length. The batches do not depend on what is done.
+    fn batches(&self, max_size: usize) -> Vec<Vec<usize>> {
         let length = |i: usize| self.0[i].1.len();
         let mut places: Vec<usize> = (0..self.0.len()).collect();
         places.sort_by_key(|&i| length(i));
         let alike = places.chunk_by(|&a, &b| length(a) == length(b));
-        alike.flat_map(|alike| alike.chunks(most).map(<[usize]>::to_vec)).collect()
+        alike.flat_map(|alike| alike.chunks(max_size).map(<[usize]>::to_vec)).collect()
     }
 
     fn asked<'a>(&'a self, questions: &'a [Question], i: usize) -> Asked<'a> {
@@ -155,7 +163,7 @@ impl Texts {
     }
 }
 
-/// A bar with the time that is left, and what there is to see so far.
+/// A progress bar with the time that is left, and the results so far.
 struct Progress {
     bar: ProgressBar,
     samples: usize,

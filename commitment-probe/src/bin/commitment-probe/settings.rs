@@ -1,21 +1,26 @@
-//! How a run asks, stored beside its results.
+//! The settings of a run, stored beside its results.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::{Context, Result, bail};
+use commitment_probe::Schema;
+use concept_mass_models::read_json;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::args::RunArgs;
+use crate::folder::SETTINGS;
 
-/// The template unless another one is given,
+/// The default template,
 const PLAIN: &str = "Q: {question}\nA:";
-/// and with a chat template.
+/// and that with --chat.
 const CHAT: &str = "{question}\nAnswer with the name alone.";
 
-/// All that the samples depend on, but for the questions.
+/// All that the samples depend on, except the questions.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Settings {
+    /// The version of the layout of the run's files.
+    pub schema: Schema,
     /// The version of this program.
     pub program: String,
     pub model: String,
@@ -43,6 +48,7 @@ impl Settings {
         let text = |path: &Path| path.display().to_string();
         let template = if args.chat { CHAT } else { PLAIN };
         Ok(Self {
+            schema: Schema,
             program: env!("CARGO_PKG_VERSION").to_owned(),
             model: text(&args.model),
             files: files(&args.model)?,
@@ -64,8 +70,13 @@ impl Settings {
         })
     }
 
-    /// Fails, with all that differs, if a run in `dir` that began with `begun` cannot go on with
-    /// these settings.
+    /// Reads the settings of the run in `dir`.
+    pub fn load(dir: &Path) -> Result<Self> {
+        Ok(read_json(&dir.join(SETTINGS), "the settings of a run")?)
+    }
+
+    /// Fails, with all differences, if the run in `dir`, which began with `begun`, cannot be resumed
+    /// with these settings.
     pub fn check(&self, begun: &Self, dir: &Path) -> Result<()> {
         let fields = |settings: &Self| -> Result<BTreeMap<String, Value>> {
             Ok(serde_json::from_value(serde_json::to_value(settings)?)?)
@@ -81,8 +92,8 @@ impl Settings {
             return Ok(());
         }
         bail!(
-            "the run in {} cannot go on with other settings: {}; give the same, or choose another \
-             --out",
+            "the run in {} cannot be resumed with other settings: {}; give the same, or choose \
+             another --out",
             dir.display(),
             differs.join(", ")
         )

@@ -1,10 +1,10 @@
-//! What a program says on the terminal.
+//! Output on the terminal.
 
 use std::io::{ErrorKind, Write, stdout};
 
 use anyhow::{Error, Result};
 
-/// Prints `text`, and takes no offence at a reader such as `head` that has seen enough.
+/// Prints `text`; it is no error if a reader such as `head` has closed the pipe.
 pub fn print(text: &str) -> Result<()> {
     match stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
@@ -12,9 +12,17 @@ pub fn print(text: &str) -> Result<()> {
     }
 }
 
-/// An error and its causes in one paragraph, without the backtrace that candle puts into the text
-/// of its errors where `RUST_BACKTRACE` is set.
+/// An error and its causes, each once, in one paragraph, without the backtrace that candle adds to
+/// the text of its errors if `RUST_BACKTRACE` is set.
 pub fn message(error: &Error) -> String {
-    let text = format!("{error:#}");
-    text.split("\n   0: ").next().unwrap_or_default().replace('\n', " ")
+    let mut message = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        let cause = cause.split("\n   0: ").next().unwrap_or_default().trim_end();
+        // Some errors of other crates repeat their cause.
+        if !message.contains(cause) {
+            message += if message.is_empty() { "" } else { ": " };
+            message += cause;
+        }
+    }
+    message.replace('\n', " ")
 }

@@ -125,6 +125,7 @@ fn canvas(size: (i32, i32), attributes: &str, draw: impl FnOnce(&Area) -> Drawn)
     let area = SVGBackend::with_string(&mut svg, size).into_drawing_area();
     let drawn = draw(&area).and_then(|()| area.present());
     drop(area);
+    // Plotters fails in writing a file or in loading a font, and has neither here.
     drawn.expect("a picture in a string needs no file and no font");
     dressed(&svg, size, attributes)
 }

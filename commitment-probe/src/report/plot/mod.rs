@@ -7,7 +7,7 @@ pub(super) use frame::key;
 use frame::{Axes, Drawn, Frame, WIDTH, framed, pixels};
 pub(super) use ink::{Look, Shape};
 
-use super::{html::escape, table::one_line};
+use super::{page::escape, table::one_line};
 use crate::stats::Estimate;
 
 /// What others are compared with.
@@ -84,7 +84,7 @@ impl Lines<'_> {
                 for (place, (look, points)) in (0..).zip(&series) {
                     let aside = step * (2 * place + 1 - count) / 2;
                     let at = |x: f64, y: f64| {
-                        let (left, up) = frame.at(x, y.min(self.top));
+                        let (left, up) = frame.at(x, y.clamp(0.0, self.top));
                         (left + aside, up)
                     };
                     frame.line(points.iter().map(|(x, e)| at(*x, e.value)).collect(), *look)?;
@@ -160,9 +160,14 @@ fn interval(frame: &Frame, low: (i32, i32), high: (i32, i32), look: Look) -> Dra
     if low == high { Ok(()) } else { frame.interval(low, high, look) }
 }
 
-/// Summaries that were not made here may hold anything.
+/// Summaries that were read from a file may hold anything: of an infinity, a NaN or a huge number
+/// there is no place on an axis.
+pub(super) fn shown(value: f64) -> bool {
+    value.abs() <= 1e6
+}
+
 fn drawable(e: &Estimate) -> bool {
-    [e.value, e.low, e.high].iter().all(|value| value.is_finite())
+    [e.value, e.low, e.high].into_iter().all(shown)
 }
 
 fn described(what: &str, title: &str, x_name: &str) -> String {

@@ -1,15 +1,16 @@
 """Checks a report of measurement runs against a second computation of all that it says.
 
-    python3 tests/probe/check_report REPORT.json RUN_DIR...
+    python3 commitment-probe/tests/probe/check_report REPORT.json RUN_DIR...
 
-The report is an object with summaries as its `runs`, one for each run directory and in the same
-order; a `note` is taken as it is.  Every number of every summary is computed again from the
-directory's `samples.jsonl` and `questions.jsonl` with numpy, scipy, and scikit-learn.  What the
-samples say of themselves (whether an answer is right, how large an entropy of counts is) is
-checked, too.
+The report is an object with a `schema` version and with summaries as its `runs`, one for each run
+directory and in the same order; a `note` is not checked.  Every number of every summary is computed
+again from the directory's `samples.jsonl` and `questions.jsonl` with numpy, scipy, and
+scikit-learn.  Facts within the samples (whether an answer is right, how large the entropy of counts
+is) are checked, too.
 
-Prints every mismatch with the path of its field and exits with 1 if there is one.  A field that
-nothing is known of is a mismatch: a number that is added to the report cannot go unchecked.
+Prints every mismatch with the path of its field and exits with 1 if there is one, and with 2 if a
+file has another schema than this program knows.  An unknown field is a mismatch: a number that is
+added to the report cannot go unchecked.
 """
 
 import argparse
@@ -24,9 +25,23 @@ from samples import check_run
 from summary import expected_summary
 
 
+SCHEMA = 1
+
+
+class UnknownSchema(Exception):
+    """A file of another schema than this program knows."""
+
+
+def check_schema(value, where):
+    """Fails if a record of a file is not of the known schema."""
+    found = value.get("schema")
+    if type(found) is not int or found != SCHEMA:
+        raise UnknownSchema(f"{where} has schema {found}, and this program knows schema {SCHEMA}")
+
+
 @dataclass(frozen=True)
 class Run:
-    """What a run directory holds."""
+    """The contents of a run directory."""
 
     name: str
     samples: list
@@ -41,9 +56,13 @@ def read_lines(path):
 
 def read_run(directory):
     """Reads a run directory."""
+    check_schema(json.loads((directory / "run.json").read_text(encoding="utf-8")), "run.json")
+    samples = read_lines(directory / "samples.jsonl")
+    for i, sample in enumerate(samples):
+        check_schema(sample, f"line {i + 1} of {directory / 'samples.jsonl'}")
     return Run(
         name=directory.resolve().name,
-        samples=read_lines(directory / "samples.jsonl"),
+        samples=samples,
         questions=read_lines(directory / "questions.jsonl"),
     )
 
@@ -51,6 +70,7 @@ def read_run(directory):
 def read_report(path):
     """Reads a report: the whole, and the summaries in it."""
     report = json.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
+    check_schema(report, path)
     return report, report["runs"]
 
 
@@ -65,15 +85,19 @@ def parse_arguments():
 def main():
     """Checks the report that the command line names; returns the exit status."""
     arguments = parse_arguments()
-    report, summaries = read_report(arguments.report)
-    runs = [read_run(directory) for directory in arguments.runs]
+    try:
+        report, summaries = read_report(arguments.report)
+        runs = [read_run(directory) for directory in arguments.runs]
+    except UnknownSchema as problem:
+        print(problem)
+        return 2
     if len(summaries) != len(runs):
         print(f"{len(summaries)} summaries, but {len(runs)} run directories")
         return 1
     expected = [expected_summary(run, summary) for run, summary in zip(runs, summaries)]
     comparison = Comparison()
     note = {"note": Exactly(str(report["note"]))} if "note" in report else {}
-    comparison.compare(report, {**note, "runs": expected}, "")
+    comparison.compare(report, {"schema": Exactly(SCHEMA), **note, "runs": expected}, "")
     checks = [check_run(run) for run in runs]
     facts = sum(checked for checked, _ in checks)
     wrong_facts = [problem for _, wrong in checks for problem in wrong]
@@ -81,7 +105,7 @@ def main():
         print(problem)
     print(
         f"{comparison.others} names, truth values, and nulls agree; "
-        f"{comparison.parameters} parameters are taken as they are"
+        f"{comparison.parameters} parameters are not checked"
     )
     print(f"{facts - len(wrong_facts)} of {facts} facts of the samples agree")
     print(f"{comparison.numbers} numbers agree, {len(comparison.mismatches)} fields do not")

@@ -1,4 +1,4 @@
-"""What samples say of themselves: whether answers are right, entropies, masses."""
+"""Facts within the samples: whether answers are right, entropies, masses."""
 
 import math
 import string
@@ -6,7 +6,7 @@ from collections import Counter
 
 from scipy import stats
 
-from summary import DECODERS, TOKEN_DECODERS, single
+from summary import CONCEPT_DECODERS, OTHER_DECODERS, single
 
 ENTROPY_TOLERANCE = 1e-12
 SINGLE_TOLERANCE = 1e-6
@@ -44,11 +44,16 @@ def check_sample(sample, question):
 def check_answers(sample, forms):
     """Whether each answer is as right as the sample says."""
     answers = [("", sample["answer"], sample["right"])]
-    answers += [(f"{name}.", sample[name]["answer"], sample[name]["right"]) for name in DECODERS]
-    drawn = [] if sample["sampled"] is None else sample["sampled"]["answers"]
+    decisions = sample["decisions"]
+    yield "decisions", differs(sorted(decisions), sorted(OTHER_DECODERS))
+    answers += [
+        (f"decisions.{name}.", decision["answer"], decision["right"])
+        for name, decision in decisions.items()
+    ]
+    sampled = [] if sample["sampled"] is None else sample["sampled"]["answers"]
     answers += [
         (f"sampled.answers[{i}].", answer["text"], answer["right"])
-        for i, answer in enumerate(drawn)
+        for i, answer in enumerate(sampled)
     ]
     for prefix, text, right in answers:
         yield f"{prefix}right", differs(right, normalise(text) in forms, of=text)
@@ -59,9 +64,11 @@ def check_masses(sample):
     shares = {
         "first.probability": sample["first"]["probability"],
         "first.mass": sample["first"]["mass"],
-        "phrases.mass": sample["phrases"]["mass"],
-        "phrases.winner_mass": sample["phrases"]["winner_mass"],
-        **{f"{name}.mass": sample[name]["mass"] for name in TOKEN_DECODERS},
+        "phrase_mass": sample["phrase_mass"],
+        **{
+            f"decisions.{name}.mass": decision["mass"]
+            for name, decision in sample["decisions"].items()
+        },
         **{
             f"at_temperature[{at['temperature']}].mass": at["mass"]
             for at in sample["at_temperature"]
@@ -69,9 +76,10 @@ def check_masses(sample):
     }
     for name, share in shares.items():
         yield name, None if 0 <= share <= 1 else f"{share} is not from 0 to 1"
-    for name in TOKEN_DECODERS:
-        share = sample[name]["concentration"]
-        yield f"{name}.concentration", None if 0 < share <= 1 else f"{share} is not in (0, 1]"
+    for name in CONCEPT_DECODERS:
+        share = sample["decisions"][name]["vote"]["concentration"]
+        of_vote = f"decisions.{name}.vote.concentration"
+        yield of_vote, None if 0 < share <= 1 else f"{share} is not in (0, 1]"
 
 
 def check_first(first):
@@ -91,7 +99,7 @@ def check_first(first):
 
 
 def check_sampled(sampled):
-    """Whether clusters are numbered as they appear and have the entropy that is told."""
+    """Whether clusters are numbered in order of appearance and have the stated entropy."""
     clusters = [answer["cluster"] for answer in sampled["answers"]]
     appeared = list(dict.fromkeys(clusters))
     yield "sampled.clusters", differs(appeared, list(range(len(appeared))))

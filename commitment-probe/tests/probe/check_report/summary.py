@@ -1,8 +1,7 @@
-"""A summary by the definitions: what each of its fields should hold, of the samples of a run."""
+"""A summary by the definitions: what each of its fields should hold, given the samples of a run."""
 
 import itertools
 from collections import Counter
-from dataclasses import dataclass
 from decimal import Decimal
 
 import numpy as np
@@ -12,26 +11,14 @@ from expected import NULL, Exactly, Near, Parameter
 from recomputed import auroc, difference, mean, plain_mean, proportion
 
 BINS = 10
-TOKEN_DECODERS = ("spelling", "embedding", "aliases")
-DECODERS = (*TOKEN_DECODERS, "phrases")
-KNOWING_DECODERS = ("aliases", "phrases")
+CONCEPT_DECODERS = ("spelling", "embedding", "aliases")
+OTHER_DECODERS = (*CONCEPT_DECODERS, "phrases")
+DECODERS = ("greedy", *OTHER_DECODERS)
 
 
 def single(number):
     """A number that was written from single precision, as it was."""
     return float(np.float32(float(number)))
-
-
-@dataclass(frozen=True)
-class Groups:
-    """The samples of a run by what became of the greedy answer."""
-
-    tau: Decimal
-    all: list
-    hallucinations: list
-    failures: list
-    others: list
-    right: list
 
 
 def is_failure(sample, tau):
@@ -40,21 +27,24 @@ def is_failure(sample, tau):
 
 
 def group(samples, tau):
-    """Sorts the samples into groups; each keeps their order."""
+    """The samples by the outcome of the greedy answer; each group keeps their order."""
     wrong = [sample for sample in samples if not sample["right"]]
-    return Groups(
-        tau=tau,
-        all=samples,
-        hallucinations=wrong,
-        failures=[sample for sample in wrong if is_failure(sample, tau)],
-        others=[sample for sample in wrong if not is_failure(sample, tau)],
-        right=[sample for sample in samples if sample["right"]],
-    )
+    return {
+        "all": samples,
+        "hallucination": wrong,
+        "commitment_failure": [sample for sample in wrong if is_failure(sample, tau)],
+        "other_hallucination": [sample for sample in wrong if not is_failure(sample, tau)],
+        "right": [sample for sample in samples if sample["right"]],
+    }
+
+
+WRONG = ("hallucination", "commitment_failure", "other_hallucination")
+PARTS = ("commitment_failure", "other_hallucination", "right")
 
 
 def thresholds(groups, taus):
     """Commitment failures at each threshold."""
-    return [threshold(groups.hallucinations, tau) for tau in taus]
+    return [threshold(groups["hallucination"], tau) for tau in taus]
 
 
 def threshold(hallucinations, tau):
@@ -81,10 +71,10 @@ def concentrations(samples):
     return [single(sample["first"]["concentration"]) for sample in samples]
 
 
-def concentration(groups, caliper):
+def concentration(groups, tau, caliper):
     """How the vote is split in failures and in right answers."""
-    failures = with_concentration(groups.failures, groups.tau)
-    right = with_concentration(groups.right, groups.tau)
+    failures = with_concentration(groups["commitment_failure"], tau)
+    right = with_concentration(groups["right"], tau)
     pairs = match(failures, right, caliper)
     return {
         **compare_concentrations(failures, right),
@@ -127,8 +117,8 @@ def match(failures, right, caliper):
 def confidence(groups):
     """How sure the model is of its first token."""
     return {
-        name: mean([single(sample["first"]["probability"]) for sample in getattr(groups, name)])
-        for name in ("hallucinations", "failures", "right")
+        outcome: mean([single(sample["first"]["probability"]) for sample in samples])
+        for outcome, samples in groups.items()
     }
 
 
@@ -140,25 +130,24 @@ def second_entropies(samples, valid):
 
 def phrase_masses(samples):
     """The phrase mass of the right concept in each sample."""
-    return [float(sample["phrases"]["mass"]) for sample in samples]
+    return [float(sample["phrase_mass"]) for sample in samples]
 
 
 def second_token(groups):
-    """What the second token tells."""
-    phrase_failures = [sample["first"]["begins_answer"] for sample in groups.hallucinations]
+    """What happens after the first token."""
+    phrase_failures = [sample["first"]["begins_answer"] for sample in groups["hallucination"]]
     return {
-        "valid": mean(second_entropies(groups.all, True)),
-        "invalid": mean(second_entropies(groups.all, False)),
+        "valid": mean(second_entropies(groups["all"], True)),
+        "invalid": mean(second_entropies(groups["all"], False)),
         "phrase_failures": Exactly(sum(phrase_failures)),
         "phrase_failure_rate": proportion(phrase_failures),
-        "phrase_mass_failures": mean(phrase_masses(groups.failures)),
-        "phrase_mass_right": mean(phrase_masses(groups.right)),
+        "phrase_mass": {outcome: mean(phrase_masses(groups[outcome])) for outcome in PARTS},
     }
 
 
 def decision_score(decoder):
     """The score of a decoder: its entropy over concepts."""
-    return lambda sample: single(sample[decoder]["entropy"])
+    return lambda sample: single(sample["decisions"][decoder]["vote"]["entropy"])
 
 
 def semantic_score(sample):
@@ -168,54 +157,49 @@ def semantic_score(sample):
 
 
 def scores():
-    """What tells hallucinations from right answers: the more, the likelier."""
+    """The detectors: the higher the score, the likelier the answer is wrong."""
     return {
-        "max probability": lambda sample: -single(sample["first"]["probability"]),
-        "token entropy": lambda sample: single(sample["first"]["token_entropy"]),
-        **{f"concept entropy ({name})": decision_score(name) for name in TOKEN_DECODERS},
-        "semantic entropy": semantic_score,
+        "max_probability": lambda sample: -single(sample["first"]["probability"]),
+        "token_entropy": lambda sample: single(sample["first"]["token_entropy"]),
+        **{f"concept_entropy_{name}": decision_score(name) for name in CONCEPT_DECODERS},
+        "semantic_entropy": semantic_score,
     }
 
 
 def detectors(groups):
-    """How well each score tells each kind of wrong answers."""
-    return [{"name": Exactly(name), **detector(groups, score)} for name, score in scores().items()]
+    """How well each score tells each kind of wrong answers from right ones."""
+    return {name: detector(groups, score) for name, score in scores().items()}
 
 
 def detector(groups, score):
-    """How well one score tells each kind of wrong answers."""
+    """How well one score tells each kind of wrong answers from right ones."""
 
     def known(samples):
         return [value for value in map(score, samples) if value is not None]
 
     return {
-        name: auroc(known(getattr(groups, name)), known(groups.right))
-        for name in ("hallucinations", "failures", "others")
+        outcome: auroc(known(groups[outcome]), known(groups["right"])) for outcome in WRONG
     }
 
 
-def confidences(samples):
-    """Pairs of a confidence and whether it was justified, by what the confidence is in."""
-    return {
-        "token": [(single(s["first"]["probability"]), s["right"]) for s in samples],
-        **{
-            f"concept ({name})": [(single(s[name]["mass"]), s[name]["right"]) for s in samples]
-            for name in TOKEN_DECODERS
-        },
-        "phrase": [(float(s["phrases"]["winner_mass"]), s["phrases"]["right"]) for s in samples],
-    }
+def confidence_in(decoder, sample):
+    """How sure a decoder is of its answer, and whether that is right."""
+    if decoder == "greedy":
+        return single(sample["first"]["probability"]), sample["right"]
+    decision = sample["decisions"][decoder]
+    return float(decision["mass"]), decision["right"]
 
 
 def calibration(samples):
-    """The calibration of each kind of confidence."""
-    return [
-        {"name": Exactly(name), **calibration_of(pairs)}
-        for name, pairs in confidences(samples).items()
-    ]
+    """The calibration of each decoder."""
+    return {
+        decoder: calibration_of([confidence_in(decoder, sample) for sample in samples])
+        for decoder in DECODERS
+    }
 
 
 def calibration_of(pairs):
-    """The bins of one kind of confidence, and the expected calibration error."""
+    """The bins of one decoder's confidence, and the expected calibration error."""
     edges = np.arange(BINS + 1) / BINS
     sure = np.array([pair[0] for pair in pairs], dtype=float)
     right = np.array([pair[1] for pair in pairs], dtype=float)
@@ -239,7 +223,7 @@ def calibration_error(sure, right, where):
         return NULL
     error = sum(abs(np.sum((right - sure)[where == i])) for i in range(BINS)) / len(sure)
     sizes = np.bincount(where, minlength=BINS)
-    # The library refuses what rounding has put above 1, and the check of the samples tells of it.
+    # The library refuses what rounding has put above 1, which the check of the samples reports.
     accuracy, certainty = calibration_curve(right, np.minimum(sure, 1), n_bins=BINS, pos_label=1)
     other = np.sum(sizes[sizes > 0] * np.abs(accuracy - certainty)) / len(sure)
     if np.max(sure) <= 1 and not Near(float(error)).accepts(float(other)):
@@ -249,45 +233,40 @@ def calibration_error(sure, right, where):
 
 def decoders(groups):
     """What each decoder would have changed."""
-    return [{"name": Exactly(name), **decoder(groups, name)} for name in DECODERS]
+    return {name: decoder(groups, name) for name in OTHER_DECODERS}
 
 
 def decoder(groups, name):
     """What one decoder would have changed."""
 
     def answers_rightly(samples):
-        return [sample[name]["right"] for sample in samples]
+        return [sample["decisions"][name]["right"] for sample in samples]
 
-    recovered = answers_rightly(groups.hallucinations)
-    broken = [not right for right in answers_rightly(groups.right)]
+    broken = [not right for right in answers_rightly(groups["right"])]
     return {
-        "knows_answers": Exactly(name in KNOWING_DECODERS),
-        "right": proportion(answers_rightly(groups.all)),
-        "recovered": Exactly(sum(recovered)),
-        "recovered_hallucinations": proportion(recovered),
-        "recovered_failures": proportion(answers_rightly(groups.failures)),
+        "right": {
+            outcome: proportion(answers_rightly(samples)) for outcome, samples in groups.items()
+        },
+        "recovered": Exactly(sum(answers_rightly(groups["hallucination"]))),
         "broken": Exactly(sum(broken)),
         "broken_rate": proportion(broken),
     }
 
 
 def temperature(groups):
-    """What temperature does."""
+    """What changes with the temperature."""
     return {"curve": curve(groups), "sampled": sampled(groups)}
 
 
 def curve(groups):
     """The mean P-mass at each temperature that was measured, in the order of the samples."""
     measured = dict.fromkeys(
-        at["temperature"] for sample in groups.all for at in sample["at_temperature"]
+        at["temperature"] for sample in groups["all"] for at in sample["at_temperature"]
     )
     return [
         {
             "temperature": Near(float(degree)),
-            **{
-                name: plain_mean(masses_at(getattr(groups, name), degree))
-                for name in ("failures", "others", "right")
-            },
+            "mass": {outcome: plain_mean(masses_at(groups[outcome], degree)) for outcome in PARTS},
         }
         for degree in measured
     ]
@@ -304,29 +283,26 @@ def masses_at(samples, degree):
 
 
 def sampled(groups):
-    """What the sampled answers come to; null if there are none."""
-    draws = [sample["sampled"] for sample in groups.all if sample["sampled"] is not None]
-    if not draws:
+    """The sampled answers; null if there are none."""
+    samples = [sample["sampled"] for sample in groups["all"] if sample["sampled"] is not None]
+    if not samples:
         return NULL
     return {
-        "temperature": Near(float(draws[0]["temperature"])),
-        "draws": Exactly(len(draws[0]["answers"])),
-        **{
-            name: sampled_shares(getattr(groups, name))
-            for name in ("all", "failures", "others", "right")
-        },
+        "temperature": Near(float(samples[0]["temperature"])),
+        "samples": Exactly(len(samples[0]["answers"])),
+        "shares": {outcome: sampled_shares(of) for outcome, of in groups.items()},
     }
 
 
 def sampled_shares(samples):
     """How many of the sampled answers of a group are right."""
-    draws = [sample["sampled"] for sample in samples if sample["sampled"] is not None]
-    flags = [[answer["right"] for answer in draw["answers"]] for draw in draws]
+    sampled_of = [sample["sampled"] for sample in samples if sample["sampled"] is not None]
+    flags = [[answer["right"] for answer in of["answers"]] for of in sampled_of]
     return {
         "answers": mean([np.mean(of_question) for of_question in flags]),
-        "majority": proportion(majority_is_right(draw["answers"]) for draw in draws),
+        "majority": proportion(majority_is_right(of["answers"]) for of in sampled_of),
         "any": proportion(any(of_question) for of_question in flags),
-        "semantic_entropy": mean([float(draw["semantic_entropy"]) for draw in draws]),
+        "semantic_entropy": mean([float(of["semantic_entropy"]) for of in sampled_of]),
     }
 
 
@@ -337,23 +313,24 @@ def majority_is_right(answers):
 
 
 def expected_summary(run, reported):
-    """All that the summary of a run should say, given the parameters that it names."""
-    groups = group(run.samples, Decimal(reported["tau"]))
+    """The summary that a run should have, given the parameters that it states."""
+    tau = Decimal(reported["tau"])
+    groups = group(run.samples, tau)
     taus = [Decimal(of["tau"]) for of in reported["thresholds"]]
     caliper = Decimal(reported["concentration"]["matched"]["caliper"])
     return {
         "name": Exactly(run.name),
         "samples": Exactly(len(run.samples)),
         "planned": Exactly(len(run.questions)),
-        "hallucinations": Exactly(len(groups.hallucinations)),
+        "hallucinations": Exactly(len(groups["hallucination"])),
         "hallucination_rate": proportion(not sample["right"] for sample in run.samples),
         "tau": Parameter(0, 1),
         "thresholds": thresholds(groups, taus),
-        "concentration": concentration(groups, caliper),
+        "concentration": concentration(groups, tau, caliper),
         "confidence": confidence(groups),
         "second_token": second_token(groups),
         "detectors": detectors(groups),
-        "calibration": calibration(groups.all),
+        "calibration": calibration(groups["all"]),
         "decoders": decoders(groups),
         "temperature": temperature(groups),
     }

@@ -35,34 +35,41 @@ pub(crate) use slots::{Picker, Slots};
 /// The number of lanes of every [`Isa::F32s`].
 pub(crate) const LANES: usize = 16;
 
-/// Work that is compiled once for each instruction set.
+/// Work to which an instruction set is given. It is compiled for any processor; those of its loops
+/// that are worth it are [`Job`]s, which it runs by [`Isa::vectorize`].
+pub(crate) trait WithIsa {
+    type Output;
+    fn run<I: Isa>(self, isa: I) -> Self::Output;
+}
+
+/// A loop that is compiled once for each instruction set; run by [`Isa::vectorize`].
 pub(crate) trait Job {
     type Output;
     fn run<I: Isa>(self, isa: I) -> Self::Output;
 }
 
-/// Runs `job` on the best instruction set that this processor has.
-pub(crate) fn dispatch<J: Job>(job: J) -> J::Output {
+/// Runs `work` with the best instruction set that this processor has.
+pub(crate) fn with_best_isa<W: WithIsa>(work: W) -> W::Output {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     {
         if let Some(isa) = avx512::Avx512::detect() {
-            return isa.vectorize(job);
+            return work.run(isa);
         }
         if let Some(isa) = avx2::Avx2::detect() {
-            return isa.vectorize(job);
+            return work.run(isa);
         }
     }
-    plain::Plain.vectorize(job)
+    work.run(plain::Plain)
 }
 
-/// Calls `$test` with every instruction set that this processor has, for tests.
+/// Runs `work` with every instruction set that this processor has, for tests.
 #[cfg(test)]
-pub(crate) fn on_every_isa<J: Job + Copy>(job: J) -> Vec<(&'static str, J::Output)> {
-    let mut outputs = vec![("plain", plain::Plain.vectorize(job))];
+pub(crate) fn on_every_isa<W: WithIsa + Copy>(work: W) -> Vec<(&'static str, W::Output)> {
+    let mut outputs = vec![("plain", work.run(plain::Plain))];
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     {
-        outputs.extend(avx2::Avx2::detect().map(|isa| ("avx2", isa.vectorize(job))));
-        outputs.extend(avx512::Avx512::detect().map(|isa| ("avx512", isa.vectorize(job))));
+        outputs.extend(avx2::Avx2::detect().map(|isa| ("avx2", work.run(isa))));
+        outputs.extend(avx512::Avx512::detect().map(|isa| ("avx512", work.run(isa))));
     }
     outputs
 }
@@ -172,6 +179,21 @@ fn polynomial<I: Isa>(isa: I, c: &[f32; 6], x: I::F32s) -> I::F32s {
 mod tests {
     use super::*;
 
+    /// A job alone.
+    #[derive(Clone, Copy)]
+    struct Vectorized<J>(J);
+
+    impl<J: Job> WithIsa for Vectorized<J> {
+        type Output = J::Output;
+        fn run<I: Isa>(self, isa: I) -> J::Output {
+            isa.vectorize(self.0)
+        }
+    }
+
+    fn vectorized_on_every_isa<J: Job + Copy>(job: J) -> Vec<(&'static str, J::Output)> {
+        on_every_isa(Vectorized(job))
+    }
+
     #[derive(Clone, Copy)]
     struct Map<'a, F>(&'a [f32], F);
 
@@ -212,7 +234,7 @@ mod tests {
     #[test]
     fn exp2_is_within_2e_7_of_the_true_value() {
         let q: Vec<f32> = (0..STEPS).map(|i| -126.0 * i as f32 / STEPS as f32).collect();
-        for (isa, powers) in on_every_isa(Map(&q, Exp2)) {
+        for (isa, powers) in vectorized_on_every_isa(Map(&q, Exp2)) {
             for (&q, power) in q.iter().zip(powers) {
                 let exact = f64::from(q).exp2();
                 let error = (f64::from(power) / exact - 1.0).abs();
@@ -225,7 +247,7 @@ mod tests {
     fn exp2_of_what_is_no_ordinary_exponent() {
         let mut q = [0.0; LANES];
         q[1..6].copy_from_slice(&[f32::NEG_INFINITY, f32::NAN, -160.0, -1e30, -1e-30]);
-        for (isa, powers) in on_every_isa(Map(&q, Exp2)) {
+        for (isa, powers) in vectorized_on_every_isa(Map(&q, Exp2)) {
             assert_eq!(powers[0], 1.0, "{isa}");
             assert_eq!(powers[1], 0.0, "{isa}: -inf is probability 0");
             assert!(powers[2].is_nan(), "{isa}: NaN must not vanish");
@@ -241,7 +263,7 @@ mod tests {
                 f32::from_bits(0x0080_0000 + (i * ((0x4f00_0000 - 0x0080_0000) / STEPS)) as u32)
             })
             .collect();
-        for (isa, logs) in on_every_isa(Map(&x, Log2)) {
+        for (isa, logs) in vectorized_on_every_isa(Map(&x, Log2)) {
             for (&x, log) in x.iter().zip(logs) {
                 let exact = f64::from(x).log2();
                 let error = (f64::from(log) - exact).abs();
@@ -268,7 +290,8 @@ mod tests {
         let step = if cfg!(miri) { 509 } else { 1 };
         for bits in (0..=u16::MAX).step_by(step) {
             let (h, b) = (f16::from_bits(bits), bf16::from_bits(bits));
-            for (isa, (from_h, from_b)) in on_every_isa(Halves(&[h; LANES], &[b; LANES])) {
+            for (isa, (from_h, from_b)) in vectorized_on_every_isa(Halves(&[h; LANES], &[b; LANES]))
+            {
                 let same = |a: f32, b: f32| a == b || a.is_nan() && b.is_nan();
                 assert!(from_h.iter().all(|&x| same(x, h.to_f32())), "{isa}: f16 {bits:#06x}");
                 assert!(from_b.iter().all(|&x| same(x, b.to_f32())), "{isa}: bf16 {bits:#06x}");
@@ -289,7 +312,7 @@ mod tests {
     #[test]
     fn a_pair_holds_every_value_once() {
         let values = std::array::from_fn(|i| bf16::from_f32(i as f32 - 7.0));
-        for (isa, pair) in on_every_isa(Pair(&values)) {
+        for (isa, pair) in vectorized_on_every_isa(Pair(&values)) {
             let mut pair = pair.concat();
             pair.sort_by(f32::total_cmp);
             assert_eq!(pair, values.map(bf16::to_f32), "{isa}");
@@ -312,7 +335,7 @@ mod tests {
         let a: [f32; LANES] = std::array::from_fn(|i| i as f32 - 3.0);
         let mut b = [0.0; LANES];
         b[5] = f32::NAN;
-        for (isa, (ge, sum, largest, max)) in on_every_isa(Orders(&a, &b)) {
+        for (isa, (ge, sum, largest, max)) in vectorized_on_every_isa(Orders(&a, &b)) {
             assert_eq!(ge, 0b1111_1111_1101_1000, "{isa}");
             assert_eq!((sum, largest), (72.0, 12.0), "{isa}");
             assert_eq!((max[0], max[7]), (0.0, 4.0), "{isa}");

@@ -1,0 +1,142 @@
+//! What results are keyed by. A new decoder, detector or outcome is a variant here, and an arm
+//! where it is computed; files, tables and plots follow.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// An enum whose variants are the keys of a collection: named in `snake_case` in files, labelled
+/// in reports, and listed in [`ALL`](Decoder::ALL).
+macro_rules! keys {
+    ($(#[$meta:meta])* pub enum $Key:ident {
+        $($(#[$doc:meta])* $Variant:ident => $label:literal,)*
+    }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        #[non_exhaustive]
+        pub enum $Key {
+            $($(#[$doc])* $Variant,)*
+        }
+
+        impl $Key {
+            /// All of them, in the order in which reports show them.
+            pub const ALL: &'static [Self] = &[$(Self::$Variant),*];
+        }
+
+        /// The label in reports.
+        impl fmt::Display for $Key {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(match self {
+                    $(Self::$Variant => $label,)*
+                })
+            }
+        }
+    };
+}
+
+keys! {
+    /// A way of choosing an answer.
+    ///
+    /// ```
+    /// use commitment_probe::Decoder;
+    ///
+    /// assert_eq!(serde_json::to_string(&Decoder::Spelling)?, r#""spelling""#);
+    /// assert_eq!(Decoder::Phrases.to_string(), "whole phrases");
+    /// assert!(Decoder::Phrases.knows_the_answer() && !Decoder::Spelling.knows_the_answer());
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    pub enum Decoder {
+        /// The likeliest token at each step: what all others are compared with.
+        Greedy => "tokens",
+        /// The likeliest concept at the first step, where tokens that spell one word are a concept.
+        Spelling => "spelling",
+        /// The same, where the likeliest tokens are pooled by the model's own embedding.
+        Embedding => "embedding",
+        /// The same, where the tokens that begin a form of one known answer are a concept.
+        Aliases => "aliases",
+        /// The likeliest whole answer, among the known ones and the greedy one.
+        Phrases => "whole phrases",
+    }
+}
+
+impl Decoder {
+    /// Whether it uses the acceptable forms of the answer. Then it bounds what counting meanings
+    /// can gain, and cannot be used on a question whose answer is unknown.
+    pub fn knows_the_answer(self) -> bool {
+        matches!(self, Self::Aliases | Self::Phrases)
+    }
+
+    /// All but [`Greedy`](Self::Greedy).
+    pub fn others() -> impl Iterator<Item = Self> {
+        Self::ALL.iter().copied().filter(|&decoder| decoder != Self::Greedy)
+    }
+}
+
+keys! {
+    /// A score that should be higher for wrong answers than for right ones.
+    ///
+    /// ```
+    /// use commitment_probe::Detector;
+    ///
+    /// assert!(Detector::ConceptEntropyAliases.knows_the_answer());
+    /// assert_eq!(serde_json::to_string(&Detector::TokenEntropy)?, r#""token_entropy""#);
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    pub enum Detector {
+        /// The probability of the greedy token, negated.
+        MaxProbability => "max probability",
+        /// The entropy over the first tokens.
+        TokenEntropy => "token entropy",
+        /// The entropy over concepts by spelling.
+        ConceptEntropySpelling => "concept entropy (spelling)",
+        /// The entropy over concepts by embedding.
+        ConceptEntropyEmbedding => "concept entropy (embedding)",
+        /// The entropy over concepts by aliases.
+        ConceptEntropyAliases => "concept entropy (aliases)",
+        /// The entropy over clusters of sampled answers.
+        SemanticEntropy => "semantic entropy",
+    }
+}
+
+impl Detector {
+    /// Whether it uses the acceptable forms of the answer.
+    pub fn knows_the_answer(self) -> bool {
+        self == Self::ConceptEntropyAliases
+    }
+}
+
+keys! {
+    /// What became of the greedy answer. Outcomes may contain each other; those of
+    /// [`PARTS`](Outcome::PARTS) do not.
+    ///
+    /// ```
+    /// use commitment_probe::Outcome;
+    ///
+    /// assert_eq!(Outcome::Right.to_string(), "Right answers");
+    /// assert!(Outcome::CommitmentFailure.is_wrong());
+    /// ```
+    pub enum Outcome {
+        /// Every answer.
+        All => "All answers",
+        /// An answer that is not acceptable.
+        Hallucination => "Hallucinations",
+        /// A hallucination although the P-mass of the right concept is τ or more.
+        CommitmentFailure => "Commitment failures",
+        /// Any other hallucination.
+        OtherHallucination => "Other hallucinations",
+        /// An acceptable answer.
+        Right => "Right answers",
+    }
+}
+
+impl Outcome {
+    /// Those of which each answer has exactly one.
+    pub const PARTS: &'static [Self] =
+        &[Self::CommitmentFailure, Self::OtherHallucination, Self::Right];
+
+    /// Whether no acceptable answer is among them.
+    pub fn is_wrong(self) -> bool {
+        matches!(self, Self::Hallucination | Self::CommitmentFailure | Self::OtherHallucination)
+    }
+}

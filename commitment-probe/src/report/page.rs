@@ -1,0 +1,238 @@
+//! A report as one page that fetches nothing: `page.html.jinja`, and what it is filled with.
+
+use minijinja::{AutoEscape, Environment, escape_formatter, value::Serde};
+use serde::Serialize;
+
+use super::{
+    numbers::{Cell, estimate},
+    plot::{Figure, key},
+    plots::{Plots, look, plots},
+    sections::{INTRODUCTION, NO_RUNS, NOTATION, TITLE, at_tau, of, questions, sections},
+    table::{NOT_MEASURED, Row, Section, Table, name},
+};
+use crate::{Outcome, Report, Summary};
+
+/// Its name ends as that of a page in HTML, so that all that is put in is escaped.
+const TEMPLATE: &str = "page.html.jinja";
+
+pub(super) fn page(report: &Report) -> String {
+    let mut jinja = Environment::new();
+    jinja.set_formatter(|out, state, value| match value.as_str() {
+        // As minijinja does, but a slash in an address stays one.
+        Some(text) if !value.is_safe() && matches!(state.auto_escape(), AutoEscape::Html) => {
+            Ok(out.write_str(&escape(text))?)
+        }
+        _ => escape_formatter(out, state, value),
+    });
+    let sections = if report.runs.is_empty() { vec![] } else { sections(&report.runs) };
+    let page = jinja
+        .add_template(TEMPLATE, include_str!("page.html.jinja"))
+        .and_then(|()| jinja.get_template(TEMPLATE)?.render(Serde(Page::new(report, &sections))));
+    // The template is the crate's own, and what fills it is always of one shape.
+    page.expect("tests render every part of the template")
+}
+
+/// What the template is filled with.
+#[derive(Serialize)]
+struct Page<'a> {
+    title: &'static str,
+    style: &'static str,
+    introduction: Vec<Piece<'static>>,
+    notation: Vec<Piece<'static>>,
+    no_runs: Vec<Piece<'static>>,
+    not_measured: &'static str,
+    note: Option<&'a str>,
+    cards: Vec<Card>,
+    sections: Vec<Part<'a>>,
+}
+
+/// The key figures of a run.
+#[derive(Serialize)]
+struct Card {
+    key: String,
+    name: String,
+    rate: Cell,
+    figures: Vec<KeyFigure>,
+}
+
+#[derive(Serialize)]
+struct KeyFigure {
+    name: &'static str,
+    cell: Cell,
+}
+
+#[derive(Serialize)]
+struct Part<'a> {
+    anchor: &'static str,
+    title: &'static str,
+    /// A plot alone stands beside its table, where there is room for both.
+    beside: bool,
+    plots: Option<Pictures>,
+    tables: Vec<Grid<'a>>,
+}
+
+#[derive(Serialize)]
+struct Pictures {
+    legend: Vec<Entry>,
+    figures: Vec<Picture>,
+}
+
+#[derive(Serialize)]
+struct Entry {
+    key: String,
+    text: String,
+}
+
+#[derive(Serialize)]
+struct Picture {
+    title: String,
+    svg: String,
+}
+
+#[derive(Serialize)]
+struct Grid<'a> {
+    title: &'a str,
+    text: Vec<Piece<'a>>,
+    labels: &'a [String],
+    columns: &'a [String],
+    groups: Vec<&'a [Row]>,
+}
+
+/// A part of a text: plain, or a link.
+#[derive(Debug, PartialEq, Serialize)]
+struct Piece<'a> {
+    text: &'a str,
+    address: Option<&'a str>,
+}
+
+impl<'a> Page<'a> {
+    fn new(report: &'a Report, sections: &'a [Section]) -> Self {
+        let runs = &report.runs;
+        Self {
+            title: TITLE,
+            style: include_str!("page.css"),
+            introduction: pieces(INTRODUCTION),
+            notation: pieces(NOTATION),
+            no_runs: pieces(NO_RUNS),
+            not_measured: NOT_MEASURED,
+            note: report.note.as_deref(),
+            cards: runs.iter().enumerate().map(|(i, run)| Card::new(i, run)).collect(),
+            sections: sections.iter().map(|section| Part::new(section, runs)).collect(),
+        }
+    }
+}
+
+impl Card {
+    fn new(i: usize, run: &Summary) -> Self {
+        let figure = |name, cell| KeyFigure { name, cell };
+        let concentration = &run.concentration;
+        Self {
+            key: key(look(i)),
+            name: name(i, run),
+            rate: estimate(at_tau(run).and_then(|threshold| threshold.rate)),
+            figures: vec![
+                figure("Hallucination rate", estimate(run.hallucination_rate)),
+                figure(
+                    "Wrong-winner confidence",
+                    estimate(of(&run.confidence, Outcome::Hallucination)),
+                ),
+                figure("Concentration, failures", estimate(concentration.failures)),
+                figure("Concentration, right answers", estimate(concentration.right)),
+                figure("Questions", questions(run).into()),
+            ],
+        }
+    }
+}
+
+impl<'a> Part<'a> {
+    fn new(section: &'a Section, runs: &[Summary]) -> Self {
+        let plots = plots(section.topic, runs);
+        let beside = runs.len() <= 3 && plots.as_ref().is_some_and(|p| p.figures.len() == 1);
+        Self {
+            anchor: section.topic.anchor(),
+            title: section.title,
+            beside,
+            plots: plots.map(Pictures::new),
+            tables: section.tables.iter().map(Grid::new).collect(),
+        }
+    }
+}
+
+impl Pictures {
+    fn new(plots: Plots) -> Self {
+        let entry = |(look, text)| Entry { key: key(look), text };
+        let picture = |figure: Figure| Picture { title: figure.title, svg: figure.svg };
+        Self {
+            legend: plots.legend.into_iter().map(entry).collect(),
+            figures: plots.figures.into_iter().map(picture).collect(),
+        }
+    }
+}
+
+impl<'a> Grid<'a> {
+    fn new(table: &'a Table) -> Self {
+        Self {
+            title: &table.title,
+            text: pieces(&table.text),
+            labels: &table.labels,
+            columns: &table.columns,
+            groups: table.groups(),
+        }
+    }
+}
+
+/// The parts of one of this crate's own texts, in which `[text](address)` is a link.
+fn pieces(text: &str) -> Vec<Piece<'_>> {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while let Some((before, text, address, after)) = link(rest) {
+        pieces.push(Piece { text: before, address: None });
+        pieces.push(Piece { text, address: Some(address) });
+        rest = after;
+    }
+    pieces.push(Piece { text: rest, address: None });
+    pieces
+}
+
+/// What is before the first `[text](address)`, these two, and what is after.
+fn link(text: &str) -> Option<(&str, &str, &str, &str)> {
+    let (before, rest) = text.split_once('[')?;
+    let (label, rest) = rest.split_once("](")?;
+    let (address, after) = rest.split_once(')')?;
+    Some((before, label, address, after))
+}
+
+/// Text in which nothing is markup, in an element or an attribute.
+pub(super) fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => escaped += "&amp;",
+            '<' => escaped += "&lt;",
+            '>' => escaped += "&gt;",
+            '"' => escaped += "&quot;",
+            '\'' => escaped += "&#39;",
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_texts_are_split_at_links() {
+        let text = "As in [Yeom & al.](https://arxiv.org/abs/2605.22007), <τ>.";
+        let plain = |text| Piece { text, address: None };
+        let link = Piece { text: "Yeom & al.", address: Some("https://arxiv.org/abs/2605.22007") };
+        assert_eq!(pieces(text), [plain("As in "), link, plain(", <τ>.")]);
+    }
+
+    #[test]
+    fn whatever_the_template_is_given_is_escaped() {
+        let page = Report::default().with_note("<b>'\"& [x](y)").html();
+        assert!(page.contains("<strong>&lt;b&gt;&#39;&quot;&amp; [x](y)</strong>"), "{page}");
+    }
+}

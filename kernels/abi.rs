@@ -1,0 +1,210 @@
+// What Rust and CUDA must agree on, written once. It is no module of its own but the body of a
+// macro `table!`, which each reader defines for itself before it includes this file:
+//
+//     src/reduce/abi.rs    the crate: constants, structs, and which kernel takes which struct
+//     build.rs             the kernels: the header `abi.cuh`, in which nvcc checks every size and
+//                          offset against those that rustc has computed, as the crate does, and
+//                          every kernel's parameter against the struct that the crate passes to it
+//
+// So there is no second side that could be changed alone.
+
+table! {
+    constants {
+        /// Lanes of a warp.
+        WARP = 32;
+        /// Warps of a block.
+        WARPS = 4;
+        /// Threads of a block.
+        THREADS = WARPS * WARP;
+        /// Logits of a tile that one lane holds: enough for several loads in flight, few enough to
+        /// stay in registers, so that maximum, sums and search read them once.
+        PER_LANE = 32;
+        /// Logits that a warp streams at a time, and that share one element of `partials`.
+        TILE = PER_LANE * WARP;
+        /// Tokens that a block of gather.cu streams.
+        TOKENS_PER_BLOCK = 4096;
+        /// A set of at most this many tokens is gathered by a thread: so few loads can all be in
+        /// flight at once.
+        MAX_BY_THREAD = 32;
+        /// A larger set of at most this many tokens is gathered by a warp; any other by a block.
+        MAX_BY_WARP = 1024;
+        /// The id that stands for "there is none".
+        NONE = 0xffff_ffff;
+        /// Set in `concept_of` for a token whose concept has other tokens too.
+        POOLED = 0x8000_0000;
+        /// Bits of `PackedRow::status`: the row holds a NaN,
+        STATUS_NAN = 1;
+        /// it holds `+inf`,
+        STATUS_POS_INF = 2;
+        /// it holds nothing but `-inf`.
+        STATUS_ALL_NEG_INF = 4;
+    }
+
+    structs {
+        /// What is found in one row; `Row` in src/reduce/row.rs says what each field means.
+        #[repr(C)]
+        #[derive(bytemuck::Pod, bytemuck::Zeroable)]
+        struct PackedRow {
+            winner: u32,
+            representative: u32,
+            greedy: u32,
+            runner_up: u32,
+            status: u32,
+            mass: f32,
+            representative_prob: f32,
+            greedy_prob: f32,
+            runner_up_mass: f32,
+            log_z: f32,
+            token_entropy: f32,
+            concept_entropy: f32,
+        }
+
+        /// The largest of some logits, Σ e^(l - max) and Σ (l - max) e^(l - max) over them: what
+        /// probabilities, log Z and the token entropy are made of.
+        #[repr(C, align(16))]
+        struct Sums {
+            max: f32,
+            sum: f32,
+            dot: f32,
+            unused: f32,
+        }
+
+        /// The logits of a batch.
+        #[repr(C)]
+        struct LogitsView {
+            /// The first logit of row 0.
+            first: *const c_void,
+            /// From row to row, in logits.
+            row_stride: u64,
+            /// B
+            batch: u32,
+            /// V
+            vocab_size: u32,
+        }
+
+        /// Memory that the launches of one thread share, one after the other.
+        #[repr(C)]
+        struct Scratch {
+            /// What the blocks of a row leave for the last of them.
+            partials: *mut Sums,
+            /// `[B]`: the sums over each row; `sum` is NaN if the row has no winner.
+            totals: *mut Sums,
+            /// `[B + 1]`, all 0 between launches.
+            tickets: *mut u32,
+        }
+
+        /// Sets of tokens (pooled concepts, or probes) in CSR form, the largest set first. The
+        /// number of a set in that order is its rank.
+        #[repr(C)]
+        struct Sets {
+            /// `[sets + 1]`: rank r has `members[starts[r]..starts[r + 1]]`.
+            starts: *const u32,
+            /// Tokens, ascending within a set.
+            members: *const u32,
+            /// `[sets]`: the set's own number.
+            ids: *const u32,
+            /// Ranks below it are gathered by a block each,
+            by_block: u32,
+            /// those from there to below it by a warp each,
+            by_warp: u32,
+            /// and those from there to below it by a thread each.
+            by_thread: u32,
+            /// Tokens of the largest set; 1 if no set has more.
+            largest: u32,
+        }
+
+        #[repr(C)]
+        struct SumsArgs {
+            logits: LogitsView,
+            scratch: Scratch,
+        }
+
+        #[repr(C)]
+        struct DecideArgs {
+            logits: LogitsView,
+            scratch: Scratch,
+            sets: Sets,
+            /// `[V]`, with the bit `POOLED`.
+            concept_of: *const u32,
+            /// `[V]`, for tokens of pooled concepts.
+            rank_of: *const u32,
+            /// `[B]`
+            rows: *mut PackedRow,
+            /// `[B]`: the representatives once more.
+            tokens: *mut u32,
+        }
+
+        #[repr(C)]
+        struct EntropyArgs {
+            logits: LogitsView,
+            scratch: Scratch,
+            sets: Sets,
+            /// `[B]`, as `decide` has written them.
+            rows: *mut PackedRow,
+        }
+
+        #[repr(C)]
+        struct MassesArgs {
+            logits: LogitsView,
+            scratch: Scratch,
+            sets: Sets,
+            concept_of: *const u32,
+            /// `[B, C]`
+            masses: *mut f32,
+            /// C
+            num_concepts: u64,
+        }
+
+        #[repr(C)]
+        struct PoolArgs {
+            logits: LogitsView,
+            scratch: Scratch,
+            sets: Sets,
+            concept_of: *const u32,
+            /// `[B, V]`
+            pooled: *mut f32,
+        }
+
+        #[repr(C)]
+        struct ProbeArgs {
+            logits: LogitsView,
+            scratch: Scratch,
+            sets: Sets,
+            /// `[B, P]`
+            masses: *mut f32,
+            /// `[B, P]`
+            concentrations: *mut f32,
+            /// P
+            num_probes: u64,
+        }
+
+        #[repr(C)]
+        struct DrawArgs {
+            logits: LogitsView,
+            scratch: Scratch,
+            sets: Sets,
+            concept_of: *const u32,
+            /// Seed and offset.
+            noise: *mut u64,
+            /// `[B]`
+            tokens: *mut u32,
+            inverse_temperature: f32,
+        }
+    }
+
+    // Each kernel is there once for each of these.
+    dtypes {
+        f32: F32 = "float";
+        f16: F16 = "__half";
+        bf16: BF16 = "__nv_bfloat16";
+    }
+
+    // By the files that define them.
+    kernels {
+        decide { sums(SumsArgs), decide(DecideArgs) }
+        gather {
+            entropy(EntropyArgs), masses(MassesArgs), pool(PoolArgs), probe(ProbeArgs),
+            draw(DrawArgs),
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! The crate's side of `kernels/abi.rs`: the constants, the structs that the kernels are given, and
+//! which kernel is given which. Pointers are addresses on the device.
+use candle_core::DType;
+use std::ffi::c_void;
+
+/// The parameter of a kernel.
+pub(crate) trait Arguments: Copy {
+    /// The kernel that takes it.
+    const KERNEL: Kernel;
+}
+
+macro_rules! table {
+    (
+        constants { $($(#[doc = $constant_doc:literal])* $constant:ident = $value:expr;)* }
+        structs { $($(#[$struct_attr:meta])* struct $struct:ident {
+            $($(#[$field_attr:meta])* $field:ident: $type:ty,)*
+        })* }
+        dtypes { $($dtype:ident: $candle:ident = $cuda:literal;)* }
+        kernels { $($file:ident { $($kernel:ident($args:ident)),* $(,)? })* }
+    ) => {
+        $(
+            $(#[doc = $constant_doc])*
+            pub(crate) const $constant: u32 = $value;
+        )*
+
+        $(
+            $(#[$struct_attr])*
+            #[derive(Clone, Copy, Debug)]
+            pub(crate) struct $struct {
+                $($(#[$field_attr])* pub(crate) $field: $type,)*
+            }
+        )*
+
+        /// The dtypes of logits for which there are kernels, and how their names end.
+        pub(crate) const DTYPES: [(DType, &str); [$($cuda),*].len()] =
+            [$((DType::$candle, stringify!($dtype))),*];
+
+        /// A kernel, whatever the dtype; named by its parameter.
+        #[derive(Clone, Copy, Debug)]
+        #[expect(clippy::enum_variant_names, reason = "they are the names of the parameters")]
+        pub(crate) enum Kernel {
+            $($($args,)*)*
+        }
+
+        /// In the order of [`Kernel`]: the kernel's name but for the dtype, its file's name, and
+        /// the file as PTX.
+        pub(crate) const KERNELS: &[(&str, &str, &str)] = &[$($((
+            stringify!($kernel),
+            stringify!($file),
+            include_str!(concat!(env!("OUT_DIR"), "/", stringify!($file), ".ptx")),
+        ),)*)*];
+
+        $($(
+            impl Arguments for $args {
+                const KERNEL: Kernel = Kernel::$args;
+            }
+        )*)*
+    };
+}
+
+include!("../../kernels/abi.rs");
+
+// The layout that nvcc has checked.
+const _: () = include!(concat!(env!("OUT_DIR"), "/abi_layout.rs"));

@@ -1,0 +1,238 @@
+//! Where the operations are done: the one place that tells devices apart.
+//!
+//! A CUDA device has kernels, if the crate is built with the feature `cuda`. For any other device
+//! the logits are copied to the host, as candle's own sampler does, and what is found goes back to
+//! their device; on the CPU there is nothing to copy.
+
+use std::sync::Arc;
+
+use candle_core::{Device, Tensor};
+
+use super::logits::Logits;
+use super::noise::Noise;
+use super::{BadRow, Decision, NO_TOKEN, ReduceError, Row};
+use super::{cpu, cuda};
+use crate::{ConceptMap, TokenSets};
+
+/// The CUDA device that `device` is, if there are kernels for it.
+#[cfg(feature = "cuda")]
+fn with_kernels(device: &Device) -> Option<&cuda::CudaDevice> {
+    match device {
+        Device::Cuda(device) => Some(device),
+        _ => None,
+    }
+}
+
+/// The CUDA device that `device` is, if there are kernels for it: there are none in this build.
+#[cfg(not(feature = "cuda"))]
+fn with_kernels(_: &Device) -> Option<&cuda::CudaDevice> {
+    None
+}
+
+/// What a map's operations need beside the map and the logits.
+#[derive(Clone)]
+pub(super) enum MapBackend {
+    Host(Arc<cpu::Tables>),
+    Cuda(Arc<cuda::MapTables>),
+}
+
+impl MapBackend {
+    pub(super) fn new(map: &ConceptMap, device: &Device) -> Result<Self, ReduceError> {
+        Ok(match with_kernels(device) {
+            Some(device) => Self::Cuda(cuda::upload_map(map, device)?),
+            None => Self::Host(Arc::new(cpu::Tables::new(map))),
+        })
+    }
+
+    pub(super) fn is_at(&self, device: &Device) -> bool {
+        matches!(self, Self::Cuda(_)) || device.is_cpu()
+    }
+
+    pub(super) fn reduce(&self, map: &ConceptMap, logits: &Logits) -> Result<Found, ReduceError> {
+        Ok(match self {
+            Self::Host(tables) => Found::on_host(map, tables, logits)?,
+            Self::Cuda(tables) => Found::Cuda(cuda::reduce(tables, logits, true)?),
+        })
+    }
+
+    /// [`reduce`](Self::reduce), where only the decisions are asked for afterwards.
+    pub(super) fn decide(&self, map: &ConceptMap, logits: &Logits) -> Result<Found, ReduceError> {
+        Ok(match self {
+            Self::Host(tables) => Found::on_host(map, tables, logits)?,
+            Self::Cuda(tables) => Found::Cuda(cuda::reduce(tables, logits, false)?),
+        })
+    }
+
+    pub(super) fn masses(&self, map: &ConceptMap, logits: &Logits) -> Result<Tensor, ReduceError> {
+        match self {
+            Self::Host(tables) => {
+                let masses = cpu::masses(map, tables, &logits.on_host()?)?;
+                logits.result(masses, map.num_concepts())
+            }
+            Self::Cuda(tables) => cuda::masses(tables, logits),
+        }
+    }
+
+    pub(super) fn pool(&self, map: &ConceptMap, logits: &Logits) -> Result<Tensor, ReduceError> {
+        match self {
+            Self::Host(tables) => {
+                let pooled = cpu::pool(map, tables, &logits.on_host()?)?;
+                logits.result(pooled, map.vocab_size())
+            }
+            Self::Cuda(tables) => cuda::pool(tables, logits),
+        }
+    }
+
+    /// Draws a token for every row. If that fails, `noise` stays as it is.
+    pub(super) fn sample(
+        &self,
+        map: &ConceptMap,
+        logits: &Logits,
+        temperature: f64,
+        noise: &mut Noise,
+    ) -> Result<Tensor, ReduceError> {
+        let inverse = 1.0 / temperature;
+        match (self, &mut noise.state) {
+            (Self::Host(tables), NoiseBackend::Host { seed, offset }) => {
+                let at = (*seed, *offset);
+                let tokens = cpu::draw(map, tables, &logits.on_host()?, inverse, at)?;
+                let tokens = Tensor::from_vec(tokens, logits.rows(), logits.device())?;
+                *offset = offset.wrapping_add(1);
+                Ok(tokens)
+            }
+            (Self::Cuda(tables), NoiseBackend::Cuda(state)) => {
+                // Colder, no noise changes anything, and scores would overflow.
+                const MAX_INVERSE: f64 = 1e30;
+                cuda::draw(tables, logits, inverse.min(MAX_INVERSE) as f32, state)
+            }
+            _ => Err(noise.not_at(logits.device())),
+        }
+    }
+}
+
+/// What measuring sets needs beside the sets and the logits.
+#[derive(Clone)]
+pub(super) enum SetBackend {
+    Host,
+    Cuda(Arc<cuda::SetTables>),
+}
+
+impl SetBackend {
+    pub(super) fn new(sets: &TokenSets, device: &Device) -> Result<Self, ReduceError> {
+        Ok(match with_kernels(device) {
+            Some(device) => Self::Cuda(cuda::upload_sets(sets, device)?),
+            None => Self::Host,
+        })
+    }
+
+    pub(super) fn is_at(&self, device: &Device) -> bool {
+        matches!(self, Self::Cuda(_)) || device.is_cpu()
+    }
+
+    /// Masses and concentrations.
+    pub(super) fn measure(
+        &self,
+        sets: &TokenSets,
+        logits: &Logits,
+    ) -> Result<(Tensor, Tensor), ReduceError> {
+        match self {
+            Self::Host => {
+                let (masses, concentrations) = cpu::measure(sets, &logits.on_host()?)?;
+                let width = sets.len();
+                Ok((logits.result(masses, width)?, logits.result(concentrations, width)?))
+            }
+            Self::Cuda(tables) => cuda::measure(tables, logits),
+        }
+    }
+}
+
+/// A seed, and how many draws there were.
+pub(super) enum NoiseBackend {
+    Host { seed: u64, offset: u64 },
+    Cuda(cuda::NoiseState),
+}
+
+impl NoiseBackend {
+    pub(super) fn new(seed: u64, draws: u64, device: &Device) -> Result<Self, ReduceError> {
+        Ok(match with_kernels(device) {
+            Some(device) => Self::Cuda(cuda::NoiseState::new(seed, draws, device)?),
+            None => Self::Host { seed, offset: draws },
+        })
+    }
+}
+
+/// What was found in the rows of a batch, wherever that is.
+#[derive(Debug, Clone)]
+pub(super) enum Found {
+    /// The rows, and the device of the logits.
+    Host(Vec<Result<Row, BadRow>>, Device),
+    Cuda(cuda::DeviceRows),
+}
+
+impl Found {
+    fn on_host(
+        map: &ConceptMap,
+        tables: &cpu::Tables,
+        logits: &Logits,
+    ) -> Result<Self, ReduceError> {
+        let rows = cpu::reduce(map, tables, &logits.on_host()?)?;
+        Ok(Self::Host(rows, logits.device().clone()))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Host(rows, _) => rows.len(),
+            Self::Cuda(rows) => rows.len(),
+        }
+    }
+
+    /// The tokens to emit; [`NO_TOKEN`] for a bad row.
+    pub(super) fn tokens(&self) -> Result<Tensor, ReduceError> {
+        match self {
+            Self::Host(rows, device) => {
+                let token = |row: &Result<Row, _>| row.map_or(NO_TOKEN, |row| row.representative);
+                let tokens: Vec<u32> = rows.iter().map(token).collect();
+                Ok(Tensor::from_vec(tokens, rows.len(), device)?)
+            }
+            Self::Cuda(rows) => Ok(rows.tokens()),
+        }
+    }
+
+    pub(super) fn rows(&self) -> Result<Vec<Result<Row, BadRow>>, ReduceError> {
+        match self {
+            Self::Host(rows, _) => Ok(rows.clone()),
+            Self::Cuda(rows) => rows.rows(),
+        }
+    }
+
+    pub(super) fn decisions(&self) -> Result<Vec<Result<Decision, BadRow>>, ReduceError> {
+        match self {
+            Self::Host(rows, _) => {
+                Ok(rows.iter().map(|row| row.map(|row| row.decision())).collect())
+            }
+            Self::Cuda(rows) => rows.decisions(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::MetalDevice;
+
+    use super::*;
+    use crate::Noise;
+
+    /// A device that candle has in no build of these tests, but that has a name.
+    #[test]
+    fn a_device_without_kernels_is_served_by_the_host() {
+        let metal = Device::Metal(MetalDevice);
+        let map = ConceptMap::singletons(3).unwrap().to_device(&metal).unwrap();
+        assert!(!map.runs_on_device());
+        let sets = TokenSets::builder(3).set("a", [1]).unwrap().build().unwrap();
+        assert!(!sets.to_device(&metal).unwrap().runs_on_device());
+        Noise::new(1, &metal).unwrap();
+        let map = ConceptMap::singletons(3).unwrap().to_device(&Device::Cpu).unwrap();
+        assert!(map.runs_on_device());
+        assert!(sets.to_device(&Device::Cpu).unwrap().runs_on_device());
+    }
+}

@@ -1,0 +1,124 @@
+//! The mass of every concept, and of every set of tokens.
+
+use super::Tables;
+use super::gather::{ForEachMass, MassOf, Members};
+use super::logit::Logit;
+use super::pass::{Pass, likeliest};
+use super::rows::{self, Operation, Rows};
+use super::simd::Isa;
+use super::stream::{BLOCK, WriteWeights};
+use crate::reduce::ReduceError;
+use crate::reduce::logits::Logits;
+use crate::reduce::row::at_most_1;
+use crate::{ConceptMap, TokenSets};
+
+/// The mass of every concept in every row, `[B, C]`; NaN in rows without a normaliser.
+pub(crate) fn masses(
+    map: &ConceptMap,
+    tables: &Tables,
+    logits: &Logits,
+) -> Result<Vec<f32>, ReduceError> {
+    let mut out = vec![0f32; logits.rows() * map.num_concepts()];
+    rows::run(Masses { map, tables, out: &mut out }, logits)?;
+    Ok(out)
+}
+
+struct Masses<'a> {
+    map: &'a ConceptMap,
+    tables: &'a Tables,
+    out: &'a mut [f32],
+}
+
+impl Operation for Masses<'_> {
+    type Output = ();
+
+    fn run<I: Isa, T: Logit>(self, isa: I, rows: Rows<'_, T>) {
+        let Self { map, tables, out } = self;
+        rows.for_each(out.chunks_mut(map.num_concepts()), |row, out| {
+            write_masses(Pass { isa, row, split: false }, map, tables, out);
+        });
+    }
+}
+
+fn write_masses<I: Isa, T: Logit>(
+    pass: Pass<'_, I, T>,
+    map: &ConceptMap,
+    tables: &Tables,
+    out: &mut [f32],
+) {
+    let Pass { isa, row, .. } = pass;
+    let Ok(z) = pass.normaliser() else {
+        return out.fill(f32::NAN);
+    };
+    if !tables.gather.covers_vocabulary() {
+        // Right for singletons; the places of pooled concepts are overwritten below.
+        let mut weights = [0.0; BLOCK];
+        for (block, concepts) in row.chunks(BLOCK).zip(map.concept_ids().chunks(BLOCK)) {
+            let weights = &mut weights[..block.len()];
+            isa.vectorize(WriteWeights { block, scale: z.scale, weights });
+            for (&weight, &concept) in weights.iter().zip(concepts) {
+                out[concept as usize] = z.mass(weight.into());
+            }
+        }
+    }
+    let members = Members { row, scale: z.scale, map, table: &tables.gather };
+    let each = |concept: u32, weight: f32| out[concept as usize] = z.mass(weight.into());
+    isa.vectorize(ForEachMass(members, each));
+}
+
+/// Every set's mass and concentration in every row, both `[B, P]`; NaN in rows without a
+/// normaliser, and for the concentration of no mass.
+pub(crate) fn measure(
+    sets: &TokenSets,
+    logits: &Logits,
+) -> Result<(Vec<f32>, Vec<f32>), ReduceError> {
+    let mut masses = vec![0f32; logits.rows() * sets.len()];
+    let mut concentrations = masses.clone();
+    if !sets.is_empty() {
+        let (masses, concentrations) = (&mut masses[..], &mut concentrations[..]);
+        rows::run(Measure { sets, masses, concentrations }, logits)?;
+    }
+    Ok((masses, concentrations))
+}
+
+/// There is at least one set.
+struct Measure<'a> {
+    sets: &'a TokenSets,
+    masses: &'a mut [f32],
+    concentrations: &'a mut [f32],
+}
+
+impl Operation for Measure<'_> {
+    type Output = ();
+
+    fn run<I: Isa, T: Logit>(self, isa: I, rows: Rows<'_, T>) {
+        let Self { sets, masses, concentrations } = self;
+        let out = masses.chunks_mut(sets.len()).zip(concentrations.chunks_mut(sets.len()));
+        rows.for_each(out, |row, (masses, concentrations)| {
+            measure_row(Pass { isa, row, split: false }, sets, masses, concentrations);
+        });
+    }
+}
+
+fn measure_row<I: Isa, T: Logit>(
+    pass: Pass<'_, I, T>,
+    sets: &TokenSets,
+    masses: &mut [f32],
+    concentrations: &mut [f32],
+) {
+    let Pass { isa, row, .. } = pass;
+    let Ok(z) = pass.normaliser() else {
+        masses.fill(f32::NAN);
+        return concentrations.fill(f32::NAN);
+    };
+    for (i, (mass, concentration)) in masses.iter_mut().zip(concentrations).enumerate() {
+        let tokens = sets.tokens(i).expect("there are as many masses as sets");
+        *mass = z.mass(isa.vectorize(MassOf { row, scale: z.scale, tokens }));
+        *concentration = if *mass > 0.0 {
+            let likeliest = z.probability(row[likeliest(row, tokens) as usize].into());
+            at_most_1(likeliest / *mass)
+        } else {
+            f32::NAN
+        };
+    }
+}

@@ -1,0 +1,93 @@
+//! What stands in the place of the module `cuda` without the feature: types that have no values,
+//! so that callers need no `cfg` and the compiler drops their code.
+
+use std::sync::Arc;
+
+use candle_core::Tensor;
+
+use super::logits::Logits;
+use super::{BadRow, Decision, ReduceError, Row};
+use crate::{ConceptMap, TokenSets};
+
+/// A device with kernels.
+pub(crate) enum CudaDevice {}
+
+/// A map on such a device.
+pub(crate) enum MapTables {}
+
+/// Token sets on such a device.
+pub(crate) enum SetTables {}
+
+/// Noise on such a device.
+pub(crate) enum NoiseState {}
+
+/// Rows on such a device.
+#[derive(Debug, Clone)]
+pub(crate) enum DeviceRows {}
+
+pub(crate) fn upload_map(
+    _: &ConceptMap,
+    device: &CudaDevice,
+) -> Result<Arc<MapTables>, ReduceError> {
+    match *device {}
+}
+
+pub(crate) fn upload_sets(
+    _: &TokenSets,
+    device: &CudaDevice,
+) -> Result<Arc<SetTables>, ReduceError> {
+    match *device {}
+}
+
+pub(crate) fn reduce(
+    tables: &MapTables,
+    _: &Logits,
+    _entropy: bool,
+) -> Result<DeviceRows, ReduceError> {
+    match *tables {}
+}
+
+pub(crate) fn masses(tables: &MapTables, _: &Logits) -> Result<Tensor, ReduceError> {
+    match *tables {}
+}
+
+pub(crate) fn pool(tables: &MapTables, _: &Logits) -> Result<Tensor, ReduceError> {
+    match *tables {}
+}
+
+pub(crate) fn draw(
+    tables: &MapTables,
+    _: &Logits,
+    _inverse_temperature: f32,
+    _: &mut NoiseState,
+) -> Result<Tensor, ReduceError> {
+    match *tables {}
+}
+
+pub(crate) fn measure(tables: &SetTables, _: &Logits) -> Result<(Tensor, Tensor), ReduceError> {
+    match *tables {}
+}
+
+impl NoiseState {
+    pub(crate) fn new(_seed: u64, _draws: u64, device: &CudaDevice) -> Result<Self, ReduceError> {
+        match *device {}
+    }
+}
+
+impl DeviceRows {
+    pub(crate) fn len(&self) -> usize {
+        match *self {}
+    }
+
+    pub(crate) fn tokens(&self) -> Tensor {
+        match *self {}
+    }
+
+    pub(crate) fn rows(&self) -> Result<Vec<Result<Row, BadRow>>, ReduceError> {
+        match *self {}
+    }
+
+    pub(crate) fn decisions(&self) -> Result<Vec<Result<Decision, BadRow>>, ReduceError> {
+        match *self {}
+    }
+}
