@@ -8,7 +8,8 @@
 //! let folder = std::env::temp_dir().join("concept-mass-tiny-doc");
 //! concept_mass_tiny::write_to(&folder)?;
 //! assert!(folder.join("model.safetensors").exists());
-//! # std::fs::remove_dir_all(folder)
+//! # std::fs::remove_dir_all(folder)?;
+//! # Ok::<(), std::io::Error>(())
 //! ```
 
 #[cfg(feature = "toy")]

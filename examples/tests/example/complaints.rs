@@ -180,7 +180,7 @@ fn concept_without_forms() {
 #[test]
 fn empty_form() {
     let text = r#"{"Moscow": ["Moscow", " "]}"#;
-    concepts("form-empty", text, &["form 1 of concept \"Moscow\" is empty"]);
+    concepts("form-empty", text, &["form 1 of concept \"Moscow\" has no visible character"]);
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn forms_of_two_concepts_that_begin_with_one_token() {
     concepts(
         "form-shared",
         text,
-        &["of \"Smith\"", "of \"Lambert\"", "\" Adam\" begins forms of two"],
+        &["of \"Smith\"", "of \"Lambert\"", "\" Adam\" begins forms of several"],
     );
 }
 
@@ -203,7 +203,7 @@ fn a_source_that_there_is_not() {
     let refused = run(["--map", "embedding:0,0.5"]).stderr;
     assert!(refused.contains("k = 0 is out of range"), "{refused}");
     let refused = run(["--map", "embedding:5,2"]).stderr;
-    assert!(refused.contains("threshold = 2 is out of range"), "{refused}");
+    assert!(refused.contains("threshold is 2, but must be a cosine"), "{refused}");
 }
 
 #[test]
