@@ -82,7 +82,7 @@
 //!   whatever its place in the batch, the layout of the tensor and the number of threads. Only
 //!   [`DeviceMap::sample`] gives each place in the batch noise of its own, on purpose.
 //! - **Bad rows:** `-inf` is probability 0. A NaN, a `+inf` or a row of nothing but `-inf` makes that
-//!   row a [`BadRow`](reduce::BadRow) and does not affect any other row.
+//!   row a [`BadRow`] and does not affect any other row.
 //! - **Errors:** wrong shapes, dtypes, devices, ids and sizes are typed [errors](enum@Error) that
 //!   name the offending value. Nothing panics, and no number that you pass sets the size of an
 //!   allocation before it is checked.
