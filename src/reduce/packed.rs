@@ -1,7 +1,7 @@
 //! From the struct that a kernel writes to those that users see. Its sentinels end here.
 
 pub(crate) use super::abi::PackedRow;
-use super::abi::{NONE, STATUS_NAN, STATUS_POS_INF};
+use super::abi::{NONE, STATUS_ALL_NEG_INF, STATUS_NAN, STATUS_POS_INF};
 use super::{BadRow, BadRowReason, Decision, NO_TOKEN, Row, RunnerUp};
 
 /// What a tensor of tokens holds for a bad row is what the kernels write there.
@@ -30,7 +30,10 @@ impl PackedRow {
     pub(crate) fn decision(&self, index: usize) -> Result<Decision, BadRow> {
         if self.status != 0 {
             let has = |bit| self.status & bit != 0;
-            let reason = BadRowReason::of(has(STATUS_NAN), has(STATUS_POS_INF));
+            let reason = match self.status {
+                STATUS_ALL_NEG_INF => BadRowReason::AllNegInf,
+                _ => BadRowReason::of(has(STATUS_NAN), has(STATUS_POS_INF)),
+            };
             return Err(BadRow { row: index, reason });
         }
         Ok(Decision {
