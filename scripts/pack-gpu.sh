@@ -19,8 +19,9 @@ cd "$(dirname "$0")/.."
 # executables CARGO_ARGUMENT...: builds, and prints the paths of the programs that came of it. Of
 # the core only: no other crate has tests or benches of the kernels.
 executables() {
-    cargo "$@" -p concept-mass --no-run --features cuda --message-format=json-render-diagnostics |
-        sed -n 's/.*"executable":"\([^"]*\)".*/\1/p'
+    # All features, as in the tests before: candle would be compiled once more for others.
+    cargo "$@" --no-run --all-features --message-format=json-render-diagnostics |
+        sed -n '/#concept-mass@/s/.*"executable":"\([^"]*\)".*/\1/p'
 }
 
 # pack FOLDER: copies the programs whose paths come on stdin, under the names of their targets and
@@ -39,7 +40,7 @@ pack() {
 tests=(--lib --test oracle --test rules --test sampler --test cuda --test cuda_memory)
 rm -rf "$out/tests" "$out/benches"
 executables test --release "${tests[@]}" | pack tests
-executables bench --features bench-rivals --bench gpu_reduction | pack benches
+executables bench --bench gpu_reduction | pack benches
 cp benches/gpu_rivals.py benches/gpu_rivals_triton.py "$out/benches"
 install scripts/run-gpu.sh "$out/run.sh"
 {
