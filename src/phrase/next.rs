@@ -3,8 +3,8 @@
 use candle_core::{DType, Tensor};
 
 use super::model::{NextLogits, PhraseCost};
-use crate::DeviceMap;
 use crate::phrase::PhraseError;
+use crate::{Decision, DeviceMap};
 
 /// The most rows of a forward pass, unless the caller sets another number.
 pub(super) const MAX_BATCH: usize = 64;
@@ -49,13 +49,13 @@ impl Likeliest {
     /// nothing but `-inf`.
     pub fn of(logits: &Tensor, map: &DeviceMap) -> Result<Vec<Option<Self>>, PhraseError> {
         let rows = map.decide(logits)?.rows()?;
+        Ok(rows.into_iter().map(|row| Some(Self::in_decision(&row.ok()?))).collect())
+    }
+
+    /// That of a row which has been decided.
+    pub fn in_decision(row: &Decision) -> Self {
         // Its probability is 1 / V at least, whatever the logits: the log is exact to `f32`.
-        let likeliest = rows.into_iter().map(|row| {
-            let row = row.ok()?;
-            let ln_probability = f64::from(row.greedy_prob).ln();
-            Some(Self { token: row.greedy, ln_probability })
-        });
-        Ok(likeliest.collect())
+        Self { token: row.greedy, ln_probability: f64::from(row.greedy_prob).ln() }
     }
 
     /// `ln P` of a token by its logit and that of the likeliest, both of one row.

@@ -121,8 +121,9 @@ impl OpenVocabulary {
     ///
     /// # Errors
     ///
-    /// [`PhraseError::Parameter`]; [`SourceError::VocabularyTokens`](crate::source::SourceError::VocabularyTokens) for a vocabulary smaller than
-    /// the map.
+    /// [`PhraseError::Parameter`];
+    /// [`SourceError::VocabularyTokens`](crate::source::SourceError::VocabularyTokens) for a
+    /// vocabulary smaller than the map.
     #[cfg(feature = "tokenizers")]
     pub fn by_spelling(
         map: DeviceMap,
@@ -141,8 +142,9 @@ impl OpenVocabulary {
     ///
     /// # Errors
     ///
-    /// [`PhraseError::Parameter`]; [`SourceError::VocabularyTokens`](crate::source::SourceError::VocabularyTokens) for a vocabulary smaller than
-    /// the map.
+    /// [`PhraseError::Parameter`];
+    /// [`SourceError::VocabularyTokens`](crate::source::SourceError::VocabularyTokens) for a
+    /// vocabulary smaller than the map.
     #[cfg(feature = "tokenizers")]
     pub fn by_judge(
         map: DeviceMap,
@@ -204,7 +206,8 @@ impl OpenVocabulary {
         if !self.rollouts.is_split(&row) {
             return Ok(OpenStep { row, tokens: vec![row.representative], vote: None, cost });
         }
-        let mut continuations = self.first_tokens(&logits)?;
+        let likeliest = Likeliest::in_decision(&row.decision());
+        let mut continuations = self.first_tokens(&logits, likeliest)?;
         // The last token of a continuation need not be read.
         let length = self.rollouts.length.min(room.saturating_add(1));
         for batch in continuations.chunks_mut(MAX_BATCH) {
@@ -224,9 +227,11 @@ impl OpenVocabulary {
 
     /// The `k` likeliest tokens down to the floor, the likeliest in any case; of equals, the lowest
     /// first.
-    fn first_tokens(&self, logits: &Tensor) -> Result<Vec<Continuation>, PhraseError> {
-        let likeliest = Likeliest::of(logits, &self.map)?.into_iter().flatten().next();
-        let likeliest = likeliest.ok_or(PhraseError::Logits { after: Vec::new() })?;
+    fn first_tokens(
+        &self,
+        logits: &Tensor,
+        likeliest: Likeliest,
+    ) -> Result<Vec<Continuation>, PhraseError> {
         // A view would be copied together with all else in its storage.
         let logits = logits.to_dtype(DType::F32)?.force_contiguous()?.flatten_all()?;
         let logits = logits.to_vec1::<f32>()?;
