@@ -20,6 +20,7 @@ macro_rules! table {
     ) => {
         $(
             $(#[doc = $constant_doc])*
+            #[allow(dead_code, reason = "some are for the kernels alone")]
             pub(crate) const $constant: u32 = $value;
         )*
 

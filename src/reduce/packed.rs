@@ -1,7 +1,7 @@
 //! From the struct that a kernel writes to those that users see. Its sentinels end here.
 
 pub(crate) use super::abi::PackedRow;
-use super::abi::{NONE, STATUS_ALL_NEG_INF, STATUS_NAN, STATUS_POS_INF};
+use super::abi::{NONE, STATUS_NAN, STATUS_POS_INF};
 use super::{BadRow, BadRowReason, Decision, NO_TOKEN, Row, RunnerUp};
 
 /// What a tensor of tokens holds for a bad row is what the kernels write there.
@@ -10,16 +10,24 @@ const _: () = assert!(NO_TOKEN == NONE);
 impl PackedRow {
     /// What is found in row `index`, the concept entropy included.
     pub(crate) fn row(&self, index: usize) -> Result<Row, BadRow> {
-        let Decision { winner, representative, greedy, mass, .. } = self.decision(index)?;
+        let Decision {
+            winner,
+            representative,
+            greedy,
+            mass,
+            representative_prob,
+            greedy_prob,
+            log_z,
+        } = self.decision(index)?;
         let runner_up = RunnerUp { concept: self.runner_up, mass: self.runner_up_mass };
         Ok(Row {
             winner,
             representative,
             greedy,
             mass,
-            representative_prob: self.representative_prob,
-            greedy_prob: self.greedy_prob,
-            log_z: self.log_z,
+            representative_prob,
+            greedy_prob,
+            log_z,
             runner_up: (self.runner_up != NONE).then_some(runner_up),
             token_entropy: self.token_entropy,
             concept_entropy: self.concept_entropy,
@@ -30,10 +38,7 @@ impl PackedRow {
     pub(crate) fn decision(&self, index: usize) -> Result<Decision, BadRow> {
         if self.status != 0 {
             let has = |bit| self.status & bit != 0;
-            let reason = match self.status {
-                STATUS_ALL_NEG_INF => BadRowReason::AllNegInf,
-                _ => BadRowReason::of(has(STATUS_NAN), has(STATUS_POS_INF)),
-            };
+            let reason = BadRowReason::of(has(STATUS_NAN), has(STATUS_POS_INF));
             return Err(BadRow { row: index, reason });
         }
         Ok(Decision {

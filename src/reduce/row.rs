@@ -48,7 +48,7 @@ impl Decision {
     }
 
     /// The representative's share of the winner's mass, in `(0, 1]`: 1 if one spelling holds all,
-    /// small if the vote is split; NaN if the row has no winner.
+    /// small if the vote is split.
     pub fn concentration(&self) -> f32 {
         at_most_1(self.representative_prob / self.mass)
     }
