@@ -145,6 +145,7 @@ macro_rules! names_in_cuda {
 names_in_cuda! {
     c_void => "void",
     f32 => "float",
+    f64 => "double",
     u32 => "uint32_t",
     u64 => "uint64_t",
 }

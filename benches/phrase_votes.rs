@@ -208,16 +208,16 @@ fn count(model: &mut CachedModel<Tiny>, case: &Case, report: &Report) -> Result<
     let logits = Tensor::zeros((rows, vocab_size), DType::BF16, &Device::Cpu)?;
     let logits = logits.to_device(&device())?;
     let tokens = case.together.trie().phrases().iter().flat_map(|phrase| &phrase.tokens);
-    let mut probes = TokenSets::builder(vocab_size);
+    let mut sets = TokenSets::builder(vocab_size);
     for (i, token) in tokens.enumerate() {
-        probes = probes.set(i.to_string(), [*token])?;
+        sets = sets.set(i.to_string(), [*token])?;
     }
-    let probes = probes.build()?.to_device(&device())?;
-    let read = || Ok(probes.measure(&logits)?.masses.to_vec2::<f32>()?);
+    let sets = sets.build()?.to_device(&device())?;
+    let read = || Ok(sets.measure(&logits)?.masses.to_vec2::<f32>()?);
     let (masses, counters) = report.of(read)?;
     let expected = 1.0 / vocab_size as f32;
     ensure!(masses.iter().flatten().all(|mass| (mass - expected).abs() < 1e-5 * expected + 1e-9));
-    print(&format!("reading {rows} rows of {vocab_size} logits: probe"), &counters);
+    print(&format!("reading {rows} rows of {vocab_size} logits: measure"), &counters);
     let softmax =
         || Ok(candle_nn::ops::softmax_last_dim(&logits)?.to_dtype(DType::F32)?.to_vec2::<f32>()?);
     print("the same by candle: softmax, and all of it to the host", &report.of(softmax)?.1);

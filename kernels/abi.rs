@@ -89,12 +89,12 @@ table! {
             partials: *mut Sums,
             /// `[B]`: the sums over each row; `sum` is NaN if the row has no winner.
             totals: *mut Sums,
-            /// `[B + 1]`, all 0 between launches.
+            /// `[B]`, all 0 between launches.
             tickets: *mut u32,
         }
 
-        /// Sets of tokens (pooled concepts, or probes) in CSR form, the largest set first. The
-        /// number of a set in that order is its rank.
+        /// Sets of tokens (pooled concepts, or what is to be measured) in CSR form, the largest set
+        /// first. The number of a set in that order is its rank.
         #[repr(C)]
         struct Sets {
             /// `[sets + 1]`: rank r has `members[starts[r]..starts[r + 1]]`.
@@ -166,29 +166,29 @@ table! {
         }
 
         #[repr(C)]
-        struct ProbeArgs {
+        struct MeasureArgs {
             logits: LogitsView,
             scratch: Scratch,
             sets: Sets,
-            /// `[B, P]`
+            /// `[B, S]`
             masses: *mut f32,
-            /// `[B, P]`
+            /// `[B, S]`
             concentrations: *mut f32,
-            /// P
-            num_probes: u64,
+            /// S
+            num_sets: u64,
         }
 
         #[repr(C)]
-        struct DrawArgs {
+        struct SampleArgs {
             logits: LogitsView,
             scratch: Scratch,
             sets: Sets,
             concept_of: *const u32,
-            /// Seed and offset.
+            /// `[1 + B]`: the seed, and how many tokens each row has drawn before.
             noise: *mut u64,
             /// `[B]`
             tokens: *mut u32,
-            inverse_temperature: f32,
+            inverse_temperature: f64,
         }
     }
 
@@ -203,8 +203,8 @@ table! {
     kernels {
         decide { sums(SumsArgs), decide(DecideArgs) }
         gather {
-            entropy(EntropyArgs), masses(MassesArgs), pool(PoolArgs), probe(ProbeArgs),
-            draw(DrawArgs),
+            entropy(EntropyArgs), masses(MassesArgs), pool(PoolArgs), measure(MeasureArgs),
+            sample(SampleArgs),
         }
     }
 }

@@ -1,5 +1,5 @@
-// What needs every concept, or every probe: masses, pooled logits, the concept entropy, probes,
-// and a draw among all concepts.
+// What needs every concept, or every set of tokens that is measured: masses, pooled logits, the
+// concept entropy, the sets' masses, and a sample among all concepts.
 //
 // decide.cu has been before, in the same stream, and left each row's maximum and sums in `totals`.
 // Now the members of each set are gathered, from L2, in a fixed order. Sets come largest first, so
@@ -75,22 +75,33 @@ template <class T> struct Masses : Operation<T, MassesArgs> {
     }
 };
 
-// Mass and concentration of every probe, [B, P].
-template <class T> struct Probe : Operation<T, ProbeArgs> {
-    using Operation<T, ProbeArgs>::Operation;
+// Below it, relative to the row's maximum, a logit's weight is so small that those of its set may
+// have vanished.
+constexpr float FAINT = -40.0f;
+
+// Mass and concentration of every set, [B, S].
+template <class T> struct Measure : Operation<T, MeasureArgs> {
+    using Operation<T, MeasureArgs>::Operation;
     static constexpr uint32_t TOKENS = 0;
 
     template <uint32_t WIDTH> __device__ void set(const Members& members, uint32_t rank) {
         const Gathered got = this->template gather<WIDTH>(members);
+        const Sums& total = this->total;
+        // On the row's scale, the weights of a faint set have few digits left, or none.
+        float share = 0.0f;
+        if (got.max - total.max < FAINT) {
+            share = 1.0f / ::gather<WIDTH>(this->row, members, reference(got.max)).weight;
+        }
         if (threadIdx.x % WIDTH == 0) {
-            const ProbeArgs& p = this->p;
-            const Sums& total = this->total;
+            const MeasureArgs& p = this->p;
             const uint32_t id = p.sets.ids[rank];
             const float mass = at_most_1(got.weight / total.sum);
-            this->of_row(p.masses, p.num_probes)[id] = mass;
+            this->of_row(p.masses, p.num_sets)[id] = mass;
             // No mass has no share: 0 / 0 is NaN.
-            this->of_row(p.concentrations, p.num_probes)[id] =
-                at_most_1(at_most_1(weight(got.max, total.max) / total.sum) / mass);
+            this->of_row(p.concentrations, p.num_sets)[id] =
+                share > 0.0f && mass > 0.0f
+                    ? share
+                    : at_most_1(at_most_1(weight(got.max, total.max) / total.sum) / mass);
         }
     }
 };
@@ -157,34 +168,35 @@ template <class T> struct Entropy : Operation<T, EntropyArgs> {
     }
 };
 
-// A concept drawn by its mass to the power 1 / temperature: the largest of
+// A concept drawn by its mass to the power 1 / temperature: the one with the largest score, which is
 // ln(mass) / temperature + Gumbel noise.
+//
+// Scores are compared by their difference: in a cold draw they are so large that the noise, which
+// decides between equal masses, would be lost in them.
 struct Drawn {
-    float score;
+    float log_mass; // -inf if nobody has been drawn yet
+    float noise;
     uint32_t id;
     uint32_t token;
-    uint32_t unused;
 
-    __device__ void offer(float other_score, uint32_t other_id, uint32_t other_token) {
-        if (other_score > score || (other_score == score && other_id < id)) {
-            score = other_score;
-            id = other_id;
-            token = other_token;
-        }
+    __device__ void offer(const Drawn& other, double inverse_temperature) {
+        if (!(other.log_mass > -infinity())) return;
+        const double ahead =
+            (static_cast<double>(other.log_mass) - log_mass) * inverse_temperature +
+            (static_cast<double>(other.noise) - noise);
+        if (ahead > 0.0 || (ahead == 0.0 && other.id < id)) *this = other;
     }
-
-    __device__ void join(const Drawn& other) { offer(other.score, other.id, other.token); }
 };
 static_assert(sizeof(Drawn) == sizeof(Sums), "both lie in `partials`");
 
-template <class T> struct Draw : Operation<T, DrawArgs> {
+template <class T> struct Sample : Operation<T, SampleArgs> {
     static constexpr uint32_t TOKENS = 4; // which share noise
 
     Noise noise;
-    Drawn best = {-infinity(), NONE, NONE, 0};
+    Drawn best = {-infinity(), 0.0f, NONE, NONE};
 
-    __device__ Draw(const DrawArgs& p, uint32_t batch_row)
-        : Operation<T, DrawArgs>(p, batch_row), noise(p.noise, batch_row) {}
+    __device__ Sample(const SampleArgs& p, uint32_t batch_row)
+        : Operation<T, SampleArgs>(p, batch_row), noise(p.noise, batch_row) {}
 
     template <uint32_t WIDTH> __device__ void set(const Members& members, uint32_t rank) {
         const Gathered own = this->template gather_on_own_scale<WIDTH>(members);
@@ -199,29 +211,35 @@ template <class T> struct Draw : Operation<T, DrawArgs> {
     }
 
     __device__ void consider(float log_mass, uint32_t id, uint32_t token, float uniform) {
-        const float score = log_mass * this->p.inverse_temperature;
+        // No logarithms where they could not help. Enough for that are scores in f32, which are off
+        // by less than their distance to the bound of the noise wherever the noise matters.
+        const float inverse =
+            static_cast<float>(fmin(fmax(this->p.inverse_temperature, 1e-37), 3e38));
+        const float noise = Noise::above_gumbel(uniform);
         // The likeliest concept has at least the mass of the likeliest token, so its score is not
-        // below 0, and no score that wins is below the least noise.
-        const float bar = fmaxf(best.score, LEAST_NOISE);
-        // Nothing of no mass, and no logarithms where they could not help.
-        if (score > -infinity() && score + Noise::above_gumbel(uniform) >= bar) {
-            best.offer(score + Noise::gumbel(uniform), id, token);
+        // below the least noise, and neither is one that wins.
+        const bool may_win = log_mass * inverse + noise >= LEAST_NOISE;
+        if (may_win && (log_mass - best.log_mass) * inverse + noise >= best.noise) {
+            best.offer({log_mass, Noise::gumbel(uniform), id, token}, this->p.inverse_temperature);
         }
     }
+
+    __device__ void join(const Drawn& other) { best.offer(other, this->p.inverse_temperature); }
 
     // Makes every thread know the best of all.
     __device__ void join_block() {
         __shared__ Drawn of_warp[WARPS];
-        warp_join(best);
+#pragma unroll
+        for (uint32_t step = WARP / 2; step > 0; step /= 2) join(from_partner(best, step));
         __syncthreads();
         if (lane() == 0) of_warp[warp()] = best;
         __syncthreads();
 #pragma unroll
-        for (uint32_t w = 0; w < WARPS; ++w) best.join(of_warp[w]);
+        for (uint32_t w = 0; w < WARPS; ++w) join(of_warp[w]);
     }
 
     __device__ void finish(uint32_t block) {
-        const DrawArgs& p = this->p;
+        const SampleArgs& p = this->p;
         Drawn* const of_block = reinterpret_cast<Drawn*>(p.scratch.partials) +
                                 static_cast<uint64_t>(this->batch_row) * gridDim.x;
         join_block();
@@ -229,14 +247,14 @@ template <class T> struct Draw : Operation<T, DrawArgs> {
         if (!last_to_come(&p.scratch.tickets[this->batch_row], gridDim.x)) return;
         for (uint32_t i = threadIdx.x; i < gridDim.x; i += THREADS) {
             const uint4 of = __ldcg(reinterpret_cast<const uint4*>(&of_block[i]));
-            best.offer(__uint_as_float(of.x), of.y, of.z);
+            join({__uint_as_float(of.x), __uint_as_float(of.y), of.z, of.w});
         }
         join_block();
         if (threadIdx.x == 0) {
-            p.tokens[this->batch_row] = this->is_good() ? best.token : NONE;
-            // The last row moves the noise on: by now, every block has read the offset.
-            const uint32_t batch = p.logits.batch;
-            if (take_last_ticket(&p.scratch.tickets[batch], batch)) p.noise[1] += 1;
+            const uint32_t token = this->is_good() ? best.token : NONE;
+            p.tokens[this->batch_row] = token;
+            // By now, every block of the row has read how many it drew before.
+            if (token != NONE) p.noise[1 + this->batch_row] += 1;
         }
     }
 };
@@ -286,7 +304,7 @@ template <class Op, class Args> __device__ void run(const Args& p) {
 }
 
 // BLOCKS is how many shall fit on a multiprocessor: all the threads that it holds, since gathering
-// is waiting; but for draws, which need the registers of twice as many.
+// is waiting; except for samples, which need the registers of twice as many.
 #define KERNEL(NAME, OP, ARGS, BLOCKS) \
     extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) \
         NAME(const __grid_constant__ ARGS p) { \
@@ -296,6 +314,6 @@ template <class Op, class Args> __device__ void run(const Args& p) {
     KERNEL(entropy_##DTYPE, Entropy<T>, EntropyArgs, 16) \
     KERNEL(masses_##DTYPE, Masses<T>, MassesArgs, 16) \
     KERNEL(pool_##DTYPE, Pool<T>, PoolArgs, 16) \
-    KERNEL(probe_##DTYPE, Probe<T>, ProbeArgs, 16) \
-    KERNEL(draw_##DTYPE, Draw<T>, DrawArgs, 8)
+    KERNEL(measure_##DTYPE, Measure<T>, MeasureArgs, 16) \
+    KERNEL(sample_##DTYPE, Sample<T>, SampleArgs, 8)
 FOR_EACH_DTYPE(KERNELS)

@@ -1,5 +1,5 @@
-// Gumbel noise that is counted, not stored: a function of seed, offset, row and concept, so that no
-// state but the offset has to live anywhere, and threads can draw in any order.
+// Gumbel noise that is counted, not stored: a function of seed, step, row and concept, so that no
+// state but each row's step has to live anywhere, and threads can draw in any order.
 //
 // Philox-4x32-10 is from Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011).
 // src/reduce/cpu/noise.rs draws the same numbers.
@@ -9,7 +9,7 @@
 
 struct Noise {
     uint32_t key[2];     // the seed
-    uint32_t counter[2]; // the offset: how many draws there were before
+    uint32_t counter[2]; // the step: how many tokens the row has drawn before
     uint32_t row;
     // Four numbers serve four neighbouring concepts. Kept are those of eight, from 4 · `first` on,
     // which serve any four neighbours: so all lanes of a warp need new ones at the same time.
@@ -18,11 +18,11 @@ struct Noise {
 
     __device__ Noise(const uint64_t* noise, uint32_t batch_row) : row(batch_row) {
         const uint64_t seed = noise[0];
-        const uint64_t offset = noise[1];
+        const uint64_t step = noise[1 + batch_row];
         key[0] = static_cast<uint32_t>(seed);
         key[1] = static_cast<uint32_t>(seed >> 32);
-        counter[0] = static_cast<uint32_t>(offset);
-        counter[1] = static_cast<uint32_t>(offset >> 32);
+        counter[0] = static_cast<uint32_t>(step);
+        counter[1] = static_cast<uint32_t>(step >> 32);
     }
 
     // A number above 0 and below 1 for each concept.

@@ -77,7 +77,9 @@
 //! | winner and runner-up | equal, unless the oracle's margin is under 1e-6 |
 //! | greedy token; representative of the winner | equal |
 //!
-//! - **Ties** go to the lowest id.
+//! - **Ties** go to the lowest concept, and within it to the lowest token. Equal logits always tie;
+//!   masses tie if `f32` cannot tell them apart, or, where concepts are weighed for a draw, their
+//!   logarithms.
 //! - **Determinism:** on one processor or GPU, the same row gives the same bits on every run,
 //!   whatever its place in the batch, the layout of the tensor and the number of threads. Only
 //!   [`DeviceMap::sample`] gives each place in the batch noise of its own, on purpose.

@@ -231,25 +231,6 @@ fn recording_what_was_never_done_is_refused() {
     );
 }
 
-// Memory.
-
-#[test]
-fn too_little_memory_is_an_error() {
-    let map = ConceptMap::singletons(4096).unwrap().to_device(&device()).unwrap();
-    let row = Tensor::zeros((1, 4096), DType::F32, &device()).unwrap();
-    let terabyte = row.broadcast_as((1 << 26, 4096)).unwrap();
-    let error = map.pool(&terabyte).unwrap_err();
-    assert!(
-        matches!(error, ReduceError::DeviceFailed { action: "allocate memory", .. }),
-        "{error}"
-    );
-    assert_eq!(
-        map.decide(&row).unwrap().rows().unwrap()[0].unwrap().greedy,
-        0,
-        "all is well after it"
-    );
-}
-
 // Noise.
 
 #[test]

@@ -73,7 +73,7 @@ fn check(case: Case) -> Result<usize, TestCaseError> {
             match want.concentration {
                 None => prop_assert_eq!(mass, 0.0, "set {} has no mass", s),
                 // f32 has few digits, or none, for what is smaller.
-                Some(want) if mass > 1e-30 => {
+                Some(want) if mass > 0.0 => {
                     prop_assert!(probability_is(concentration, want), "set {}", s);
                 }
                 Some(_) => {}
@@ -237,7 +237,7 @@ fn every_operation_is_right_at_any_offset() {
     let on_device = map.to_device(&device()).unwrap();
     let sets = TokenSets::builder(4).set("some", [1, 2]).unwrap();
     let sets = sets.set("one", [0]).unwrap().build().unwrap();
-    let probes = sets.to_device(&device()).unwrap();
+    let sets_there = sets.to_device(&device()).unwrap();
     for row in OFFSETS.into_iter().flat_map(rows_at) {
         let logits = Tensor::new(&[row], &device()).unwrap();
         let exact = row.map(f64::from);
@@ -250,9 +250,9 @@ fn every_operation_is_right_at_any_offset() {
         for (&got, &want) in masses.iter().zip(&want_masses) {
             assert!(probability_is(got, want), "{row:?}: mass {got}, not {want}");
         }
-        let probed = probes.measure(&logits).unwrap();
-        let masses = probed.masses.to_vec2::<f32>().unwrap().remove(0);
-        let concentrations = probed.concentrations.to_vec2::<f32>().unwrap().remove(0);
+        let measured = sets_there.measure(&logits).unwrap();
+        let masses = measured.masses.to_vec2::<f32>().unwrap().remove(0);
+        let concentrations = measured.concentrations.to_vec2::<f32>().unwrap().remove(0);
         for i in 0..sets.len() {
             let want = &reference::measure(&sets, &exact).unwrap()[i];
             assert!(probability_is(masses[i], want.mass), "{row:?}: set {i}: {}", masses[i]);
@@ -282,21 +282,4 @@ fn draws_do_not_depend_on_the_offset() {
         // So cold that the inverse is beyond f32.
         assert_eq!(drawn(offset, 1e-300), vec![0; 1000], "{offset}");
     }
-}
-
-// Shares of nothing.
-
-#[test]
-fn what_has_no_mass_has_no_concentration() {
-    let sets = TokenSets::builder(3).set("masked", [1, 2]).unwrap().build().unwrap();
-    let probes = sets.to_device(&device()).unwrap();
-    let inf = f32::NEG_INFINITY;
-    let rows = [[0.0, inf, inf], [0.0, -1e6, -1e6], [f32::NAN, 0.0, 0.0], [inf; 3]];
-    let logits = Tensor::new(&rows, &device()).unwrap();
-    let probed = probes.measure(&logits).unwrap();
-    let concentrations = probed.concentrations.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-    assert!(concentrations.iter().all(|c| c.is_nan()), "{concentrations:?}");
-    let map = ConceptMap::singletons(3).unwrap().to_device(&device()).unwrap();
-    let rows = map.reduce(&logits).unwrap().rows().unwrap();
-    assert_eq!(rows.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, true, false, false]);
 }

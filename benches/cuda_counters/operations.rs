@@ -16,20 +16,20 @@ pub enum Operation {
     Reduce,
     Masses,
     Pool,
-    Probe,
-    Draw,
+    Measure,
+    Sample,
     /// candle: softmax → index_add into the concepts → argmax.
     Chain,
 }
 
 use Operation::*;
 
-pub const OURS: [Operation; 6] = [Decide, Reduce, Masses, Pool, Probe, Draw];
+pub const OURS: [Operation; 6] = [Decide, Reduce, Masses, Pool, Measure, Sample];
 
-/// A map on the device, and the same as a set of probes and as a tensor.
+/// A map on the device, and the same as a collection of sets and as a tensor.
 pub struct Map {
     pub tables: DeviceMap,
-    probes: DeviceTokenSets,
+    sets: DeviceTokenSets,
     concept_ids: Tensor,
 }
 
@@ -41,33 +41,33 @@ pub enum Output {
 }
 
 impl Map {
-    /// The probes are the pooled concepts.
+    /// The sets are the pooled concepts.
     pub fn new(map: ConceptMap, device: &Device) -> Result<Self> {
-        let mut probes = TokenSets::builder(map.vocab_size());
+        let mut sets = TokenSets::builder(map.vocab_size());
         for concept in 0..map.num_concepts() as u32 {
             if let Some(tokens @ [_, _, ..]) = map.tokens(concept) {
-                probes = probes.set(concept.to_string(), tokens.iter().copied())?;
+                sets = sets.set(concept.to_string(), tokens.iter().copied())?;
             }
         }
         Ok(Self {
-            probes: probes.build()?.to_device(device)?,
+            sets: sets.build()?.to_device(device)?,
             concept_ids: Tensor::new(map.concept_ids(), device)?,
             tables: map.to_device(device)?,
         })
     }
 
     pub fn run(&self, operation: Operation, logits: &Tensor, noise: &mut Noise) -> Result<Output> {
-        let Self { tables, probes, .. } = self;
+        let Self { tables, sets, .. } = self;
         Ok(Output::Tensors(match operation {
             Decide => return Ok(Output::Decisions(tables.decide(logits)?)),
             Reduce => return Ok(Output::Rows(tables.reduce(logits)?)),
             Masses => vec![tables.masses(logits)?],
             Pool => vec![tables.pool(logits)?],
-            Probe => {
-                let probed = probes.measure(logits)?;
-                vec![probed.masses, probed.concentrations]
+            Measure => {
+                let measured = sets.measure(logits)?;
+                vec![measured.masses, measured.concentrations]
             }
-            Draw => vec![tables.sample(logits, 0.7, noise)?],
+            Sample => vec![tables.sample(logits, 0.7, noise)?],
             Chain => vec![candle_chain(logits, &self.concept_ids, tables.map().num_concepts())?],
         }))
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 
 use super::logits::Logits;
-use super::noise::Noise;
+use super::noise::{Noise, advance};
 use super::{BadRow, Decision, NO_TOKEN, ReduceError, Row};
 use super::{cpu, cuda};
 use crate::{ConceptMap, TokenSets};
@@ -83,7 +83,7 @@ impl MapBackend {
         }
     }
 
-    /// Draws a token for every row. If that fails, `noise` stays as it is.
+    /// Draws a token for every row, whose step in `noise` moves on if there is one.
     pub(super) fn sample(
         &self,
         map: &ConceptMap,
@@ -93,17 +93,19 @@ impl MapBackend {
     ) -> Result<Tensor, ReduceError> {
         let inverse = 1.0 / temperature;
         match (self, &mut noise.state) {
-            (Self::Host(tables), NoiseBackend::Host { seed, offset }) => {
-                let at = (*seed, *offset);
-                let tokens = cpu::draw(map, tables, &logits.on_host()?, inverse, at)?;
-                let tokens = Tensor::from_vec(tokens, logits.rows(), logits.device())?;
-                *offset = offset.wrapping_add(1);
-                Ok(tokens)
+            (Self::Host(tables), NoiseBackend::Host { seed, steps }) => {
+                if steps.len() < logits.rows() {
+                    steps.resize(logits.rows(), 0);
+                }
+                let at = (*seed, &steps[..]);
+                let tokens = cpu::sample(map, tables, &logits.on_host()?, inverse, at)?;
+                let result = Tensor::new(&tokens[..], logits.device())?;
+                advance(steps, &tokens);
+                Ok(result)
             }
             (Self::Cuda(tables), NoiseBackend::Cuda(state)) => {
-                // Colder, no noise changes anything, and scores would overflow.
-                const MAX_INVERSE: f64 = 1e30;
-                cuda::draw(tables, logits, inverse.min(MAX_INVERSE) as f32, state)
+                // What is infinite would make a NaN of a difference of 0.
+                cuda::sample(tables, logits, inverse.min(f64::MAX), state)
             }
             _ => Err(noise.not_at(logits.device())),
         }
@@ -146,17 +148,17 @@ impl SetBackend {
     }
 }
 
-/// A seed, and how many draws there were.
+/// A seed, and how many tokens each row has drawn.
 pub(super) enum NoiseBackend {
-    Host { seed: u64, offset: u64 },
+    Host { seed: u64, steps: Vec<u64> },
     Cuda(cuda::NoiseState),
 }
 
 impl NoiseBackend {
-    pub(super) fn new(seed: u64, draws: u64, device: &Device) -> Result<Self, ReduceError> {
+    pub(super) fn new(seed: u64, steps: &[u64], device: &Device) -> Result<Self, ReduceError> {
         Ok(match with_kernels(device) {
-            Some(device) => Self::Cuda(cuda::NoiseState::new(seed, draws, device)?),
-            None => Self::Host { seed, offset: draws },
+            Some(device) => Self::Cuda(cuda::NoiseState::new(seed, steps, device)?),
+            None => Self::Host { seed, steps: steps.to_vec() },
         })
     }
 }

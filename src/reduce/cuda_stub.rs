@@ -55,10 +55,10 @@ pub(crate) fn pool(tables: &MapTables, _: &Logits) -> Result<Tensor, ReduceError
     match *tables {}
 }
 
-pub(crate) fn draw(
+pub(crate) fn sample(
     tables: &MapTables,
     _: &Logits,
-    _inverse_temperature: f32,
+    _inverse_temperature: f64,
     _: &mut NoiseState,
 ) -> Result<Tensor, ReduceError> {
     match *tables {}
@@ -69,7 +69,11 @@ pub(crate) fn measure(tables: &SetTables, _: &Logits) -> Result<(Tensor, Tensor)
 }
 
 impl NoiseState {
-    pub(crate) fn new(_seed: u64, _draws: u64, device: &CudaDevice) -> Result<Self, ReduceError> {
+    pub(crate) fn new(
+        _seed: u64,
+        _steps: &[u64],
+        device: &CudaDevice,
+    ) -> Result<Self, ReduceError> {
         match *device {}
     }
 }

@@ -25,6 +25,20 @@ pub enum ReduceError {
         got: usize,
     },
 
+    /// More rows than any device can be given, or a result that does not fit into memory; a view
+    /// may have any number of rows, since it takes none.
+    #[error(
+        "{rows} rows of {width} numbers do not fit into memory; give fewer rows at a time, at most \
+         {}",
+        u32::MAX
+    )]
+    TooLarge {
+        /// The rows of the logits.
+        rows: usize,
+        /// The numbers that a row of the result has.
+        width: usize,
+    },
+
     /// Logits of a dtype that is not reduced.
     #[error("logits of dtype {got:?} are not supported: convert to F32, F16 or BF16 first")]
     LogitsDType {

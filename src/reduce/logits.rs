@@ -15,6 +15,31 @@ pub(crate) struct Logits {
     width: usize,
 }
 
+/// A view in the host's memory; it alone is copied there, not all that it is a view of.
+pub(crate) fn view_on_host(view: &Tensor) -> candle_core::Result<Tensor> {
+    if view.device().is_cpu() {
+        return Ok(view.clone());
+    }
+    view.force_contiguous()?.to_device(&Device::Cpu)
+}
+
+/// An empty vector with room for so many rows.
+pub(crate) fn room<T>(rows: usize, width: usize) -> Result<Vec<T>, ReduceError> {
+    let mut values = Vec::new();
+    let has_room = rows.checked_mul(width).map(|len| values.try_reserve_exact(len));
+    match has_room {
+        Some(Ok(())) => Ok(values),
+        _ => Err(ReduceError::TooLarge { rows, width }),
+    }
+}
+
+/// So many rows of zeros.
+pub(crate) fn zeros(rows: usize, width: usize) -> Result<Vec<f32>, ReduceError> {
+    let mut values = room(rows, width)?;
+    values.resize(rows * width, 0.0);
+    Ok(values)
+}
+
 impl Logits {
     /// Checks `logits` against a vocabulary of `vocab_size` tokens on `device`.
     ///
@@ -25,14 +50,7 @@ impl Logits {
         vocab_size: usize,
         device: &Device,
     ) -> Result<Self, ReduceError> {
-        let (rows, width) = match *logits.dims() {
-            [width] => (1, width),
-            [rows, width] => (rows, width),
-            _ => return Err(ReduceError::LogitsRank { shape: logits.shape().clone() }),
-        };
-        if width != vocab_size {
-            return Err(ReduceError::LogitsWidth { expected: vocab_size, got: width });
-        }
+        let (rows, width) = Self::check_shape(logits, vocab_size)?;
         if !matches!(logits.dtype(), DType::F32 | DType::F16 | DType::BF16) {
             return Err(ReduceError::LogitsDType { got: logits.dtype() });
         }
@@ -41,8 +59,45 @@ impl Logits {
             return Err(ReduceError::LogitsDevice { expected, got });
         }
         let gapless = width == 1 || logits.stride().last() == Some(&1);
-        let tensor = if gapless { logits.clone() } else { logits.contiguous()? };
+        let tensor = if gapless {
+            logits.clone()
+        } else {
+            Self::check_room(rows, width, logits.device())?;
+            logits.contiguous()?
+        };
         Ok(Self { tensor, rows, width })
+    }
+
+    /// `[B, V]`, or `[1, V]` for rank 1, if `V` is `vocab_size` and `B` is not beyond all bounds.
+    pub(crate) fn check_shape(
+        logits: &Tensor,
+        vocab_size: usize,
+    ) -> Result<(usize, usize), ReduceError> {
+        let (rows, width) = match *logits.dims() {
+            [width] => (1, width),
+            [rows, width] => (rows, width),
+            _ => return Err(ReduceError::LogitsRank { shape: logits.shape().clone() }),
+        };
+        if width != vocab_size {
+            return Err(ReduceError::LogitsWidth { expected: vocab_size, got: width });
+        }
+        if u32::try_from(rows).is_err() {
+            return Err(ReduceError::TooLarge { rows, width });
+        }
+        Ok((rows, width))
+    }
+
+    /// Fails if a copy of all rows, in `f32` or less, would not fit into the host's memory, where
+    /// candle would abort the process. (Elsewhere candle itself fails.)
+    pub(crate) fn check_room(
+        rows: usize,
+        width: usize,
+        device: &Device,
+    ) -> Result<(), ReduceError> {
+        if device.is_cpu() {
+            room::<f32>(rows, width)?;
+        }
+        Ok(())
     }
 
     /// `B`: the number of rows.
@@ -65,7 +120,7 @@ impl Logits {
 
     /// The same logits in the host's memory; copied unless they are there.
     pub(crate) fn on_host(&self) -> Result<Self, ReduceError> {
-        Ok(Self { tensor: self.tensor.to_device(&Device::Cpu)?, ..*self })
+        Ok(Self { tensor: view_on_host(&self.tensor)?, ..*self })
     }
 
     /// Where the logits are.

@@ -10,7 +10,7 @@
 //! | [`sample`](DeviceMap::sample) | a token, of a concept drawn at random by its mass | `[B]` |
 //! | [`masses`](DeviceMap::masses) | the mass of every concept | `[B, C]` |
 //! | [`pool`](DeviceMap::pool) | logits in which concepts stand for their tokens | `[B, V]` |
-//! | [`DeviceTokenSets::measure`] | mass and concentration of named sets | `[B, P]` |
+//! | [`DeviceTokenSets::measure`] | mass and concentration of named sets | `[B, S]` |
 //!
 //! All take logits `[V]` or `[B, V]` in `f32`, `f16` or `bf16`, contiguous or not, and accumulate
 //! in `f32` or better. They are deterministic, and a row's result does not depend on the batch.
@@ -33,7 +33,7 @@ mod cuda;
 #[cfg(not(feature = "cuda"))]
 mod cuda_stub;
 mod error;
-mod logits;
+pub(crate) mod logits;
 mod noise;
 #[cfg(feature = "cuda")]
 mod packed;
@@ -48,6 +48,7 @@ use candle_core::{Device, Tensor};
 pub use bad_row::{BadRow, BadRowReason};
 pub use error::ReduceError;
 pub use noise::Noise;
+pub(crate) use noise::advance;
 pub use reduction::{Decisions, Reduction};
 pub use row::{Decision, Row, RunnerUp};
 pub use token_sets::{DeviceTokenSets, SetMass, SetMasses};
@@ -186,16 +187,16 @@ impl DeviceMap {
     /// no winner.
     ///
     /// It is the Gumbel-max trick: the largest of `ln(mass) / temperature + noise`. The noise is a
-    /// function of `noise`'s seed, the number of its draws before, the row and the concept, and
-    /// the same on all devices; so a draw from a CUDA graph differs at each replay, as it should.
-    /// Unlike all other results, a draw depends on the row's place in the batch.
+    /// function of `noise`'s seed, the row's place in the batch, the number of tokens that were
+    /// drawn in that place before, and the concept, and the same on all devices; so a draw from a
+    /// CUDA graph differs at each replay, as it should. A row that has no winner draws no token.
     ///
     /// Takes `O(B · V)` time; two launches on a CUDA device.
     ///
     /// # Errors
     ///
     /// As for [`reduce`](Self::reduce); [`ReduceError::Temperature`] if the temperature is not
-    /// above 0 and finite; [`ReduceError::NoiseDevice`]. A draw that fails does not count: `noise`
+    /// above 0 and finite; [`ReduceError::NoiseDevice`]. A call that fails does not count: `noise`
     /// stays as it was.
     ///
     /// ```

@@ -1,13 +1,13 @@
 use candle_core::Device;
 
-use super::ReduceError;
 use super::backend::NoiseBackend;
+use super::{NO_TOKEN, ReduceError};
 
-/// The noise of [`DeviceMap::sample`](crate::DeviceMap::sample): a seed, and how many draws there
-/// were.
+/// The noise of [`DeviceMap::sample`](crate::DeviceMap::sample): a seed, and a step for each row of
+/// a batch, which is how many tokens that row has drawn.
 ///
-/// Where there are kernels for the device, both live there, and every draw counts itself. The same
-/// seed gives the same noise on every device. (Logits that differ in their last bits, or
+/// Where there are kernels for the device, all of it lives there, and rows count their tokens
+/// themselves. The same seed gives the same noise on every device. (Logits that differ in their last bits, or
 /// probabilities that do, may still decide differently where two concepts are as good as equal.)
 ///
 /// ```
@@ -36,12 +36,12 @@ impl Noise {
     ///
     /// As for [`ConceptMap::to_device`](crate::ConceptMap::to_device).
     pub fn new(seed: u64, device: &Device) -> Result<Self, ReduceError> {
-        Self::after(0, seed, device)
+        Self::after(&[], seed, device)
     }
 
-    /// The noise of a seed after that many draws.
-    pub(crate) fn after(draws: u64, seed: u64, device: &Device) -> Result<Self, ReduceError> {
-        Ok(Self { device: device.clone(), state: NoiseBackend::new(seed, draws, device)? })
+    /// The noise of a seed after these steps of the first rows, and none of the others.
+    pub(crate) fn after(steps: &[u64], seed: u64, device: &Device) -> Result<Self, ReduceError> {
+        Ok(Self { device: device.clone(), state: NoiseBackend::new(seed, steps, device)? })
     }
 
     /// Fails unless the noise is for `device`.
@@ -53,6 +53,16 @@ impl Noise {
     pub(super) fn not_at(&self, device: &Device) -> ReduceError {
         let (expected, got) = (device.location(), self.device.location());
         ReduceError::NoiseDevice { expected, got }
+    }
+}
+
+/// Moves on the step of each row that has a token; a row that is new has been at 0.
+pub(crate) fn advance(steps: &mut Vec<u64>, tokens: &[u32]) {
+    if steps.len() < tokens.len() {
+        steps.resize(tokens.len(), 0);
+    }
+    for (step, &token) in steps.iter_mut().zip(tokens) {
+        *step = step.wrapping_add(u64::from(token != NO_TOKEN));
     }
 }
 

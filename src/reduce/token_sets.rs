@@ -39,7 +39,7 @@ impl std::fmt::Debug for DeviceTokenSets {
     }
 }
 
-/// What [`DeviceTokenSets::measure`] measured: two tensors of shape `[P]` for logits `[V]`, `[B, P]`
+/// What [`DeviceTokenSets::measure`] measured: two tensors of shape `[S]` for logits `[V]`, `[B, S]`
 /// for `[B, V]`, both `f32` on the device of the logits.
 ///
 /// On the device, NaN stands for what there is not; [`rows`](Self::rows) has no such numbers.

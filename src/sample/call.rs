@@ -5,6 +5,7 @@ use candle_core::{DType, Device, Tensor};
 use super::plan::{Filter, Plan};
 use super::rank::{Rank, ranks};
 use super::weights::{check, choose, maximum, probabilities};
+use crate::reduce::logits::{Logits, view_on_host};
 use crate::reduce::{BadRow, NO_TOKEN};
 use crate::sample::SampleError;
 use crate::{ConceptSampler, Decision, Row};
@@ -24,7 +25,7 @@ impl ConceptSampler {
         logits: &Tensor,
         f: &mut dyn FnMut(&mut [f32]),
     ) -> Result<Tokens, SampleError> {
-        let logits = &readable(logits)?;
+        let logits = &self.readable(logits)?;
         let traced = match self.trace {
             Some(_) => Some(self.map.reduce(logits)?.rows()?),
             None => None,
@@ -77,11 +78,9 @@ impl ConceptSampler {
     }
 
     fn draw(&mut self, logits: &Tensor, temperature: f64) -> Result<Tokens, SampleError> {
-        let (tokens, noise) = self.noise.draw(&self.map, logits, temperature)?;
-        let tokens = self.or_reasons(logits, tokens.into_iter().map(is_some).collect())?;
-        if tokens.iter().any(Result::is_ok) {
-            self.noise.keep(noise);
-        }
+        let (drawn, noise) = self.noise.draw(&self.map, logits, temperature)?;
+        let tokens = self.or_reasons(logits, drawn.iter().copied().map(is_some).collect())?;
+        self.noise.keep(&drawn, noise);
         Ok(tokens)
     }
 
@@ -123,6 +122,17 @@ impl ConceptSampler {
             return on_host(logits);
         }
         on_host(&self.map.pool(logits)?)
+    }
+
+    /// Logits of a dtype that maps read, if there is one for them; as candle's own sampler does it.
+    fn readable(&self, logits: &Tensor) -> Result<Tensor, SampleError> {
+        let is_read = matches!(logits.dtype(), DType::F32 | DType::F16 | DType::BF16);
+        if is_read || !logits.dtype().is_float() {
+            return Ok(logits.clone());
+        }
+        let (rows, width) = Logits::check_shape(logits, self.map.map().vocab_size())?;
+        Logits::check_room(rows, width, logits.device())?;
+        Ok(logits.to_dtype(DType::F32)?)
     }
 
     fn votes(&self, logits: &Tensor, traced: Option<&Traced>) -> Result<Vec<Vote>, SampleError> {
@@ -175,15 +185,6 @@ fn is_some(token: u32) -> Option<u32> {
     (token != NO_TOKEN).then_some(token)
 }
 
-/// Logits of a dtype that maps read, if there is one for them; as candle's own sampler does it.
-fn readable(logits: &Tensor) -> Result<Tensor, SampleError> {
-    Ok(match logits.dtype() {
-        DType::F32 | DType::F16 | DType::BF16 => logits.clone(),
-        dtype if dtype.is_float() => logits.to_dtype(DType::F32)?,
-        _ => logits.clone(),
-    })
-}
-
 /// Row `i` of logits `[B, V]`, or the one of `[V]`.
 fn row(logits: &Tensor, i: usize) -> candle_core::Result<Tensor> {
     if logits.rank() == 1 { Ok(logits.clone()) } else { logits.get(i) }
@@ -191,7 +192,9 @@ fn row(logits: &Tensor, i: usize) -> candle_core::Result<Tensor> {
 
 /// All rows, one after the other.
 fn on_host(logits: &Tensor) -> Result<Vec<f32>, SampleError> {
-    // Contiguous first: of a view on a device, candle would copy all that it is a view of.
-    let logits = logits.contiguous()?.to_device(&Device::Cpu)?.to_dtype(DType::F32)?;
+    if let [rows, width] = *logits.dims() {
+        Logits::check_room(rows, width, &Device::Cpu)?;
+    }
+    let logits = view_on_host(logits)?.to_dtype(DType::F32)?;
     Ok(logits.flatten_all()?.to_vec1()?)
 }

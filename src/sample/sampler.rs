@@ -263,8 +263,8 @@ impl ConceptSampler {
     /// All rows are pooled in one call, then drawn in turn from the sampler's one seed: as if each
     /// were given to [`sample`](Self::sample). A row without a token takes no random number and
     /// leaves nothing in the trace; the other rows are sampled as if it were not there. (The noise
-    /// of [`Sampling::GumbelSoftmax`] depends on the place in the batch, and moves on once a call,
-    /// if any row gets a token.)
+    /// of [`Sampling::GumbelSoftmax`] depends on the place in the batch and on how many tokens were
+    /// drawn there before.)
     ///
     /// # Errors
     ///

@@ -109,6 +109,28 @@ fn bad_rows_of_a_batch_are_as_if_they_were_not_there() {
 }
 
 #[test]
+fn a_bad_row_of_noise_keeps_its_step_and_its_neighbours_go_on() {
+    let logits = Tensor::zeros((3, V), DType::F32, &device()).unwrap();
+    let bad = Tensor::full(f32::NAN, (1, V), &device()).unwrap();
+    let one = logits.narrow(0, 0, 1).unwrap();
+    for map in maps() {
+        let new = || {
+            let sampling = Sampling::GumbelSoftmax { temperature: 1.0 };
+            ConceptSampler::from_sampling(1, sampling, map.clone()).unwrap()
+        };
+        let (mut mixed, mut good) = (new(), new());
+        let steps: Vec<_> = (0..2).map(|_| super::tokens(&mut good, &logits)).collect();
+        let some = Tensor::cat(&[&one, &bad, &one], 0).unwrap();
+        let first = mixed.sample_batch(&some).unwrap();
+        assert_eq!(*first[0].as_ref().unwrap(), steps[0][0]);
+        assert!(first[1].is_err());
+        assert_eq!(*first[2].as_ref().unwrap(), steps[0][2]);
+        let second = super::tokens(&mut mixed, &logits);
+        assert_eq!(second, [steps[1][0], steps[0][1], steps[1][2]]);
+    }
+}
+
+#[test]
 fn several_rows_are_too_many_for_one_token() {
     for sampling in modes(1.0) {
         let map = ConceptMap::singletons(2).unwrap().to_device(&device()).unwrap();

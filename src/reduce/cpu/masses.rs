@@ -5,10 +5,11 @@ use super::gather::{ForEachMass, MassOf, Members};
 use super::logit::Logit;
 use super::pass::{Pass, likeliest};
 use super::rows::{self, Operation, Rows};
+use super::scale::Scale;
 use super::simd::Isa;
 use super::stream::{BLOCK, WriteWeights};
 use crate::reduce::ReduceError;
-use crate::reduce::logits::Logits;
+use crate::reduce::logits::{Logits, zeros};
 use crate::reduce::row::at_most_1;
 use crate::{ConceptMap, TokenSets};
 
@@ -18,7 +19,7 @@ pub(crate) fn masses(
     tables: &Tables,
     logits: &Logits,
 ) -> Result<Vec<f32>, ReduceError> {
-    let mut out = vec![0f32; logits.rows() * map.num_concepts()];
+    let mut out = zeros(logits.rows(), map.num_concepts())?;
     rows::run(Masses { map, tables, out: &mut out }, logits)?;
     Ok(out)
 }
@@ -66,14 +67,18 @@ fn write_masses<I: Isa, T: Logit>(
     isa.vectorize(ForEachMass(members, each));
 }
 
-/// Every set's mass and concentration in every row, both `[B, P]`; NaN in rows without a
+/// Below it, relative to the row's maximum, a logit's weight is so small that those of its set may
+/// have vanished.
+const FAINT: f32 = -40.0;
+
+/// Every set's mass and concentration in every row, both `[B, S]`; NaN in rows without a
 /// normaliser, and for the concentration of no mass.
 pub(crate) fn measure(
     sets: &TokenSets,
     logits: &Logits,
 ) -> Result<(Vec<f32>, Vec<f32>), ReduceError> {
-    let mut masses = vec![0f32; logits.rows() * sets.len()];
-    let mut concentrations = masses.clone();
+    let mut masses = zeros(logits.rows(), sets.len())?;
+    let mut concentrations = zeros(logits.rows(), sets.len())?;
     if !sets.is_empty() {
         let (masses, concentrations) = (&mut masses[..], &mut concentrations[..]);
         rows::run(Measure { sets, masses, concentrations }, logits)?;
@@ -115,10 +120,22 @@ fn measure_row<I: Isa, T: Logit>(
         let tokens = sets.tokens(i).expect("there are as many masses as sets");
         *mass = z.mass(isa.vectorize(MassOf { row, scale: z.scale, tokens }));
         *concentration = if *mass > 0.0 {
-            let likeliest = z.probability(row[likeliest(row, tokens) as usize].into());
-            at_most_1(likeliest / *mass)
+            let likeliest: f32 = row[likeliest(row, tokens) as usize].into();
+            if z.scale.relative(likeliest) < FAINT {
+                share_of_likeliest(row, tokens, likeliest)
+            } else {
+                at_most_1(z.probability(likeliest) / *mass)
+            }
         } else {
             f32::NAN
         };
     }
+}
+
+/// The share of a set's likeliest token, from what the set itself holds: on the row's scale, the
+/// weights of a faint set have few digits left or none, and which of them is up to the processor.
+fn share_of_likeliest<T: Logit>(row: &[T], tokens: &[u32], likeliest: f32) -> f32 {
+    let Some(own) = Scale::of(likeliest) else { return f32::NAN };
+    let weights = tokens.iter().map(|&t| own.weight(row[t as usize].into()));
+    (1.0 / weights.sum::<f64>()) as f32
 }

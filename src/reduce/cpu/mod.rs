@@ -43,7 +43,7 @@ mod top;
 use rayon::prelude::*;
 
 pub(crate) use masses::{masses, measure};
-pub(crate) use pool::{draw, pool};
+pub(crate) use pool::{pool, sample};
 
 use self::gather::GatherTable;
 use self::logit::Logit;
@@ -51,7 +51,7 @@ use self::pass::Pass;
 use self::rows::{Operation, Rows};
 use self::simd::Isa;
 use self::singletons::SingletonTable;
-use super::logits::Logits;
+use super::logits::{Logits, room};
 use super::{BadRow, ReduceError, Row};
 use crate::ConceptMap;
 
@@ -73,6 +73,8 @@ pub(crate) fn reduce(
     tables: &Tables,
     logits: &Logits,
 ) -> Result<Vec<Result<Row, BadRow>>, ReduceError> {
+    // Collecting would abort the process where there is not enough memory.
+    room::<Result<Row, BadRow>>(logits.rows(), 1)?;
     rows::run(Reduce { map, tables }, logits)
 }
 

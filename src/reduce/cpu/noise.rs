@@ -10,8 +10,8 @@ const MOST_NOISE: f32 = 23.0;
 #[derive(Clone, Copy)]
 pub(super) struct Noise {
     pub(super) seed: u64,
-    /// How many draws there were before.
-    pub(super) offset: u64,
+    /// How many tokens the row has drawn before.
+    pub(super) step: u64,
     pub(super) row: u32,
 }
 
@@ -29,7 +29,7 @@ impl Noise {
     ///
     /// Scores are relative to the likeliest concept's, so that they cannot overflow but to `-inf`,
     /// however cold it is.
-    pub(super) fn draw(self, map: &ConceptMap, pooled: &[f32], inverse_temperature: f64) -> u32 {
+    pub(super) fn sample(self, map: &ConceptMap, pooled: &[f32], inverse_temperature: f64) -> u32 {
         // What is infinite would make a NaN of a logit of 0.
         let inverse_temperature = inverse_temperature.min(f64::MAX);
         let max = f64::from(pooled.iter().copied().fold(f32::NEG_INFINITY, f32::max));
@@ -52,7 +52,7 @@ impl Noise {
 
     /// Four numbers serve four neighbouring concepts.
     fn bits(self, concept: u32) -> u32 {
-        let counter = [concept / 4, self.row, self.offset as u32, (self.offset >> 32) as u32];
+        let counter = [concept / 4, self.row, self.step as u32, (self.step >> 32) as u32];
         philox(counter, [self.seed as u32, (self.seed >> 32) as u32])[concept as usize % 4]
     }
 }
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn noise_has_the_moments_of_a_gumbel_distribution() {
-        let noise = |i| Noise { seed: 7, offset: i / 1000, row: 0 }.gumbel(i as u32 % 1000);
+        let noise = |i| Noise { seed: 7, step: i / 1000, row: 0 }.gumbel(i as u32 % 1000);
         let n = 200_000u64;
         let sample: Vec<f64> = (0..n).map(|i: u64| noise(i).into()).collect();
         let mean = sample.iter().sum::<f64>() / n as f64;

@@ -11,7 +11,7 @@ use super::simd::Isa;
 use super::stream::WriteRelative;
 use crate::ConceptMap;
 use crate::reduce::ReduceError;
-use crate::reduce::logits::Logits;
+use crate::reduce::logits::{Logits, zeros};
 
 /// Every row's pooled logits, relative to the row's maximum, `[B, V]`; NaN in rows without a
 /// normaliser.
@@ -20,23 +20,24 @@ pub(crate) fn pool(
     tables: &Tables,
     logits: &Logits,
 ) -> Result<Vec<f32>, ReduceError> {
-    let mut out = vec![0f32; logits.rows() * map.vocab_size()];
+    let mut out = zeros(logits.rows(), map.vocab_size())?;
     rows::run(Pool { map, tables, out: &mut out }, logits)?;
     Ok(out)
 }
 
-/// A token for each row, drawn with the noise of a seed and an offset.
-pub(crate) fn draw(
+/// A token for each row, drawn with the noise of a seed and of each row's step.
+pub(crate) fn sample(
     map: &ConceptMap,
     tables: &Tables,
     logits: &Logits,
     inverse_temperature: f64,
-    (seed, offset): (u64, u64),
+    (seed, steps): (u64, &[u64]),
 ) -> Result<Vec<u32>, ReduceError> {
     let pooled = pool(map, tables, logits)?;
-    let rows = (0..).zip(pooled.chunks(map.vocab_size()));
-    let draw = |(row, pooled)| Noise { seed, offset, row }.draw(map, pooled, inverse_temperature);
-    Ok(rows.map(draw).collect())
+    let rows = (0..).zip(steps).zip(pooled.chunks(map.vocab_size()));
+    let sample =
+        |((row, &step), pooled)| Noise { seed, step, row }.sample(map, pooled, inverse_temperature);
+    Ok(rows.map(sample).collect())
 }
 
 struct Pool<'a> {

@@ -85,7 +85,7 @@ impl<'a, T: Logit> Rows<'a, T> {
 
     /// Whether it pays to share the rows among threads.
     pub(super) fn are_worth_a_fork(&self) -> bool {
-        self.len * self.width >= WORTH_A_FORK
+        self.len.saturating_mul(self.width) >= WORTH_A_FORK
     }
 
     /// Whether it pays to share a single row among threads.

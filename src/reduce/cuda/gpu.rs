@@ -116,6 +116,18 @@ impl Gpu {
         self.try_to("allocate memory", self.stream.alloc_zeros(len))
     }
 
+    /// A copy of `memory` in a larger one of `len` values, the rest of them zeros.
+    pub(super) fn enlarged<T: DeviceRepr + ValidAsZeroBits>(
+        &self,
+        memory: &Buffer<T>,
+        len: usize,
+    ) -> Result<Buffer<T>, ReduceError> {
+        let mut larger = self.alloc_zeros(len)?;
+        let copied = self.stream.memcpy_dtod(memory, &mut larger.slice_mut(..memory.len()));
+        self.try_to("copy within the device", copied)?;
+        Ok(larger)
+    }
+
     pub(super) fn address<T>(&self, memory: &mut Buffer<T>) -> *mut T {
         let (address, _) = memory.device_ptr_mut(&self.stream);
         address as *mut T

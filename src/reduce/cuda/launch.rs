@@ -19,8 +19,8 @@ use super::tables::{MapTables, SetTable, SetTables};
 use super::workspace;
 use crate::reduce::ReduceError;
 use crate::reduce::abi::{
-    Arguments, DecideArgs, DrawArgs, EntropyArgs, LogitsView, MassesArgs, PackedRow, PoolArgs,
-    ProbeArgs, Scratch, Sets, SumsArgs, THREADS, TILE, TOKENS_PER_BLOCK, WARPS,
+    Arguments, DecideArgs, EntropyArgs, LogitsView, MassesArgs, MeasureArgs, PackedRow, PoolArgs,
+    SampleArgs, Scratch, Sets, SumsArgs, THREADS, TILE, TOKENS_PER_BLOCK, WARPS,
 };
 use crate::reduce::logits::Logits;
 
@@ -242,42 +242,43 @@ pub(super) fn pool(
     unsafe { batch.run(arguments, gather_blocks(&map.sets, vocab_size)) }
 }
 
-/// Writes the mass and the concentration of every probe, both `[B, P]`.
-pub(super) fn probe(
+/// Writes the mass and the concentration of every set, both `[B, S]`.
+pub(super) fn measure(
     Summed(batch): &Summed<'_>,
-    probes: &SetTables,
+    sets: &SetTables,
     masses: &mut Buffer<f32>,
     concentrations: &mut Buffer<f32>,
 ) -> Result<(), ReduceError> {
-    assert_eq!(probes.vocab_size, batch.logits.vocab_size as usize, "another vocabulary");
-    let numbers = batch.rows() * probes.num_probes;
+    assert_eq!(sets.vocab_size, batch.logits.vocab_size as usize, "another vocabulary");
+    let numbers = batch.rows() * sets.num_sets;
     assert!(masses.len() >= numbers && concentrations.len() >= numbers);
     let mut loans = batch.loans();
-    let arguments = ProbeArgs {
+    let arguments = MeasureArgs {
         logits: batch.logits,
         scratch: batch.scratch,
-        sets: loans.sets(&probes.sets),
+        sets: loans.sets(&sets.sets),
         masses: loans.write(masses),
         concentrations: loans.write(concentrations),
-        num_probes: probes.num_probes as u64,
+        num_sets: sets.num_sets as u64,
     };
     // SAFETY: the sets are of the logits' vocabulary; both outputs have a place for each of them
     // in each row; and all are borrowed until the launch is made.
-    unsafe { batch.run(arguments, gather_blocks(&probes.sets, 0)) }
+    unsafe { batch.run(arguments, gather_blocks(&sets.sets, 0)) }
 }
 
-/// Draws a token for each row, `[B]`, and moves the `noise` on: a seed and an offset.
-pub(super) fn draw(
+/// Draws a token for each row, `[B]`, and moves the `noise` of those that have one on: a seed, and a
+/// step for each row.
+pub(super) fn sample(
     Summed(batch): &Summed<'_>,
     map: &MapTables,
-    inverse_temperature: f32,
+    inverse_temperature: f64,
     noise: &mut Buffer<u64>,
     tokens: &mut Buffer<u32>,
 ) -> Result<(), ReduceError> {
     batch.check_map(map);
-    assert!(noise.len() >= 2 && tokens.len() >= batch.rows());
+    assert!(noise.len() > batch.rows() && tokens.len() >= batch.rows());
     let mut loans = batch.loans();
-    let arguments = DrawArgs {
+    let arguments = SampleArgs {
         logits: batch.logits,
         scratch: batch.scratch,
         sets: loans.sets(&map.sets),
@@ -286,8 +287,8 @@ pub(super) fn draw(
         tokens: loans.write(tokens),
         inverse_temperature,
     };
-    // SAFETY: the tables are one map's, for the logits' vocabulary; there is a token for each row,
-    // and a seed and an offset; and all are borrowed until the launch is made.
+    // SAFETY: the tables are one map's, for the logits' vocabulary; there are a seed, and a
+    // step and a token for each row; and all are borrowed until the launch is made.
     unsafe { batch.run(arguments, gather_blocks(&map.sets, batch.logits.vocab_size)) }
 }
 

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | decide | `decide` |
 //! | reduce | `decide`, and `entropy` if the map pools anything |
-//! | masses, pool, probe, draw | `sums`, then the operation's own |
+//! | masses, pool, measure, sample | `sums`, then the operation's own |
 //!
 //! Nothing is copied from or to the host, nothing waits for the device, and the only memory taken
 //! is that of the result; so all of it can be recorded in a CUDA graph, once the thread has done
@@ -43,10 +43,10 @@ pub(crate) fn upload_map(
 }
 
 pub(crate) fn upload_sets(
-    probes: &TokenSets,
+    sets: &TokenSets,
     device: &CudaDevice,
 ) -> Result<Arc<SetTables>, ReduceError> {
-    Ok(Arc::new(SetTables::new(Gpu::of(device)?, probes)?))
+    Ok(Arc::new(SetTables::new(Gpu::of(device)?, sets)?))
 }
 
 /// The rows of a batch, and their tokens, which are what most callers want.
@@ -122,27 +122,24 @@ pub(crate) fn pool(map: &MapTables, logits: &Logits) -> Result<Tensor, ReduceErr
     Ok(gpu.tensor(pooled, logits.shape_of(logits.width())))
 }
 
-/// Mass and concentration of every probe, `f32`.
-pub(crate) fn measure(
-    probes: &SetTables,
-    logits: &Logits,
-) -> Result<(Tensor, Tensor), ReduceError> {
-    let gpu = &probes.gpu;
-    let numbers = logits.rows() * probes.num_probes;
+/// Mass and concentration of every set, `f32`.
+pub(crate) fn measure(sets: &SetTables, logits: &Logits) -> Result<(Tensor, Tensor), ReduceError> {
+    let gpu = &sets.gpu;
+    let numbers = logits.rows() * sets.num_sets;
     let mut masses = gpu.alloc(numbers)?;
     let mut concentrations = gpu.alloc(numbers)?;
     let storage = logits.storage();
-    let batch = Batch::new(gpu, logits, &storage, &probes.sets, false)?;
-    launch::probe(&launch::sums(&batch)?, probes, &mut masses, &mut concentrations)?;
-    let shape = logits.shape_of(probes.num_probes);
+    let batch = Batch::new(gpu, logits, &storage, &sets.sets, false)?;
+    launch::measure(&launch::sums(&batch)?, sets, &mut masses, &mut concentrations)?;
+    let shape = logits.shape_of(sets.num_sets);
     Ok((gpu.tensor(masses, shape.clone()), gpu.tensor(concentrations, shape)))
 }
 
 /// A token for each row, of a concept drawn by its mass to the power `inverse_temperature`.
-pub(crate) fn draw(
+pub(crate) fn sample(
     map: &MapTables,
     logits: &Logits,
-    inverse_temperature: f32,
+    inverse_temperature: f64,
     noise: &mut NoiseState,
 ) -> Result<Tensor, ReduceError> {
     let gpu = &map.gpu;
@@ -150,6 +147,7 @@ pub(crate) fn draw(
     let storage = logits.storage();
     let batch = Batch::new(gpu, logits, &storage, &map.sets, true)?;
     let summed = launch::sums(&batch)?;
-    launch::draw(&summed, map, inverse_temperature, noise.state(), &mut tokens)?;
+    let noise = noise.of_rows(logits.rows())?;
+    launch::sample(&summed, map, inverse_temperature, noise, &mut tokens)?;
     Ok(gpu.tensor(tokens, logits.rows()))
 }

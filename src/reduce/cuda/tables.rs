@@ -1,4 +1,4 @@
-//! What the kernels are told of a map or of probes, uploaded once.
+//! What the kernels are told of a map or of sets of tokens, uploaded once.
 
 use std::sync::Arc;
 
@@ -87,22 +87,22 @@ impl MapTables {
     }
 }
 
-/// Probes on a device.
+/// Sets of tokens on a device.
 pub(crate) struct SetTables {
     pub(super) gpu: Arc<Gpu>,
     pub(super) sets: SetTable,
-    pub(super) num_probes: usize,
+    pub(super) num_sets: usize,
     pub(super) vocab_size: usize,
 }
 
 impl SetTables {
-    pub(super) fn new(gpu: Arc<Gpu>, probes: &TokenSets) -> Result<Self, ReduceError> {
-        let tokens = |i| probes.tokens(i).expect("the index of a probe");
-        let sets = largest_first((0..probes.len()).map(tokens));
+    pub(super) fn new(gpu: Arc<Gpu>, sets: &TokenSets) -> Result<Self, ReduceError> {
+        let tokens = |i| sets.tokens(i).expect("the index of a set");
+        let ordered = largest_first((0..sets.len()).map(tokens));
         let tables = Self {
-            sets: SetTable::new(&gpu, &sets)?,
-            num_probes: probes.len(),
-            vocab_size: probes.vocab_size(),
+            sets: SetTable::new(&gpu, &ordered)?,
+            num_sets: sets.len(),
+            vocab_size: sets.vocab_size(),
             gpu,
         };
         tables.gpu.wait()?;

@@ -85,7 +85,7 @@ pub(super) fn of_thread(
         let workspace = workspaces.entry(id).or_insert_with(|| Workspace::new(gpu));
         workspace.gpu = Arc::downgrade(gpu);
         workspace.sums.reserve(gpu, rows * (partials + 1), |len| gpu.alloc(len))?;
-        workspace.tickets.reserve(gpu, rows + 1, |len| gpu.alloc_zeros(len))?;
+        workspace.tickets.reserve(gpu, rows, |len| gpu.alloc_zeros(len))?;
         let partials_end = workspace.sums.address.wrapping_add(rows * partials);
         Ok(Scratch {
             partials: workspace.sums.address,
