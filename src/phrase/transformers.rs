@@ -20,8 +20,8 @@ use super::model::CachedForward;
 /// use candle_transformers::models::llama::{Cache, Llama, LlamaConfig};
 /// use concept_mass::phrase::{CachedLlama, CachedModel};
 ///
-/// # let tiny = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/tiny");
-/// # let read = |name: &str| std::fs::read(format!("{tiny}/{name}")).unwrap();
+/// # let tiny = concept_mass_tiny::folder();
+/// # let read = |name: &str| std::fs::read(tiny.join(name)).unwrap();
 /// let config: LlamaConfig = serde_json::from_slice(&read("config.json"))?;
 /// let context = config.max_position_embeddings;
 /// let config = config.into_config(false);

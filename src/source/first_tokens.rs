@@ -17,7 +17,7 @@ use crate::{ConceptMap, TokenSets};
 /// ```
 /// use concept_mass::source::{Aliases, Vocabulary};
 ///
-/// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/tiny/tokenizer.json");
+/// # let path = concept_mass_tiny::folder().join("tokenizer.json");
 /// let vocabulary = Vocabulary::load(path, 1152)?;
 /// let aliases = Aliases::new().concept("Saint Basil's Cathedral", ["Cathedral of Vasily"])?;
 /// let firsts = aliases.after(&vocabulary, "A: ")?; // the prompt includes the space
@@ -88,7 +88,7 @@ impl Aliases {
     ///
     /// ```
     /// # use concept_mass::{map::OnConflict, source::{Aliases, Vocabulary}};
-    /// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/tiny/tokenizer.json");
+    /// # let path = concept_mass_tiny::folder().join("tokenizer.json");
     /// # let vocabulary = Vocabulary::load(path, 1152)?;
     /// let aliases = Aliases::new().concept("Saint", ["Saint"])?;
     /// let map = aliases.anywhere(&vocabulary)?.map(OnConflict::Refuse)?;
@@ -137,7 +137,7 @@ impl FirstTokens {
         }
     }
 
-    /// What the forms are encoded with.
+    /// The vocabulary that the forms are encoded with.
     pub(crate) fn vocabulary(&self) -> &Vocabulary {
         &self.vocabulary
     }
@@ -151,7 +151,7 @@ impl FirstTokens {
     ///
     /// ```
     /// # use concept_mass::source::{Aliases, Vocabulary};
-    /// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/tiny/tokenizer.json");
+    /// # let path = concept_mass_tiny::folder().join("tokenizer.json");
     /// # let vocabulary = Vocabulary::load(path, 1152)?;
     /// let aliases = Aliases::new().concept("Smith", ["Adam Smith"])?.concept("Lambert", ["Adam"])?;
     /// let shared = &aliases.after(&vocabulary, "A:\n")?.shared()[0];
@@ -208,7 +208,7 @@ impl FirstTokens {
     ///
     /// ```
     /// # use concept_mass::source::{Aliases, Vocabulary};
-    /// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/tiny/tokenizer.json");
+    /// # let path = concept_mass_tiny::folder().join("tokenizer.json");
     /// # let vocabulary = Vocabulary::load(path, 1152)?;
     /// let aliases = Aliases::new().concept("Smith", ["Adam Smith"])?.concept("Lambert", ["Adam"])?;
     /// let sets = aliases.after(&vocabulary, "A:")?.token_sets()?;

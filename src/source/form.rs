@@ -7,7 +7,7 @@ use super::{SourceError, Vocabulary};
 /// ```
 /// use concept_mass::source::{Aliases, Beginning, Vocabulary};
 ///
-/// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/tiny/tokenizer.json");
+/// # let path = concept_mass_tiny::folder().join("tokenizer.json");
 /// let vocabulary = Vocabulary::load(path, 1152)?;
 /// let firsts = Aliases::new().concept("Moscow", ["Moscow"])?.after(&vocabulary, "A:")?;
 /// let (_, forms) = firsts.iter().next().unwrap();

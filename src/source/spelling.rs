@@ -21,7 +21,7 @@ const PASSES: usize = 8;
 /// ```
 /// use concept_mass::source::{Spelling, Vocabulary};
 ///
-/// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/tiny/tokenizer.json");
+/// # let path = concept_mass_tiny::folder().join("tokenizer.json");
 /// let vocabulary = Vocabulary::load(path, 1152)?;
 /// let map = Spelling::default().map(&vocabulary)?;
 ///
@@ -62,7 +62,7 @@ impl Spelling {
     ///
     /// # Errors
     ///
-    /// Those of building a map, none of which a valid vocabulary gives rise to.
+    /// Those of building a map; a valid vocabulary causes none.
     pub fn map(&self, vocabulary: &Vocabulary) -> Result<ConceptMap, SourceError> {
         let mut words = HashMap::<String, usize>::new();
         let mut concepts = Vec::<Vec<u32>>::new();

@@ -27,7 +27,7 @@ const NEUTRAL: [&str; 3] = ["\n", ":", "("];
 /// ```
 /// use concept_mass::source::{Piece, Vocabulary};
 ///
-/// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/tiny/tokenizer.json");
+/// # let path = concept_mass_tiny::folder().join("tokenizer.json");
 /// let vocabulary = Vocabulary::load(path, 1160)?; // 1,152 tokens, and padding
 /// let tokens = vocabulary.encode(" Saint Basil's")?;
 /// assert_eq!(vocabulary.piece(tokens[0]), &Piece::Text(" Saint".to_owned()));
@@ -135,7 +135,7 @@ impl Vocabulary {
     ///
     /// ```
     /// # use concept_mass::{ConceptMap, source::Vocabulary};
-    /// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/tiny/tokenizer.json");
+    /// # let path = concept_mass_tiny::folder().join("tokenizer.json");
     /// let vocabulary = Vocabulary::load(path, 1152)?;
     /// assert!(vocabulary.check_covers(&ConceptMap::singletons(1152)?).is_ok());
     /// assert!(vocabulary.check_covers(&ConceptMap::singletons(1153)?).is_err());
@@ -191,7 +191,7 @@ impl Vocabulary {
     ///
     /// ```
     /// # use concept_mass::source::Vocabulary;
-    /// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/tiny/tokenizer.json");
+    /// # let path = concept_mass_tiny::folder().join("tokenizer.json");
     /// # let vocabulary = Vocabulary::load(path, 1152)?;
     /// assert_eq!(vocabulary.decode(&vocabulary.encode(" Saint Paul<|end|>")?)?, " Saint Paul");
     /// # Ok::<(), concept_mass::Error>(())

@@ -39,7 +39,7 @@ pub fn cache(config: &Config, device: &Device) -> Result<Cache> {
 }
 
 pub fn asset(name: &str) -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/tiny")).join(name)
+    concept_mass_tiny::folder().join(name)
 }
 
 /// The model that reads in batches.
