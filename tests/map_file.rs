@@ -171,5 +171,5 @@ fn files_are_named_in_errors() {
     fs::remove_file(&path).unwrap();
     let nowhere = std::env::temp_dir().join("no such folder").join("map.json");
     let map = ConceptMap::singletons(2).unwrap();
-    assert!(matches!(map.save(nowhere), Err(MapError::File { path: Some(_), .. })));
+    assert!(matches!(map.save(nowhere), Err(MapError::Save { .. })));
 }

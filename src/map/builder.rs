@@ -1,6 +1,6 @@
 use std::collections::{HashMap, HashSet};
 
-use super::map::check_vocab_size;
+use super::map::{check_token, check_vocab_size};
 use super::{ConceptMap, MapError};
 
 /// Builds a [`ConceptMap`] from named sets of tokens; made by [`ConceptMap::builder`].
@@ -77,10 +77,7 @@ impl ConceptMapBuilder {
         let mut empty = true;
         for token in tokens {
             empty = false;
-            if token as usize >= vocab_size {
-                let concept = self.describe(id);
-                return Err(MapError::TokenOutOfRange { token, concept, vocab_size });
-            }
+            check_token(token, vocab_size, || self.describe(id))?;
             let first = *self.owner.entry(token).or_insert(id);
             if first != id {
                 let (first, second) = (self.describe(first), self.describe(id));
@@ -136,7 +133,7 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "token 5 of concept \"far\" is out of range: the vocabulary has 5 tokens, with ids 0 to \
-             4; build the map for the width of the model's logits"
+             4; take the ids, and that size, the width of the logits, from one model"
         );
     }
 

@@ -19,7 +19,7 @@ pub enum MapError {
     /// A token id is not below the vocabulary size.
     #[error(
         "token {token} of {concept} is out of range: the vocabulary has {vocab_size} tokens, \
-         with ids 0 to {last}; build the map for the width of the model's logits",
+         with ids 0 to {last}; take the ids, and that size, the width of the logits, from one model",
         last = vocab_size.saturating_sub(1)
     )]
     TokenOutOfRange {
@@ -76,7 +76,7 @@ pub enum MapError {
         vocab_size: usize,
     },
 
-    /// A map file cannot be read or written, or is not a map file.
+    /// A map file cannot be read, or is not a map file.
     #[error("cannot use {} as a concept map", file_or(path, "the text"))]
     File {
         /// The file; `None` if the map came from a string.
@@ -84,6 +84,18 @@ pub enum MapError {
         /// What is wrong, and with which field.
         #[source]
         problem: FileProblem,
+    },
+
+    /// A map cannot be written to a file.
+    #[error(
+        "cannot write the concept map to {}: choose a file in a folder that exists and may be \
+         written to", path.display()
+    )]
+    Save {
+        /// The file.
+        path: PathBuf,
+        /// The error of the file system.
+        source: std::io::Error,
     },
 
     /// A concept of the lower map would join two concepts of the upper one, under
@@ -120,8 +132,8 @@ pub enum MapError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FileProblem {
-    /// The file could not be read or written.
-    #[error("the file cannot be read or written")]
+    /// The file could not be read.
+    #[error("the file cannot be read; check that it exists and may be read")]
     Io(#[from] std::io::Error),
 
     /// The text is not JSON, or a field is missing, unknown, or of the wrong type.
@@ -134,7 +146,10 @@ pub enum FileProblem {
     },
 
     /// The document is not a map file.
-    #[error("field format: expected {expected:?}, got {got:?}", expected = super::file::FORMAT)]
+    #[error(
+        "field format: expected {expected:?}, got {got:?}; use a file that ConceptMap::save wrote",
+        expected = super::file::FORMAT
+    )]
     Format {
         /// The value of the field `format`.
         got: String,

@@ -56,7 +56,7 @@ impl ConceptMap {
     ///
     /// # Errors
     ///
-    /// [`MapError::File`] with the path if the file cannot be written.
+    /// [`MapError::Save`] if the file cannot be written.
     ///
     /// ```
     /// # use concept_mass::ConceptMap;
@@ -69,7 +69,8 @@ impl ConceptMap {
     /// ```
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), MapError> {
         let path = path.as_ref();
-        fs::write(path, self.to_json()).map_err(|e| in_file(e.into(), Some(path)))
+        let failed = |source| MapError::Save { path: path.to_owned(), source };
+        fs::write(path, self.to_json()).map_err(failed)
     }
 
     /// Reads a map from a file, in the format of [`to_json`](Self::to_json).
@@ -128,7 +129,7 @@ impl ConceptMap {
     /// # Errors
     ///
     /// [`MapError::File`] without a path; its [`FileProblem`] names the offending field. Never
-    /// panics, and takes no more memory than the text asks for by its length.
+    /// panics, and takes no more memory than a text of this length can need.
     ///
     /// ```
     /// use concept_mass::{ConceptMap, map::{FileProblem, MapError}};
@@ -138,12 +139,12 @@ impl ConceptMap {
     /// let Err(MapError::File { problem: FileProblem::Field { field, .. }, .. }) =
     ///     ConceptMap::from_json(text)
     /// else {
-    ///     unreachable!("\"x\" is no token id")
+    ///     unreachable!("\"x\" is not a token id")
     /// };
     /// assert_eq!(field, "concepts[0].tokens[1]");
     /// ```
-    pub fn from_json(text: &str) -> Result<Self, MapError> {
-        parse(text.as_bytes()).map_err(|problem| in_file(problem, None))
+    pub fn from_json(text: impl AsRef<[u8]>) -> Result<Self, MapError> {
+        parse(text.as_ref()).map_err(|problem| in_file(problem, None))
     }
 
     /// The number of concepts up to and including the last that a reader could not infer: those

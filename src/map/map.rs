@@ -119,7 +119,7 @@ impl ConceptMap {
     }
 
     /// `concept_of` must hold ids below its own length; `names` are those of the first concepts.
-    pub(super) fn from_partition(concept_of: Vec<u32>, mut names: Vec<Option<String>>) -> Self {
+    pub(crate) fn from_partition(concept_of: Vec<u32>, mut names: Vec<Option<String>>) -> Self {
         // One form for equal maps.
         names.truncate(names.iter().rposition(Option::is_some).map_or(0, |last| last + 1));
         let concepts = concept_of.iter().max().map_or(0, |&c| c as usize + 1);
@@ -239,9 +239,19 @@ pub(crate) fn check_tokens(
     vocab_size: usize,
     of: impl Fn() -> String,
 ) -> Result<(), MapError> {
-    match tokens.iter().find(|&&token| token as usize >= vocab_size) {
-        Some(&token) => Err(MapError::TokenOutOfRange { token, concept: of(), vocab_size }),
-        None => Ok(()),
+    tokens.iter().try_for_each(|&token| check_token(token, vocab_size, &of).map(|_| ()))
+}
+
+/// Returns `token` if it is below `vocab_size`; `of` says what it is a token of.
+pub(crate) fn check_token(
+    token: u32,
+    vocab_size: usize,
+    of: impl Fn() -> String,
+) -> Result<u32, MapError> {
+    if (token as usize) < vocab_size {
+        Ok(token)
+    } else {
+        Err(MapError::TokenOutOfRange { token, concept: of(), vocab_size })
     }
 }
 

@@ -23,4 +23,4 @@ pub use token_sets::{TokenSets, TokenSetsBuilder};
 
 #[cfg(feature = "tokenizers")]
 pub(crate) use file::fields;
-pub(crate) use map::{check_tokens, check_vocab_size};
+pub(crate) use map::{check_token, check_tokens, check_vocab_size};

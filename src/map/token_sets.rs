@@ -1,7 +1,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use super::MapError;
-use super::map::check_vocab_size;
+use super::map::{check_token, check_vocab_size};
 
 /// Named sets of tokens whose mass is measured, whether they win or not.
 ///
@@ -85,10 +85,7 @@ impl TokenSetsBuilder {
         // One by one, so that a list of tokens can take no more memory than a vocabulary.
         let mut distinct = BTreeSet::new();
         for token in tokens {
-            if token as usize >= vocab_size {
-                return Err(MapError::TokenOutOfRange { token, concept: concept(), vocab_size });
-            }
-            distinct.insert(token);
+            distinct.insert(check_token(token, vocab_size, concept)?);
         }
         if distinct.is_empty() {
             return Err(MapError::EmptyConcept { concept: concept() });

@@ -1,7 +1,7 @@
 use crate::phrase::PhraseError;
 use crate::source::Embedding;
 #[cfg(feature = "tokenizers")]
-use crate::source::{Judge, Spelling, Vocabulary, is_blank};
+use crate::source::{Judge, Spelling, Vocabulary, checked_groups, is_blank};
 
 /// What decides which continuations mean the same.
 pub(super) enum Meaning {
@@ -22,37 +22,28 @@ impl Meaning {
             #[cfg(feature = "tokenizers")]
             Self::Spelling(vocabulary, spelling) => {
                 let mut groups = std::collections::BTreeMap::<_, Vec<usize>>::new();
-                for (place, text) in texts(vocabulary, phrases)? {
-                    groups.entry(spelling.normalise(&text)).or_default().push(place);
+                for (place, text) in texts(vocabulary, phrases)?.iter().enumerate() {
+                    // What shows nothing has no meaning that it could share.
+                    if !is_blank(text) {
+                        groups.entry(spelling.normalise(text)).or_default().push(place);
+                    }
                 }
                 Ok(groups.into_values().collect())
             }
             #[cfg(feature = "tokenizers")]
             Self::Judge(vocabulary, judge) => {
-                let (places, texts): (Vec<usize>, Vec<String>) =
-                    texts(vocabulary, phrases)?.into_iter().unzip();
+                let texts = texts(vocabulary, phrases)?;
                 let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-                let groups = judge.checked_groups(&texts)?.into_iter();
-                let in_phrases = |group: Vec<usize>| group.into_iter().map(|i| places[i]).collect();
-                Ok(groups.map(in_phrases).collect())
+                Ok(checked_groups(judge.as_mut(), &texts)?)
             }
         }
     }
 }
 
-/// The phrases as trimmed texts, with their places; without those of which no text is left, such as
-/// special tokens and white space: these have no meaning that they could share.
+/// The phrases as trimmed texts; blank ones where a phrase has nothing but special tokens and white
+/// space.
 #[cfg(feature = "tokenizers")]
-fn texts(
-    vocabulary: &Vocabulary,
-    phrases: &[Vec<u32>],
-) -> Result<Vec<(usize, String)>, PhraseError> {
-    let mut texts = Vec::new();
-    for (place, phrase) in phrases.iter().enumerate() {
-        let text = vocabulary.decode(phrase)?.trim().to_owned();
-        if !is_blank(&text) {
-            texts.push((place, text));
-        }
-    }
-    Ok(texts)
+fn texts(vocabulary: &Vocabulary, phrases: &[Vec<u32>]) -> Result<Vec<String>, PhraseError> {
+    let text = |phrase: &Vec<u32>| Ok(vocabulary.decode(phrase)?.trim().to_owned());
+    phrases.iter().map(text).collect()
 }

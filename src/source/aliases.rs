@@ -9,6 +9,9 @@ use super::SourceError;
 use super::piece::is_blank;
 use crate::map::{FileProblem, MapError, fields};
 
+/// The most forms that a concept may be given.
+pub(super) const MAX_FORMS: usize = 1 << 16;
+
 /// The possible answers, and the forms in which each may be spelt.
 ///
 /// Each answer is a concept: the first tokens of its forms, as the model would emit them after the
@@ -26,7 +29,7 @@ use crate::map::{FileProblem, MapError, fields};
 ///         "Moscow": ["Moscow"]
 ///     }"#,
 /// )?;
-/// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/tiny/tokenizer.json");
+/// # let path = concept_mass_tiny::folder().join("tokenizer.json");
 /// let vocabulary = Vocabulary::load(path, 1152)?;
 /// let firsts = aliases.after(&vocabulary, "Q: What did Ivan build on Red Square?\nA:")?;
 /// println!("{firsts}"); // each form, cut into tokens
@@ -51,12 +54,13 @@ impl Aliases {
 
     /// Adds a concept called `name`, which may be spelt as any of `forms`.
     ///
-    /// The name is not a form unless it is listed as one. White space around a form is dropped.
+    /// The name is not a form unless it is listed as one. White space around a form is dropped, and
+    /// a form that is listed twice counts once. A concept has at most 65,536 forms.
     ///
     /// # Errors
     ///
-    /// [`MapError::DuplicateName`]; [`SourceError::NoForms`]; [`SourceError::EmptyForm`] for a form
-    /// without a visible character.
+    /// [`MapError::DuplicateName`]; [`SourceError::NoForms`]; [`SourceError::TooManyForms`];
+    /// [`SourceError::EmptyForm`] for a form without a visible character.
     ///
     /// ```
     /// # use concept_mass::source::Aliases;
@@ -70,21 +74,29 @@ impl Aliases {
         forms: impl IntoIterator<Item = impl AsRef<str>>,
     ) -> Result<Self, SourceError> {
         let name = name.into();
-        let mut trimmed = Vec::new();
+        // Kept once each and counted, so that an iterator of any length takes no more memory.
+        let (mut distinct, mut seen) = (Vec::new(), HashSet::new());
         for (index, form) in forms.into_iter().enumerate() {
             let form = form.as_ref().trim();
             if is_blank(form) {
                 return Err(SourceError::EmptyForm { concept: name, index });
             }
-            trimmed.push(form.to_owned());
+            if seen.contains(form) {
+                continue;
+            }
+            if distinct.len() == MAX_FORMS {
+                return Err(SourceError::TooManyForms { concept: name });
+            }
+            seen.insert(form.to_owned());
+            distinct.push(form.to_owned());
         }
-        if trimmed.is_empty() {
+        if distinct.is_empty() {
             return Err(SourceError::NoForms { concept: name });
         }
         if !self.names_taken.insert(name.clone()) {
             return Err(MapError::DuplicateName { name }.into());
         }
-        self.concepts.push((name, trimmed));
+        self.concepts.push((name, distinct));
         Ok(self)
     }
 

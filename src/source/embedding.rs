@@ -16,6 +16,10 @@ const MAX_AT_ONCE: usize = 1 << 24;
 /// The largest number of pairs within the threshold: 12 bytes each, here 800 MB.
 const MAX_PAIRS: usize = 1 << 26;
 
+/// The largest number of components that are gathered: 34 GB in `f32`. A matrix of all the tokens of
+/// the largest models has fewer.
+const MAX_GATHERED: usize = 1 << 33;
+
 /// By how much a cosine may miss the threshold: what rounding to `f32` takes from the cosine of a
 /// row of thousands of columns with itself.
 const ROUNDING: f32 = 2e-6;
@@ -106,15 +110,17 @@ impl Embedding {
     /// tokens are grouped; a token that is listed twice counts at its first place.
     ///
     /// The rows are gathered and multiplied on the matrix's device, and the products copied to the
-    /// host. This takes `O(n² D)` time for `n` tokens, and memory for their rows and for the pairs
-    /// within the threshold, not for all pairs: there may be many tokens.
+    /// host. This takes `O(n² D)` time for `n` tokens, and memory for their rows, of at most 2³³
+    /// components together, and for the pairs within the threshold, not for all pairs: there may be
+    /// many tokens.
     ///
     /// # Errors
     ///
     /// [`MapError::TokenOutOfRange`](crate::map::MapError::TokenOutOfRange) if a token has no row;
     /// [`SourceError::Threshold`] if `threshold` is not a cosine;
     /// [`SourceError::TooManyNeighbours`] if 67 million pairs, or more than 8,192 tokens that are
-    /// linked to one another, are within the threshold; [`SourceError::Candle`].
+    /// linked to one another, are within the threshold; [`SourceError::EmbeddingMemory`] if the rows
+    /// do not fit into memory; [`SourceError::Candle`].
     pub fn groups(&self, tokens: &[u32], threshold: f32) -> Result<Vec<Vec<usize>>, SourceError> {
         check_threshold(threshold)?;
         self.check_tokens(tokens)?;
@@ -142,6 +148,7 @@ impl Embedding {
         phrases: &[Vec<u32>],
         threshold: f32,
     ) -> Result<Vec<Vec<usize>>, SourceError> {
+        self.check_memory(phrases.len())?;
         let means = phrases.iter().map(|phrase| {
             self.check_tokens(phrase)?;
             if phrase.is_empty() {
@@ -192,6 +199,7 @@ impl Embedding {
 
     /// The rows of `tokens`, at least one, `[n, D]`.
     fn rows(&self, tokens: &[u32]) -> Result<Tensor, SourceError> {
+        self.check_memory(tokens.len())?;
         let matrix = &self.matrix;
         // candle gathers from contiguous tensors only.
         let ids = Tensor::new(tokens, matrix.device())?;
@@ -205,6 +213,24 @@ impl Embedding {
         let row = |&token: &u32| matrix.narrow(0, token as usize, 1)?.contiguous();
         let rows = tokens.iter().map(row).collect::<candle_core::Result<Vec<Tensor>>>()?;
         Ok(Tensor::cat(&rows, 0)?)
+    }
+
+    /// Fails if `tokens` rows are more than can be gathered and scaled: of a matrix that is a
+    /// broadcast view they may be any number, and where the host lacks memory, candle aborts.
+    fn check_memory(&self, tokens: usize) -> Result<(), SourceError> {
+        /// The rows, and what scaling them makes beside them at any one time.
+        const COPIES: usize = 4;
+        let columns = self.matrix.dims()[1];
+        let too_many = || SourceError::EmbeddingMemory { tokens, columns };
+        let components = tokens.checked_mul(columns).filter(|&n| n <= MAX_GATHERED);
+        let components = components.ok_or_else(too_many)?;
+        // A device's own memory is candle's to refuse, which it does with an error.
+        if self.matrix.device().is_cpu() {
+            let wide = if self.matrix.dtype() == DType::F64 { 8 } else { 4 };
+            let bytes = components.saturating_mul(COPIES * wide);
+            Vec::<u8>::new().try_reserve_exact(bytes).map_err(|_| too_many())?;
+        }
+        Ok(())
     }
 }
 
@@ -237,6 +263,7 @@ fn close_pairs(directions: &Tensor, threshold: f32) -> Result<Vec<Pair>, SourceE
         let cosines = block.matmul(&rest.t()?)?.to_vec2::<f32>()?;
         for (i, cosines) in cosines.iter().enumerate() {
             for (j, &cosine) in cosines.iter().enumerate().skip(i + 1) {
+                // A NaN reaches no threshold.
                 if cosine >= threshold - ROUNDING {
                     pairs.push(((start + i) as u32, (start + j) as u32, 1.0 - cosine));
                 }

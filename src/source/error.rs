@@ -34,6 +34,16 @@ pub enum SourceError {
         concept: String,
     },
 
+    /// A concept has more than 65,536 forms.
+    #[cfg(feature = "tokenizers")]
+    #[error(
+        "concept {concept:?} has more than {max} forms: leave some out", max = super::MAX_FORMS
+    )]
+    TooManyForms {
+        /// The concept's name.
+        concept: String,
+    },
+
     /// A form has no visible character.
     #[error("form {index} of concept {concept:?} has no visible character: remove it")]
     EmptyForm {
@@ -138,7 +148,7 @@ pub enum SourceError {
 
     /// A [`Judge`](super::Judge) failed, or returned groups that are not valid.
     #[cfg(feature = "tokenizers")]
-    #[error("the judge failed")]
+    #[error("the judge failed; put right what the cause of this error names, and ask again")]
     Judge {
         /// The judge's own error, or what is wrong with its groups.
         source: super::JudgeError,
@@ -174,6 +184,17 @@ pub enum SourceError {
         rows: usize,
         /// The number of tokens in the map.
         vocab_size: usize,
+    },
+
+    /// The rows of so many tokens do not fit into memory.
+    #[error(
+        "{tokens} rows of {columns} columns do not fit into memory: group fewer tokens at a time"
+    )]
+    EmbeddingMemory {
+        /// The number of tokens or phrases.
+        tokens: usize,
+        /// The number of columns of the embedding.
+        columns: usize,
     },
 
     /// Too many tokens lie close to one another to be grouped with reasonable effort.

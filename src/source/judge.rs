@@ -16,7 +16,7 @@ pub type JudgeError = Box<dyn std::error::Error + Send + Sync>;
 /// ```
 /// use concept_mass::source::{JudgeError, Vocabulary};
 ///
-/// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/tiny/tokenizer.json");
+/// # let path = concept_mass_tiny::folder().join("tokenizer.json");
 /// let vocabulary = Vocabulary::load(path, 1152)?;
 /// let mut saints = |texts: &[&str]| -> Result<Vec<Vec<usize>>, JudgeError> {
 ///     let is_saint = |&i: &usize| matches!(texts[i].trim(), "Saint" | "St");
@@ -38,37 +38,62 @@ pub trait Judge {
     ///
     /// Any error; it reaches the caller as the cause of [`SourceError::Judge`].
     fn groups(&mut self, texts: &[&str]) -> Result<Vec<Vec<usize>>, JudgeError>;
+}
 
-    /// Calls [`groups`](Self::groups) and checks its result.
-    ///
-    /// Blank texts (nothing but white space, control characters and invisible ones) stay alone, and
-    /// the judge does not see them. If fewer than two others remain, the judge is not asked.
-    ///
-    /// # Errors
-    ///
-    /// [`SourceError::Judge`] if the judge fails, if a group has a place that is out of range, or
-    /// if a place is in two groups.
-    fn checked_groups(&mut self, texts: &[&str]) -> Result<Vec<Vec<usize>>, SourceError> {
-        let shown = texts.iter().enumerate().filter(|(_, text)| !is_blank(text));
-        let (places, shown): (Vec<usize>, Vec<&str>) = shown.unzip();
-        if shown.len() < 2 {
-            return Ok(Vec::new());
-        }
-        let mut groups = self.groups(&shown).map_err(|source| SourceError::Judge { source })?;
-        let mut taken = vec![false; shown.len()];
-        for place in groups.iter_mut().flatten() {
-            match taken.get_mut(*place) {
-                Some(taken) if !*taken => *taken = true,
-                Some(_) => return Err(misjudged(format!("text {place} is in two groups"))),
-                None => {
-                    let problem = format!("there is no text {place} among {}", shown.len());
-                    return Err(misjudged(problem));
-                }
-            }
-            *place = places[*place];
-        }
-        Ok(groups)
+/// Asks `judge` which of `texts` mean the same, and checks its answer: returns groups of places in
+/// `texts`, each place in one group at most.
+///
+/// Blank texts (nothing but white space, control characters and invisible ones) stay alone, and
+/// the judge does not see them. If fewer than two others remain, the judge is not asked.
+///
+/// # Errors
+///
+/// [`SourceError::Judge`] if the judge fails, if a group has a place that is out of range, or
+/// if a place is in two groups.
+///
+/// ```
+/// use concept_mass::source::{JudgeError, checked_groups};
+///
+/// let mut alike = |texts: &[&str]| -> Result<Vec<Vec<usize>>, JudgeError> {
+///     Ok(vec![(0..texts.len()).collect()])
+/// };
+/// assert_eq!(checked_groups(&mut alike, &["US", " ", "USA"])?, [[0, 2]]);
+///
+/// let mut beyond = |_: &[&str]| -> Result<_, JudgeError> { Ok(vec![vec![99]]) };
+/// assert!(checked_groups(&mut beyond, &["US", "USA"]).is_err());
+/// # Ok::<(), concept_mass::Error>(())
+/// ```
+// No method of the trait: a judge could put another in its place, whose groups nobody has checked.
+pub fn checked_groups(
+    judge: &mut (impl Judge + ?Sized),
+    texts: &[&str],
+) -> Result<Vec<Vec<usize>>, SourceError> {
+    let shown = texts.iter().enumerate().filter(|(_, text)| !is_blank(text));
+    let (places, shown): (Vec<usize>, Vec<&str>) = shown.unzip();
+    if shown.len() < 2 {
+        return Ok(Vec::new());
     }
+    let mut groups = judge.groups(&shown).map_err(|source| SourceError::Judge { source })?;
+    let mut taken = vec![false; shown.len()];
+    for place in groups.iter_mut().flatten() {
+        match taken.get_mut(*place) {
+            Some(taken) if !*taken => *taken = true,
+            Some(_) => {
+                let problem = format!("text {place} is in two groups; put it into one at most");
+                return Err(misjudged(problem));
+            }
+            None => {
+                let problem = format!(
+                    "there is no text {place} among {texts}; groups hold places from 0 to {last}",
+                    texts = shown.len(),
+                    last = shown.len() - 1, // there are two at least
+                );
+                return Err(misjudged(problem));
+            }
+        }
+        *place = places[*place];
+    }
+    Ok(groups)
 }
 
 impl<F: FnMut(&[&str]) -> Result<Vec<Vec<usize>>, JudgeError>> Judge for F {
@@ -110,7 +135,7 @@ impl Vocabulary {
         let distinct = tokens.iter().enumerate().filter(|&(_, token)| seen.insert(token));
         let words = distinct.filter_map(|(place, &token)| Some((place, self.piece(token).word()?)));
         let (places, texts): (Vec<usize>, Vec<&str>) = words.unzip();
-        let mut groups = judge.checked_groups(&texts)?;
+        let mut groups = checked_groups(judge, &texts)?;
         groups.iter_mut().flatten().for_each(|place| *place = places[*place]);
         Ok(groups)
     }

@@ -12,7 +12,7 @@ pub(super) const MAX_COMPONENT: usize = 1 << 13;
 /// Stands for the distance of two points that are not close; above the distance of any that are.
 const FAR: f32 = 4.0;
 
-/// Two points, the lower first, and their distance, less than [`FAR`].
+/// Two points, the lower first, and their distance: a number less than [`FAR`], not NaN.
 pub(super) type Pair = (u32, u32, f32);
 
 /// The clusters of two or more of `n` points, as ascending places, ordered by the first.
@@ -149,6 +149,7 @@ mod tests {
                 for j in i + 1..clusters.len() {
                     let pairs =
                         clusters[i].iter().flat_map(|a| clusters[j].iter().map(move |b| (a, b)));
+                    // `max` passes over a NaN, but these are whole numbers over 100, and `FAR`.
                     let farthest = pairs.map(|(a, b)| distance(a, b)).fold(0.0, f32::max);
                     if farthest < best.0 {
                         best = (farthest, i, j);

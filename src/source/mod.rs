@@ -33,6 +33,8 @@ mod spelling;
 #[cfg(feature = "tokenizers")]
 mod vocabulary;
 
+#[cfg(feature = "tokenizers")]
+use aliases::MAX_FORMS;
 pub use embedding::Embedding;
 pub(crate) use embedding::check_threshold;
 pub use error::SourceError;
@@ -48,7 +50,7 @@ pub use {
     aliases::Aliases,
     first_tokens::{FirstTokens, SharedToken},
     form::{Beginning, Form},
-    judge::{Judge, JudgeError},
+    judge::{Judge, JudgeError, checked_groups},
     piece::Piece,
     spelling::Spelling,
     vocabulary::Vocabulary,

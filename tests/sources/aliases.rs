@@ -285,3 +285,13 @@ fn case_variants_are_forms_of_their_own() {
         assert_eq!(map.concept_of(first), map.find("saint"), "{text}");
     }
 }
+
+/// What an iterator of forms says of its length sizes nothing, and its true length little.
+#[test]
+fn an_iterator_of_forms_sizes_no_allocation() {
+    let aliases = Aliases::new().concept("it", std::iter::repeat_n("x", 1 << 22)).unwrap();
+    assert_eq!(aliases.iter().next(), Some(("it", vec!["x".to_owned()])));
+    let numbers = (0..u64::MAX).map(|i| i.to_string());
+    let error = Aliases::new().concept("it", numbers).unwrap_err();
+    assert!(matches!(&error, SourceError::TooManyForms { concept } if concept == "it"), "{error}");
+}

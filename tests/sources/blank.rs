@@ -2,7 +2,7 @@
 
 use concept_mass::map::MapError;
 use concept_mass::source::{
-    Aliases, Judge, JudgeError, Piece, SourceError, Spelling, Vocabulary,
+    Aliases, Judge, JudgeError, Piece, SourceError, Spelling, Vocabulary, checked_groups,
     tokenizers::{AddedToken, Tokenizer, models::wordlevel::WordLevel},
 };
 use proptest::prelude::*;
@@ -104,12 +104,12 @@ fn a_judge_sees_no_blank_token_of_any_tokenizer() {
 fn a_judges_places_are_those_of_the_texts_given() {
     let mut judge = AllAlike(Vec::new());
     let texts = ["", "a", " ", "\u{200B}", "b", "\n"];
-    assert_eq!(judge.checked_groups(&texts).unwrap(), [[1, 4]]);
+    assert_eq!(checked_groups(&mut judge, &texts).unwrap(), [[1, 4]]);
     assert_eq!(judge.0, ["a", "b"]);
-    assert_eq!(judge.checked_groups(&["", "", "a"]).unwrap(), [[0; 0]; 0]);
+    assert_eq!(checked_groups(&mut judge, &["", "", "a"]).unwrap(), [[0; 0]; 0]);
     // A place that is in `texts`, but not among what the judge saw.
-    let mut beyond = |_: &[&str]| Ok(vec![vec![0, 3]]);
-    let error = beyond.checked_groups(&texts).unwrap_err();
+    let mut beyond = |_: &[&str]| -> Result<_, JudgeError> { Ok(vec![vec![0, 3]]) };
+    let error = checked_groups(&mut beyond, &texts).unwrap_err();
     assert!(matches!(error, SourceError::Judge { .. }), "{error}");
 }
 

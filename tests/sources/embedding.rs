@@ -115,6 +115,25 @@ fn a_matrix_that_would_take_terabytes_is_refused() {
     }
 }
 
+/// A matrix that is a broadcast view may be of any size; its rows, gathered, may not.
+#[test]
+fn rows_that_would_take_terabytes_are_refused() {
+    let (rows, columns) = (1 << 20, 1 << 20);
+    for dtype in [DType::F32, DType::BF16, DType::F64] {
+        let one = Tensor::ones((1, 1), dtype, &device()).unwrap();
+        let embedding = Embedding::new(&one.broadcast_as((rows, columns)).unwrap()).unwrap();
+        let all: Vec<u32> = (0..rows as u32).collect();
+        // From one row more than may be gathered on.
+        for tokens in [&all[..], &all[..(1 << 13) + 1]] {
+            let error = embedding.groups(tokens, 0.5).unwrap_err();
+            let is_it = matches!(error, SourceError::EmbeddingMemory { tokens: t, columns: c }
+                if (t, c) == (tokens.len(), columns));
+            assert!(is_it, "{error}");
+        }
+        assert_eq!(embedding.groups(&[0, 3], 0.5).unwrap(), [[0, 1]]);
+    }
+}
+
 #[test]
 fn only_floats_that_can_be_multiplied_are_taken() {
     for dtype in [DType::U8, DType::U32, DType::I64, DType::F8E4M3] {

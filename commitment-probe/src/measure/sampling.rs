@@ -3,7 +3,11 @@
 use std::collections::HashMap;
 
 use candle_core::Tensor;
-use concept_mass::{Noise, phrase::NextLogits, source::Judge};
+use concept_mass::{
+    Noise,
+    phrase::NextLogits,
+    source::{Judge, checked_groups},
+};
 
 use super::{Asked, Prober};
 use crate::Result;
@@ -74,7 +78,7 @@ fn clusters(
     let mut joined: Vec<usize> = (0..distinct.len()).collect();
     if let Some(judge) = judge {
         let texts: Vec<&str> = distinct.iter().map(String::as_str).collect();
-        for group in judge.checked_groups(&texts)? {
+        for group in checked_groups(judge.as_mut(), &texts)? {
             let first = group.iter().copied().min();
             group.iter().for_each(|&member| joined[member] = first.unwrap_or(member));
         }
