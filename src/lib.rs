@@ -90,6 +90,7 @@
 //!   allocation before it is checked.
 
 mod error;
+mod ln;
 pub mod map;
 pub mod phrase;
 pub mod reduce;

@@ -2,7 +2,7 @@
 
 /// The log of a sum of probabilities, `ln Σ exp(term)`, whatever the order of the terms; `-inf`,
 /// the log of 0, if there are none.
-pub(super) fn ln_sum(mut terms: Vec<f64>) -> f64 {
+pub(crate) fn ln_sum(mut terms: Vec<f64>) -> f64 {
     terms.sort_unstable_by(f64::total_cmp);
     match terms.last() {
         Some(&max) if max > f64::NEG_INFINITY => {
@@ -14,7 +14,7 @@ pub(super) fn ln_sum(mut terms: Vec<f64>) -> f64 {
 
 /// The log of what is left of a probability without a part of it, `ln (exp(whole) − exp(part))`;
 /// `-inf` if nothing is, or if by rounding the part is larger than the whole.
-pub(super) fn ln_difference(whole: f64, part: f64) -> f64 {
+pub(crate) fn ln_difference(whole: f64, part: f64) -> f64 {
     if part >= whole {
         return f64::NEG_INFINITY;
     }
@@ -30,7 +30,7 @@ pub(super) fn ln_difference(whole: f64, part: f64) -> f64 {
 
 /// The heaviest of things by the logs of their weights; of equals, the lowest. `None` if none has
 /// any weight.
-pub(super) fn heaviest<T: Ord>(things: impl IntoIterator<Item = (f64, T)>) -> Option<T> {
+pub(crate) fn heaviest<T: Ord>(things: impl IntoIterator<Item = (f64, T)>) -> Option<T> {
     let weighty = things.into_iter().filter(|(weight, _)| *weight > f64::NEG_INFINITY);
     let heaviest = weighty.max_by(|(a, x), (b, y)| a.total_cmp(b).then_with(|| y.cmp(x)));
     heaviest.map(|(_, thing)| thing)

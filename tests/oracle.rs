@@ -53,7 +53,7 @@ fn check(case: Case) -> Result<usize, TestCaseError> {
         let Ok(want_masses) = reference::masses(&map, logits) else {
             let tensors = [&masses[i], &pooled[i], &set_masses[i], &concentrations[i]];
             prop_assert!(tensors.iter().all(|row| row.iter().all(|x| x.is_nan())), "row {}", i);
-            prop_assert_eq!(&measured[i], &None);
+            prop_assert_eq!(measured[i].as_ref().err(), rows[i].as_ref().err());
             continue;
         };
         for (c, (&got, &want)) in masses[i].iter().zip(&want_masses).enumerate() {
@@ -68,8 +68,9 @@ fn check(case: Case) -> Result<usize, TestCaseError> {
             let (mass, concentration) = (set_masses[i][s], concentrations[i][s]);
             prop_assert!(probability_is(mass, want.mass), "set {}: {} {:?}", s, mass, want);
             prop_assert_eq!(mass > 0.0, !concentration.is_nan(), "set {}: {:?}", s, want);
-            let on_host = SetMass { mass, concentration: (mass > 0.0).then_some(concentration) };
-            prop_assert_eq!(measured[i].as_ref().unwrap()[s], on_host);
+            let on_host: SetMass = measured[i].as_ref().unwrap()[s];
+            let share = (mass > 0.0).then_some(concentration);
+            prop_assert_eq!((on_host.mass, on_host.concentration), (mass, share));
             match want.concentration {
                 None => prop_assert_eq!(mass, 0.0, "set {} has no mass", s),
                 // f32 has few digits, or none, for what is smaller.
@@ -281,5 +282,29 @@ fn draws_do_not_depend_on_the_offset() {
         assert_eq!(drawn(offset, 1.0), want, "{offset}");
         // So cold that the inverse is beyond f32.
         assert_eq!(drawn(offset, 1e-300), vec![0; 1000], "{offset}");
+    }
+}
+
+/// With sets and without, for logits of either rank.
+#[test]
+fn measured_rows_say_why_they_are_bad() {
+    let (nan, inf) = (f32::NAN, f32::INFINITY);
+    let rows = [[0.0, 1.0, 2.0], [nan, 0.0, 0.0], [inf, 0.0, 0.0], [nan, inf, 0.0], [-inf; 3]];
+    let none = TokenSets::builder(3).build().unwrap();
+    let some = TokenSets::builder(3).set("a", [1]).unwrap().set("b", [0, 1]).unwrap();
+    let map = ConceptMap::singletons(3).unwrap().to_device(&device()).unwrap();
+    for sets in [none, some.build().unwrap()] {
+        let there = sets.to_device(&device()).unwrap();
+        let batch = Tensor::new(&rows, &device()).unwrap();
+        let alone = rows.map(|row| Tensor::new(&row, &device()).unwrap());
+        for logits in alone.iter().chain([&batch, &batch.narrow(0, 0, 0).unwrap()]) {
+            let measured = there.measure(logits).unwrap().rows().unwrap();
+            let decided = map.decide(logits).unwrap().rows().unwrap();
+            assert_eq!(measured.len(), decided.len());
+            for (measured, decided) in measured.iter().zip(&decided) {
+                assert_eq!(measured.as_ref().err(), decided.as_ref().err());
+                assert!(measured.as_ref().map_or(true, |row| row.len() == sets.len()));
+            }
+        }
     }
 }

@@ -1,14 +1,26 @@
 use candle_core::Shape;
 
-use crate::{map::MapError, reduce::ReduceError, source::SourceError};
+use crate::map::MapError;
+use crate::reduce::{BadRowReason, ReduceError};
+use crate::source::SourceError;
 
-/// Why phrases cannot be voted on, or continuations not be rolled out.
+/// Why phrases cannot be voted on, or continuations cannot be rolled out.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PhraseError {
     /// A phrase without a token.
     #[error("a phrase of concept {concept:?} has no tokens: a phrase needs at least one")]
     EmptyPhrase {
+        /// The concept's name.
+        concept: String,
+    },
+
+    /// A phrase of more than [`MAX_PHRASE_LENGTH`](super::MAX_PHRASE_LENGTH) tokens.
+    #[error(
+        "a phrase of concept {concept:?} has more than {max} tokens: shorten it",
+        max = super::MAX_PHRASE_LENGTH
+    )]
+    PhraseTooLong {
         /// The concept's name.
         concept: String,
     },
@@ -72,15 +84,17 @@ pub enum PhraseError {
         got: Shape,
     },
 
-    /// Logits that give no probabilities.
+    /// Logits that give no probabilities, and why.
     #[error(
-        "the model's logits after the prompt{} hold a NaN or +inf, or nothing but -inf; check the \
-         model, and what masks its logits",
+        "the model's row of logits after the prompt{} {reason}: check the model, and what masks its \
+         logits",
         if after.is_empty() { String::new() } else { format!(" and the tokens {after:?}") }
     )]
     Logits {
         /// What was read after the prompt.
         after: Vec<u32>,
+        /// What is wrong with the logits.
+        reason: BadRowReason,
     },
 
     /// A parameter out of range.

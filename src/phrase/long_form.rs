@@ -13,7 +13,7 @@ pub struct LongForm {
     pub tokens: Vec<u32>,
     /// The steps at which the vote was split, in order.
     pub interventions: Vec<Intervention>,
-    /// The forward passes that all of it took.
+    /// The forward passes that the whole text took.
     pub cost: PhraseCost,
 }
 
@@ -21,7 +21,8 @@ pub struct LongForm {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Intervention {
-    /// The step's first token: an index into [`LongForm::tokens`].
+    /// Where in [`LongForm::tokens`] the step's tokens begin. If the step did nothing but end the
+    /// text, this is their number: there are none after it.
     pub at: usize,
     /// The map's own vote.
     pub row: Row,
@@ -30,15 +31,15 @@ pub struct Intervention {
 }
 
 impl Intervention {
-    /// Whether another token was said than the likeliest one.
+    /// Whether what was said begins with another token than the likeliest one.
     pub fn is_change(&self) -> bool {
         self.vote.answer().first() != Some(&self.row.greedy)
     }
 }
 
 impl OpenVocabulary {
-    /// Continues `prompt` step by step, to an end, for `max_tokens` tokens at most: where a vote is
-    /// split, with the whole phrase that [`step`](Self::step) decides for.
+    /// Continues `prompt` step by step to an end, or to `max_tokens` tokens: where a vote is split,
+    /// by the whole phrase that [`step`](Self::step) decides for.
     ///
     /// The prompt and the text together have at most as many tokens as the model's
     /// [context](NextLogits::context).

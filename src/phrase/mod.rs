@@ -3,16 +3,15 @@
 //! `Adam` begins the right answer, Adam Smith, and a wrong one, Adam Lambert; a first token cannot
 //! tell them apart. A [`PhraseTrie`] holds whole answers; [`DevicePhrases::vote`] finds how much
 //! probability a model gives to each, in as many forward passes as the longest has tokens. Where
-//! nobody has listed the answers, [`OpenVocabulary`] rolls the likeliest ones out.
+//! there is no list of answers, [`OpenVocabulary`] rolls the likeliest ones out.
 //!
 //! Probabilities of phrases are products of many numbers below 1, so they are kept as logs: a phrase
-//! of any length has its weight, and that no phrase has any is a result of its own.
+//! of any length keeps its weight, and a vote in which no phrase has any has no winner.
 //!
 //! Of equally heavy concepts, the one with the lowest id wins; of a concept's equally likely phrases,
 //! the one whose tokens are the lowest, compared one after the other.
 
 mod error;
-mod ln;
 mod long_form;
 mod meaning;
 mod model;
@@ -37,5 +36,5 @@ pub use rollouts::{Continuation, OpenVote, Rollouts};
 pub use shared::SharedPrompt;
 #[cfg(feature = "candle-transformers")]
 pub use transformers::CachedLlama;
-pub use trie::{Phrase, PhraseTrie, PhraseTrieBuilder};
+pub use trie::{MAX_PHRASE_LENGTH, Phrase, PhraseTrie, PhraseTrieBuilder};
 pub use vote::PhraseVote;

@@ -185,6 +185,7 @@ pub(super) fn batch_length(sequences: &[Vec<u32>], context: Option<usize>) -> Re
 
 /// The forward passes that something took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct PhraseCost {
     /// The number of passes: calls of [`NextLogits::next_logits`].
     pub passes: usize,

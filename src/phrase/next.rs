@@ -4,7 +4,8 @@ use candle_core::{DType, Tensor};
 
 use super::model::{NextLogits, PhraseCost};
 use crate::phrase::PhraseError;
-use crate::{Decision, DeviceMap};
+use crate::reduce::readable;
+use crate::{BadRow, Decision, DeviceMap};
 
 /// The most rows of a forward pass, unless the caller sets another number.
 pub(super) const MAX_BATCH: usize = 64;
@@ -23,14 +24,11 @@ pub(super) fn ask(
         let expected = (sequences.len(), vocab_size);
         return Err(PhraseError::ModelOutput { expected, got: logits.shape().clone() });
     }
-    match logits.dtype() {
-        DType::F64 => Ok(logits.to_dtype(DType::F32)?),
-        _ => Ok(logits),
-    }
+    Ok(readable(&logits)?)
 }
 
-/// Pads a sequence to `length`, so that it can wait in a batch for longer ones: what is at its end
-/// is of no consequence.
+/// Pads a sequence to `length`, so that it can wait in a batch for longer ones: nobody looks at the
+/// logits there, so any token will do.
 pub(super) fn padded(mut sequence: Vec<u32>, length: usize) -> Vec<u32> {
     let filler = sequence.last().copied().unwrap_or_default();
     sequence.resize(length, filler);
@@ -45,11 +43,10 @@ pub(super) struct Likeliest {
 }
 
 impl Likeliest {
-    /// That of every row of `logits` `[N, V]`; `None` for a row that holds a NaN or `+inf`, or
-    /// nothing but `-inf`.
-    pub fn of(logits: &Tensor, map: &DeviceMap) -> Result<Vec<Option<Self>>, PhraseError> {
+    /// That of every row of `logits` `[N, V]`, or why a row has none.
+    pub fn of(logits: &Tensor, map: &DeviceMap) -> Result<Vec<Result<Self, BadRow>>, PhraseError> {
         let rows = map.decide(logits)?.rows()?;
-        Ok(rows.into_iter().map(|row| Some(Self::in_decision(&row.ok()?))).collect())
+        Ok(rows.into_iter().map(|row| row.map(|row| Self::in_decision(&row))).collect())
     }
 
     /// That of a row which has been decided.
@@ -68,8 +65,8 @@ impl Likeliest {
     }
 }
 
-/// `ln P` of the tokens `wanted[i]` in row `i` of `logits` `[N, V]`, in their order; `None` for a
-/// row that has no [`Likeliest`].
+/// `ln P` of the tokens `wanted[i]` in row `i` of `logits` `[N, V]`, in their order, or why a row
+/// has no [`Likeliest`] to measure them against.
 ///
 /// The logits are reduced on their device. Of each row, those of the wanted tokens and the largest
 /// one are copied to the host, and nothing else.
@@ -77,12 +74,12 @@ pub(super) fn ln_probabilities(
     logits: &Tensor,
     map: &DeviceMap,
     wanted: &[Vec<u32>],
-) -> Result<Vec<Option<Vec<f64>>>, PhraseError> {
+) -> Result<Vec<Result<Vec<f64>, BadRow>>, PhraseError> {
     let likeliest = Likeliest::of(logits, map)?;
     let vocab_size = map.map().vocab_size();
     let mut places = Vec::new();
     for (row, (likeliest, wanted)) in likeliest.iter().zip(wanted).enumerate() {
-        if let Some(Likeliest { token, .. }) = likeliest {
+        if let Ok(Likeliest { token, .. }) = likeliest {
             let place = |token: &u32| (row * vocab_size) as i64 + i64::from(*token);
             places.extend([token].into_iter().chain(wanted).map(place));
         }
@@ -90,8 +87,9 @@ pub(super) fn ln_probabilities(
     let mut picked = pick(logits, places)?.into_iter();
     let rows = likeliest.iter().zip(wanted).map(|(likeliest, wanted)| {
         let likeliest = (*likeliest)?;
-        let largest = picked.next()?;
-        Some(picked.by_ref().take(wanted.len()).map(|l| likeliest.ln(l, largest)).collect())
+        // As many are picked for each row: the largest and those that are wanted.
+        let largest = picked.next().unwrap_or_default();
+        Ok(picked.by_ref().take(wanted.len()).map(|l| likeliest.ln(l, largest)).collect())
     });
     Ok(rows.collect())
 }

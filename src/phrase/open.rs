@@ -1,4 +1,4 @@
-use std::{cmp::Ordering::Equal, fmt};
+use std::{cmp::Ordering::Equal, collections::BTreeSet, fmt};
 
 use candle_core::{DType, Tensor};
 
@@ -6,14 +6,14 @@ use super::meaning::Meaning;
 use super::model::{NextLogits, PhraseCost};
 use super::next::{Likeliest, MAX_BATCH, ask, padded};
 use super::rollouts::{Continuation, OpenVote, Rollouts};
-use crate::map::check_tokens;
+use super::trie::add_ends;
 use crate::phrase::PhraseError;
 use crate::source::{Embedding, check_threshold};
 #[cfg(feature = "tokenizers")]
 use crate::source::{Judge, Spelling, Vocabulary};
-use crate::{DeviceMap, Row};
+use crate::{BadRow, DeviceMap, Row};
 
-/// Decides between whole answers where nobody has listed any: a split step's likeliest tokens are
+/// Decides between whole answers where no list of them exists: a split step's likeliest tokens are
 /// continued, and the continuations are counted by meaning.
 ///
 /// At a step whose vote is split, each of the `k` likeliest tokens is continued greedily, in
@@ -26,7 +26,7 @@ use crate::{DeviceMap, Row};
 /// use candle_core::{Device, Result, Tensor};
 /// use concept_mass::{ConceptMap, phrase::{NextLogits, OpenVocabulary, Rollouts}, source::{JudgeError, Vocabulary}};
 ///
-/// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/tiny/tokenizer.json");
+/// # let path = concept_mass_tiny::folder().join("tokenizer.json");
 /// let vocabulary = Vocabulary::load(path, 1152)?;
 /// let first = |text: &str| vocabulary.encode(text).unwrap()[0];
 /// let [saint, st, mos, end] = [" Saint", " St", " Mos", "<|end|>"].map(first);
@@ -63,8 +63,7 @@ use crate::{DeviceMap, Row};
 pub struct OpenVocabulary {
     map: DeviceMap,
     rollouts: Rollouts,
-    /// Ascending.
-    ends: Vec<u32>,
+    ends: BTreeSet<u32>,
     meaning: Meaning,
 }
 
@@ -75,7 +74,7 @@ pub struct OpenStep {
     /// The map's own vote.
     pub row: Row,
     /// What to say, at least one token: the map's representative; or, where the vote was split, a
-    /// continuation, with the end if it has come to one.
+    /// continuation, including its end if it has one.
     pub tokens: Vec<u32>,
     /// The continuations, if the vote was split.
     pub vote: Option<OpenVote>,
@@ -116,8 +115,8 @@ impl OpenVocabulary {
     /// Continuations mean the same if their texts differ only in spelling; see
     /// [`Spelling::normalise`].
     ///
-    /// White space about a text is dropped, and so are the ends and special tokens. A continuation
-    /// of which no text is left has a meaning of its own.
+    /// White space around a text is dropped, and so are the ends and special tokens. A continuation
+    /// with no text left has a meaning of its own.
     ///
     /// # Errors
     ///
@@ -137,8 +136,8 @@ impl OpenVocabulary {
 
     /// Continuations mean the same if `judge` says so of their texts.
     ///
-    /// White space about a text is dropped, and so are the ends and special tokens. A continuation
-    /// of which no text is left has a meaning of its own, and is not shown to the judge.
+    /// White space around a text is dropped, and so are the ends and special tokens. A continuation
+    /// with no text left has a meaning of its own, and is not shown to the judge.
     ///
     /// # Errors
     ///
@@ -157,19 +156,17 @@ impl OpenVocabulary {
     }
 
     fn new(map: DeviceMap, rollouts: Rollouts, meaning: Meaning) -> Result<Self, PhraseError> {
-        Ok(Self { map, rollouts: rollouts.check()?, ends: Vec::new(), meaning })
+        Ok(Self { map, rollouts: rollouts.check()?, ends: BTreeSet::new(), meaning })
     }
 
-    /// Names tokens that end an answer, beside those named before: a continuation goes no further.
+    /// Names tokens that end an answer, in addition to those named before: a continuation stops there.
     ///
     /// # Errors
     ///
     /// [`MapError::TokenOutOfRange`](crate::map::MapError::TokenOutOfRange).
     pub fn with_ends(mut self, tokens: impl IntoIterator<Item = u32>) -> Result<Self, PhraseError> {
-        self.ends.extend(tokens);
-        self.ends.sort_unstable();
-        self.ends.dedup();
-        check_tokens(&self.ends, self.vocab_size(), || "the ends".to_owned())?;
+        let vocab_size = self.vocab_size();
+        add_ends(&mut self.ends, tokens, vocab_size)?;
         Ok(self)
     }
 
@@ -179,7 +176,7 @@ impl OpenVocabulary {
 
     /// Whether `token` ends an answer.
     pub(super) fn is_end(&self, token: u32) -> bool {
-        self.ends.binary_search(&token).is_ok()
+        self.ends.contains(&token)
     }
 
     /// Decides what follows `sequence`.
@@ -221,8 +218,8 @@ impl OpenVocabulary {
     /// The map's vote on one row of logits.
     fn vote(&self, logits: &Tensor) -> Result<Row, PhraseError> {
         let rows = self.map.reduce(logits)?.rows()?;
-        let good = rows.into_iter().flatten().next();
-        good.ok_or(PhraseError::Logits { after: Vec::new() })
+        let bad = |BadRow { reason, .. }| PhraseError::Logits { after: Vec::new(), reason };
+        rows[0].map_err(bad) // there is one for each sequence, and there was one
     }
 
     /// The `k` likeliest tokens down to the floor, the likeliest in any case; of equals, the lowest
@@ -271,8 +268,10 @@ impl OpenVocabulary {
             let logits = ask(model, &sequences, self.vocab_size(), cost)?;
             for (continuation, next) in batch.iter_mut().zip(Likeliest::of(&logits, &self.map)?) {
                 if !self.has_ended(continuation) {
-                    let after = || PhraseError::Logits { after: continuation.tokens.clone() };
-                    let next = next.ok_or_else(after)?;
+                    let next = next.map_err(|BadRow { reason, .. }| PhraseError::Logits {
+                        after: continuation.tokens.clone(),
+                        reason,
+                    })?;
                     continuation.tokens.push(next.token);
                     continuation.ln_probability += next.ln_probability;
                 }

@@ -2,12 +2,12 @@ use std::{collections::HashSet, sync::Arc};
 
 use candle_core::Device;
 
-use super::ln::{ln_difference, ln_sum};
 use super::model::{NextLogits, PhraseCost};
 use super::next::{MAX_BATCH, ask, ln_probabilities, padded};
 use super::rollouts::at_least_1;
+use crate::ln::{ln_difference, ln_sum};
 use crate::phrase::{PhraseError, PhraseTrie, PhraseVote};
-use crate::{ConceptMap, DeviceMap};
+use crate::{BadRow, ConceptMap, DeviceMap};
 
 /// A [`PhraseTrie`] on a device, ready for votes of a model there; cheap to clone.
 ///
@@ -15,7 +15,7 @@ use crate::{ConceptMap, DeviceMap};
 /// use candle_core::{Device, Result, Tensor};
 /// use concept_mass::phrase::{NextLogits, PhraseTrie};
 ///
-/// /// After `Adam`, `Lambert` is likelier than `Smith`; but so much of the vote is on `Smith` alone.
+/// /// After `Adam`, `Lambert` is likelier than `Smith`; but `Smith` may also be said alone.
 /// struct Model;
 /// impl NextLogits for Model {
 ///     fn next_logits(&mut self, sequences: &[Vec<u32>]) -> Result<Tensor> {
@@ -121,8 +121,8 @@ impl DevicePhrases {
     ///
     /// A concept's mass is the sum over its phrases. Where one phrase begins with another, what the
     /// longer one has does not count for the shorter one. With
-    /// [`ends`](crate::phrase::PhraseTrieBuilder::ends), this is so because a phrase counts only as
-    /// far as an end follows it; without, the longer phrase's probability is subtracted, and what is
+    /// [`ends`](crate::phrase::PhraseTrieBuilder::ends), this is so because a phrase counts only with
+    /// the probability that an end follows it; without, the longer phrase's probability is subtracted, and what is
     /// left is exact to about 1e-7 of the shorter phrase's probability. So no answer counts twice,
     /// and the masses add up to 1 at most.
     ///
@@ -207,9 +207,10 @@ impl DevicePhrases {
         let read = ln_probabilities(&logits, &self.tokens, &wanted)?;
         for (row, (node, read)) in rows.iter().zip(nodes.into_iter().zip(read)) {
             match (node, read) {
-                (Some(node), Some(lns)) if !lns.is_empty() => self.score(node, lns, scores),
-                (Some(_), None) => {
-                    return Err(PhraseError::Logits { after: row.path[..depth].to_vec() });
+                (Some(node), Ok(lns)) if !lns.is_empty() => self.score(node, lns, scores),
+                (Some(_), Err(BadRow { reason, .. })) => {
+                    let after = row.path[..depth].to_vec();
+                    return Err(PhraseError::Logits { after, reason });
                 }
                 _ => {}
             }
@@ -221,7 +222,7 @@ impl DevicePhrases {
     /// behind them the ends, if a phrase is complete there.
     fn wanted(&self, node: usize) -> Vec<u32> {
         let node = &self.trie.nodes[node];
-        let ends = if node.phrase.is_some() { &self.trie.ends[..] } else { &[] };
+        let ends = node.phrase.map(|_| &self.trie.ends).into_iter().flatten();
         node.children.keys().chain(ends).copied().collect()
     }
 

@@ -1,5 +1,5 @@
-use super::ln::{heaviest, ln_sum};
 use crate::Row;
+use crate::ln::{heaviest, ln_sum};
 use crate::phrase::PhraseError;
 
 /// When to look beyond the first token, and how far.
@@ -69,6 +69,7 @@ pub(super) fn at_least_1(parameter: &'static str, value: usize) -> Result<usize,
 
 /// One of the ways in which an answer may go on.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Continuation {
     /// Its tokens, at least one; the last may end the answer.
     pub tokens: Vec<u32>,
@@ -90,7 +91,7 @@ pub struct OpenVote {
     /// What is said, an index into [`continuations`](Self::continuations): the likeliest continuation
     /// of the heaviest meaning. Of equal meanings, it is the one with the lowest number; of equal
     /// continuations, the one whose tokens are the lowest, compared one after the other.
-    pub winner: usize,
+    pub said: usize,
 }
 
 impl OpenVote {
@@ -119,10 +120,10 @@ impl OpenVote {
         let meaning = heaviest(ln_masses.iter().copied().zip(0..));
         let of_meaning =
             continuations.iter().enumerate().filter(|(_, c)| Some(c.meaning) == meaning);
-        let winner = heaviest(of_meaning.map(|(i, c)| (c.ln_probability, (&c.tokens, i))));
+        let said = heaviest(of_meaning.map(|(i, c)| (c.ln_probability, (&c.tokens, i))));
         // Continuations consist of likeliest tokens, so each has some probability.
-        let winner = winner.map_or(0, |(_, i)| i);
-        Self { continuations, ln_masses, winner }
+        let said = said.map_or(0, |(_, i)| i);
+        Self { continuations, ln_masses, said }
     }
 
     /// The mass of a meaning, in `[0, 1]`: the sum of its continuations' probabilities. 0 for a
@@ -131,8 +132,8 @@ impl OpenVote {
         self.ln_masses.get(meaning).map_or(0.0, |ln| ln.exp())
     }
 
-    /// The tokens of the [`winner`](Self::winner).
+    /// The tokens of what is [`said`](Self::said).
     pub fn answer(&self) -> &[u32] {
-        self.continuations.get(self.winner).map_or(&[], |continuation| &continuation.tokens)
+        self.continuations.get(self.said).map_or(&[], |continuation| &continuation.tokens)
     }
 }

@@ -1,12 +1,15 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::map::{TokenSets, TokenSetsBuilder, check_tokens, check_vocab_size};
+use crate::map::{TokenSets, TokenSetsBuilder, check_token, check_vocab_size};
 use crate::phrase::PhraseError;
+
+/// The most tokens that a phrase may have.
+pub const MAX_PHRASE_LENGTH: usize = 1 << 16;
 
 /// Concepts as sets of token sequences, the phrases in which they may be said.
 ///
 /// Phrases that begin alike share their beginning, so that a model is asked once for what follows
-/// it. A phrase may be the beginning of another: who says `New York Times` has not said `New York`;
+/// it. A phrase may be the beginning of another: to say `New York Times` is not to say `New York`;
 /// see [`DevicePhrases::vote`](crate::phrase::DevicePhrases::vote) for how that is counted.
 ///
 /// ```
@@ -32,8 +35,8 @@ pub struct PhraseTrie {
     phrases: Vec<Phrase>,
     /// The root first; a node's parent before it.
     pub(crate) nodes: Vec<Node>,
-    /// What ends an answer, ascending; may be empty.
-    pub(crate) ends: Vec<u32>,
+    /// What ends an answer; may be empty.
+    pub(crate) ends: BTreeSet<u32>,
 }
 
 /// One of a concept's token sequences; from [`PhraseTrie::phrases`].
@@ -43,7 +46,7 @@ pub struct PhraseTrie {
 pub struct Phrase {
     /// The concept that it says, `0..C`.
     pub concept: u32,
-    /// Its tokens, at least one.
+    /// Its tokens, from 1 to [`MAX_PHRASE_LENGTH`].
     pub tokens: Vec<u32>,
 }
 
@@ -51,7 +54,7 @@ pub struct Phrase {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Node {
     pub parent: usize,
-    /// The last token; of no meaning for the root.
+    /// The last token; the root has none, and a 0 here.
     pub token: u32,
     pub depth: usize,
     /// By their tokens.
@@ -64,7 +67,7 @@ impl PhraseTrie {
     /// Starts a trie for a vocabulary of `vocab_size` tokens, the width of the logits.
     pub fn builder(vocab_size: usize) -> PhraseTrieBuilder {
         let root = Node { parent: 0, token: 0, depth: 0, children: BTreeMap::new(), phrase: None };
-        let (names, phrases, ends) = (Vec::new(), Vec::new(), Vec::new());
+        let (names, phrases, ends) = (Vec::new(), Vec::new(), BTreeSet::new());
         let trie = Self { vocab_size, names, phrases, nodes: vec![root], ends };
         PhraseTrieBuilder { trie, ids: HashMap::new() }
     }
@@ -137,6 +140,7 @@ impl PhraseTrie {
 /// Builds a [`PhraseTrie`]; from [`PhraseTrie::builder`], or from aliases by
 /// [`FirstTokens::phrases`](crate::source::FirstTokens::phrases).
 #[derive(Debug, Clone)]
+#[must_use = "a builder does nothing until `build` is called"]
 pub struct PhraseTrieBuilder {
     trie: PhraseTrie,
     ids: HashMap<String, u32>,
@@ -144,24 +148,22 @@ pub struct PhraseTrieBuilder {
 
 impl PhraseTrieBuilder {
     /// Adds a phrase that says the concept called `name`. A concept may have many; a phrase that is
-    /// added to it twice counts once.
+    /// added to it twice counts once. A phrase has at most [`MAX_PHRASE_LENGTH`] tokens.
     ///
     /// # Errors
     ///
-    /// [`PhraseError::EmptyPhrase`]; [`PhraseError::PhraseInTwoConcepts`];
-    /// [`MapError::TokenOutOfRange`](crate::map::MapError::TokenOutOfRange).
+    /// [`PhraseError::EmptyPhrase`]; [`PhraseError::PhraseTooLong`];
+    /// [`PhraseError::PhraseInTwoConcepts`];
+    /// [`MapError::TokenOutOfRange`](crate::map::MapError::TokenOutOfRange);
+    /// [`MapError::VocabularySize`](crate::map::MapError::VocabularySize).
     pub fn phrase(
         mut self,
         name: impl Into<String>,
         tokens: impl IntoIterator<Item = u32>,
     ) -> Result<Self, PhraseError> {
         let (name, trie) = (name.into(), &mut self.trie);
-        let tokens: Vec<u32> = tokens.into_iter().collect();
-        if tokens.is_empty() {
-            return Err(PhraseError::EmptyPhrase { concept: name });
-        }
-        check_vocab_size(trie.vocab_size)?;
-        check_tokens(&tokens, trie.vocab_size, || format!("concept {name:?}"))?;
+        let vocab_size = check_vocab_size(trie.vocab_size)?;
+        let tokens = checked_phrase(&name, tokens, vocab_size)?;
         let next = trie.names.len() as u32;
         let concept = *self.ids.entry(name.clone()).or_insert(next);
         if concept == next {
@@ -192,22 +194,19 @@ impl PhraseTrieBuilder {
         Ok(self)
     }
 
-    /// Names tokens that end an answer, beside those named before: the end of the sequence, a line
-    /// break, a full stop.
+    /// Names tokens that end an answer, in addition to those named before: the end of the sequence, a
+    /// line break, a full stop.
     ///
-    /// With ends, a phrase counts as far as one of them follows it. Without, it counts whatever
-    /// follows, unless that makes it a longer phrase of the trie.
+    /// With ends, a phrase counts with the probability that one of them follows it. Without, it counts
+    /// whatever follows, unless that makes it a longer phrase of the trie.
     ///
     /// # Errors
     ///
-    /// [`MapError::TokenOutOfRange`](crate::map::MapError::TokenOutOfRange).
+    /// [`MapError::TokenOutOfRange`](crate::map::MapError::TokenOutOfRange);
+    /// [`MapError::VocabularySize`](crate::map::MapError::VocabularySize).
     pub fn ends(mut self, tokens: impl IntoIterator<Item = u32>) -> Result<Self, PhraseError> {
-        let ends = &mut self.trie.ends;
-        ends.extend(tokens);
-        ends.sort_unstable();
-        ends.dedup();
-        check_vocab_size(self.trie.vocab_size)?;
-        check_tokens(ends, self.trie.vocab_size, || "the ends".to_owned())?;
+        let vocab_size = check_vocab_size(self.trie.vocab_size)?;
+        add_ends(&mut self.trie.ends, tokens, vocab_size)?;
         Ok(self)
     }
 
@@ -223,12 +222,43 @@ impl PhraseTrieBuilder {
             return Err(PhraseError::NoPhrases);
         }
         for Phrase { concept, tokens } in &trie.phrases {
-            if let Some(&token) = tokens.iter().find(|token| trie.ends.binary_search(token).is_ok())
-            {
+            if let Some(&token) = tokens.iter().find(|token| trie.ends.contains(token)) {
                 let concept = trie.names[*concept as usize].clone();
                 return Err(PhraseError::EndInPhrase { token, concept });
             }
         }
         Ok(trie)
     }
+}
+
+/// The tokens of a phrase. They are checked one by one as they come, so that an iterator of any
+/// length takes no more memory than the longest phrase.
+fn checked_phrase(
+    concept: &str,
+    tokens: impl IntoIterator<Item = u32>,
+    vocab_size: usize,
+) -> Result<Vec<u32>, PhraseError> {
+    let mut checked = Vec::new();
+    for token in tokens {
+        if checked.len() == MAX_PHRASE_LENGTH {
+            return Err(PhraseError::PhraseTooLong { concept: concept.to_owned() });
+        }
+        checked.push(check_token(token, vocab_size, || format!("concept {concept:?}"))?);
+    }
+    match checked.is_empty() {
+        true => Err(PhraseError::EmptyPhrase { concept: concept.to_owned() }),
+        false => Ok(checked),
+    }
+}
+
+/// Adds tokens that end an answer, one by one: they take no more memory than a vocabulary.
+pub(super) fn add_ends(
+    ends: &mut BTreeSet<u32>,
+    tokens: impl IntoIterator<Item = u32>,
+    vocab_size: usize,
+) -> Result<(), PhraseError> {
+    for token in tokens {
+        ends.insert(check_token(token, vocab_size, || "the ends".to_owned())?);
+    }
+    Ok(())
 }

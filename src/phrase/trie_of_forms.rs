@@ -16,11 +16,12 @@ impl FirstTokens {
     /// # Errors
     ///
     /// [`PhraseError::PhraseInTwoConcepts`] for a conflict under [`OnConflict::Refuse`];
+    /// [`PhraseError::PhraseTooLong`] for a form of too many tokens;
     /// [`SourceError::NoBeginning`] if all forms of a concept are left out.
     ///
     /// ```
     /// # use concept_mass::{map::OnConflict, source::{Aliases, Vocabulary}};
-    /// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/tiny/tokenizer.json");
+    /// # let path = concept_mass_tiny::folder().join("tokenizer.json");
     /// # let vocabulary = Vocabulary::load(path, 1152)?;
     /// let aliases = Aliases::new()
     ///     .concept("Adam Smith", ["Adam Smith", "Smith"])?

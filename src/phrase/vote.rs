@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
-use super::ln::heaviest;
 use super::model::PhraseCost;
+use crate::ln::heaviest;
 use crate::phrase::{Phrase, PhraseTrie};
 
 /// The probabilities that a model gives to the phrases of a trie; from
@@ -58,8 +58,8 @@ impl PhraseVote {
     /// The tokens to emit: the winner's likeliest phrase. `None` if there is no
     /// [`winner`](Self::winner).
     ///
-    /// Have the model read them as if it had said them, and let it go on from there; or the first
-    /// one only, to leave the rest to the model.
+    /// Have the model read them as if it had said them, and continue from there; or only the first of
+    /// them, to leave the rest to the model.
     ///
     /// ```
     /// # use candle_core::{Device, Result, Tensor};

@@ -46,11 +46,8 @@ pub enum ReduceError {
         got: DType,
     },
 
-    /// Logits on another device than the map.
-    #[error(
-        "logits are on {got:?}, but the map is on {expected:?}; call to_device(logits.device()) \
-         on the map, once"
-    )]
+    /// Logits on another device than the map; equal places are two candle devices of one GPU.
+    #[error("{}", elsewhere("logits are", *got, *expected, "call to_device(logits.device()) on the map, once"))]
     LogitsDevice {
         /// Where the map is.
         expected: DeviceLocation,
@@ -60,8 +57,11 @@ pub enum ReduceError {
 
     /// A CUDA device did not do what it was asked to.
     ///
-    /// After a fault in a kernel, of whomever, every call on the device fails.
-    #[error("{device:?} failed to {action}")]
+    /// After a fault in any kernel, this crate's or another's, every call on the device fails.
+    #[error(
+        "{device:?} failed to {action}: if its memory ran out, free some; after any other fault, \
+         start the process anew"
+    )]
     DeviceFailed {
         /// The device.
         device: DeviceLocation,
@@ -79,11 +79,8 @@ pub enum ReduceError {
     )]
     CaptureBeforeUse,
 
-    /// Noise on another device than the map.
-    #[error(
-        "the noise is on {got:?}, but the map is on {expected:?}; make the noise with \
-         Noise::new(seed, map.device())"
-    )]
+    /// Noise on another device than the map; equal places are two candle devices of one GPU.
+    #[error("{}", elsewhere("the noise is", *got, *expected, "make the noise with Noise::new(seed, map.device())"))]
     NoiseDevice {
         /// Where the map is.
         expected: DeviceLocation,
@@ -105,7 +102,36 @@ pub enum ReduceError {
         value: f64,
     },
 
-    /// What candle complains of.
+    /// An error of candle.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
+}
+
+/// Says that something is not where the map is, and what to do.
+fn elsewhere(what: &str, got: DeviceLocation, expected: DeviceLocation, remedy: &str) -> String {
+    if got == expected {
+        return format!(
+            "{what} on another candle device of {got:?} than the map, and two of them share no \
+             tensors; make one Device for the GPU, and clone it"
+        );
+    }
+    format!("{what} on {got:?}, but the map is on {expected:?}; {remedy}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_candle_devices_of_one_gpu_are_not_told_to_move_to_where_they_are() {
+        let (expected, cpu) = (DeviceLocation::Cuda { gpu_id: 0 }, DeviceLocation::Cpu);
+        for got in [expected, cpu] {
+            let logits = ReduceError::LogitsDevice { expected, got }.to_string();
+            let noise = ReduceError::NoiseDevice { expected, got }.to_string();
+            for (text, remedy) in [(logits, "call to_device"), (noise, "Noise::new")] {
+                let (same, other) = (text.contains("clone it"), text.contains(remedy));
+                assert_eq!((same, other), (got == expected, got != expected), "{text}");
+            }
+        }
+    }
 }

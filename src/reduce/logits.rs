@@ -6,6 +6,16 @@ use candle_core::{DType, Device, DeviceLocation, Storage, Tensor};
 
 use super::ReduceError;
 
+/// Logits in a dtype that is reduced, if there is one for theirs: as candle's own sampler does it,
+/// others of floating point are converted to `f32`.
+pub(crate) fn readable(logits: &Tensor) -> candle_core::Result<Tensor> {
+    match logits.dtype() {
+        DType::F32 | DType::F16 | DType::BF16 => Ok(logits.clone()),
+        dtype if dtype.is_float() => logits.to_dtype(DType::F32),
+        _ => Ok(logits.clone()),
+    }
+}
+
 /// Logits that fit: rank 1 or 2, the right width, dtype and device, rows without gaps.
 pub(crate) struct Logits {
     tensor: Tensor,

@@ -43,6 +43,7 @@ pub struct ReferenceRow {
 /// The [`RunnerUp`](crate::reduce::RunnerUp) in full precision: a concept of a probability above 0.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[allow(missing_docs, reason = "each field is the one of the same name of RunnerUp")]
+#[non_exhaustive]
 pub struct ReferenceRunnerUp {
     pub concept: u32,
     pub mass: f64,
@@ -51,6 +52,7 @@ pub struct ReferenceRunnerUp {
 /// The [`SetMass`](crate::reduce::SetMass) in full precision.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[allow(missing_docs, reason = "each field is the one of the same name of SetMass")]
+#[non_exhaustive]
 pub struct ReferenceSetMass {
     pub mass: f64,
     pub concentration: Option<f64>,

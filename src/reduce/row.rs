@@ -100,6 +100,7 @@ pub struct Row {
 
 /// The concept that comes second in a [`Row`].
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct RunnerUp {
     /// The concept.
     pub concept: u32,

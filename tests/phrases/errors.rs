@@ -5,6 +5,7 @@ use std::{cell::RefCell, rc::Rc};
 use candle_core::{DType, Device, Result, Tensor};
 use concept_mass::map::MapError;
 use concept_mass::phrase::PhraseError;
+use concept_mass::reduce::BadRowReason;
 use concept_mass::{
     map::OnConflict,
     phrase::{CachedForward, CachedModel, NextLogits, PhraseTrie, SharedPrompt},
@@ -14,8 +15,7 @@ use concept_mass::{
 use super::toy::Toy;
 
 fn tiny() -> Vocabulary {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/tiny/tokenizer.json");
-    Vocabulary::load(path, 1152).unwrap()
+    Vocabulary::load(concept_mass_tiny::folder().join("tokenizer.json"), 1152).unwrap()
 }
 
 #[test]
@@ -113,9 +113,19 @@ fn logits_that_are_none_are_refused() {
         let error = vote(&[0.0; 3], shape, DType::F32).unwrap_err();
         assert!(matches!(error, PhraseError::ModelOutput { expected: (1, 3), .. }), "{error}");
     }
-    for bad in [f32::NAN, f32::INFINITY] {
-        let error = vote(&[0.0, bad, 0.0], &[1, 3], DType::F32).unwrap_err();
-        assert!(matches!(&error, PhraseError::Logits { after } if after.is_empty()), "{error}");
+    let (nan, inf) = (f32::NAN, f32::INFINITY);
+    for (bad, why) in [
+        ([0.0, nan, 0.0], BadRowReason::Nan),
+        ([0.0, inf, 0.0], BadRowReason::PosInf),
+        ([nan, inf, 0.0], BadRowReason::NanAndPosInf),
+        ([-inf; 3], BadRowReason::AllNegInf),
+    ] {
+        let error = vote(&bad, &[1, 3], DType::F32).unwrap_err();
+        assert!(
+            matches!(&error, PhraseError::Logits { after, reason } if after.is_empty() && *reason == why),
+            "{error}"
+        );
+        assert!(error.to_string().contains(&why.to_string()), "{error}");
     }
     // A token that is masked is no error: the phrase cannot be said.
     let masked = [0.0, f32::NEG_INFINITY, 0.0];

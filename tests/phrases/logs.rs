@@ -105,7 +105,12 @@ fn logits_after_what_cannot_be_said_do_not_matter() {
     assert_eq!((vote.ln_mass(0), vote.winner()), (NOTHING, Some(1)));
     let mut model = By(|sequence: &[u32]| vec![if sequence == [0, 1] { MASKED } else { 0.0 }; 3]);
     let error = trie.to_device(&device()).unwrap().vote(&mut model, &[0]).unwrap_err();
-    assert!(matches!(&error, PhraseError::Logits { after } if after == &[1]), "{error}");
+    assert!(matches!(&error, PhraseError::Logits { after, .. } if after == &[1]), "{error}");
+    assert_eq!(
+        error.to_string(),
+        "the model's row of logits after the prompt and the tokens [1] is all -inf: check the model, \
+         and what masks its logits"
+    );
 }
 
 #[test]

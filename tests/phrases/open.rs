@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
 use concept_mass::phrase::PhraseError;
+use concept_mass::reduce::BadRowReason;
 use concept_mass::source::SourceError;
 use concept_mass::{
     ConceptMap, DeviceMap,
@@ -89,7 +90,7 @@ fn check(vote: &OpenVote, want: &[(Vec<u32>, f64)], end: u32) -> Result<(), Test
         prop_assert!((mass - masses[&meaning(tokens)]).abs() < 1e-5);
     }
     let heaviest = masses.values().copied().fold(0.0, f64::max);
-    let winner = &want[vote.winner];
+    let winner = &want[vote.said];
     prop_assert!(heaviest - masses[&meaning(&winner.0)] < 1e-5);
     let of_meaning = want.iter().filter(|(tokens, _)| meaning(tokens) == meaning(&winner.0));
     let likeliest = of_meaning.map(|(_, probability)| *probability).fold(0.0, f64::max);
@@ -119,7 +120,7 @@ proptest! {
         let want = continuations(&toy, &prompt, &rollouts, end);
         let vote = step.vote.unwrap();
         check(&vote, &want, end)?;
-        prop_assert_eq!(&step.tokens, &want[vote.winner].0);
+        prop_assert_eq!(&step.tokens, &want[vote.said].0);
         // One pass for the step, and one for each token of the longest continuation but the first.
         let longest = want.iter().map(|(tokens, _)| tokens.len()).max().unwrap();
         prop_assert_eq!(step.cost.passes, longest);
@@ -225,7 +226,11 @@ fn unfit_settings_and_logits_are_refused() {
         }
     }
     let error = open.step(&mut Nothing, &[1]).unwrap_err();
-    assert!(matches!(&error, PhraseError::Logits { after } if after.is_empty()), "{error}");
+    let reason = BadRowReason::Nan;
+    assert!(
+        matches!(&error, PhraseError::Logits { after, reason: r } if after.is_empty() && *r == reason),
+        "{error}"
+    );
 }
 
 /// A judge that knows two names of one cathedral.
@@ -253,7 +258,7 @@ fn the_cathedral_is_found_without_a_list_of_answers() {
     assert_eq!(intervention.at, 0);
     assert!(intervention.is_change());
     let vote = &intervention.vote;
-    let meaning = vote.continuations[vote.winner].meaning;
+    let meaning = vote.continuations[vote.said].meaning;
     assert!((vote.mass(meaning) - 0.48).abs() < 0.03, "{vote:?}");
     assert_eq!(vote.continuations.iter().filter(|c| c.meaning == meaning).count(), 3);
 }

@@ -1,13 +1,17 @@
 //! Numbers and parts that do not fit are refused where they are given, and sizes size nothing.
 
+use std::iter::repeat_n;
+
 use candle_core::{DType, Device, Tensor};
 use concept_mass::{
+    ConceptMap, ConceptSampler, Sampling, TokenSets,
     map::MapError,
     phrase::{
-        CachedModel, DevicePhrases, OpenVocabulary, PhraseError, PhraseTrie, PhraseVote, Rollouts,
-        SharedPrompt,
+        CachedModel, DevicePhrases, MAX_PHRASE_LENGTH, OpenVocabulary, PhraseError, PhraseTrie,
+        PhraseVote, Rollouts, SharedPrompt,
     },
-    source::{Embedding, SourceError, Spelling},
+    sample::SampleError,
+    source::{Embedding, Judge, JudgeError, SourceError, Spelling},
 };
 
 use super::open::{evens_and_odds, numbers, singletons};
@@ -138,6 +142,93 @@ fn no_number_of_the_callers_sizes_an_allocation() {
     let trie = PhraseTrie::builder(9).phrase("a", [1, 2]).unwrap().build().unwrap();
     let error = trie.to_device(&device()).unwrap().with_max_batch(0).unwrap_err();
     assert!(matches!(error, PhraseError::Parameter { parameter: "max_batch", .. }), "{error}");
+}
+
+/// An iterator that claims to have as many tokens as there are numbers, and has two.
+struct Boastful(Vec<u32>);
+
+impl Iterator for Boastful {
+    type Item = u32;
+
+    fn next(&mut self) -> Option<u32> {
+        self.0.pop()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (usize::MAX, None)
+    }
+}
+
+#[test]
+fn no_iterator_sizes_an_allocation() {
+    let trie = || PhraseTrie::builder(9);
+    let open = || by(Rollouts::default()).unwrap();
+    let boastful = || Boastful(vec![2, 1]);
+    // What an iterator says of its length is not believed.
+    assert!(ConceptMap::builder(9).concept("a", boastful()).is_ok());
+    assert!(TokenSets::builder(9).set("a", boastful()).is_ok());
+    assert!(trie().phrase("a", boastful()).is_ok());
+    assert!(trie().ends(boastful()).is_ok());
+    assert!(open().with_ends(boastful()).is_ok());
+    // Tokens are checked as they come.
+    for tokens in [0..u32::MAX, 9..u32::MAX] {
+        let errors = [
+            trie().phrase("a", tokens.clone()).unwrap_err(),
+            trie().ends(tokens.clone()).unwrap_err(),
+            open().with_ends(tokens.clone()).unwrap_err(),
+            ConceptMap::builder(9).concept("a", tokens.clone()).unwrap_err().into(),
+            TokenSets::builder(9).set("a", tokens.clone()).unwrap_err().into(),
+        ];
+        for error in errors {
+            assert!(
+                matches!(error, PhraseError::Map(MapError::TokenOutOfRange { token: 9, .. })),
+                "{error}"
+            );
+        }
+    }
+    // Nor does a length that is true size anything, where the tokens are few,
+    let repeated = || repeat_n(1, 1 << 24);
+    assert!(trie().phrase("a", [2]).unwrap().ends(repeated()).unwrap().build().is_ok());
+    assert!(open().with_ends(repeated()).is_ok());
+    // and a phrase is not longer than any phrase may be.
+    for (length, fits) in
+        [(MAX_PHRASE_LENGTH, true), (MAX_PHRASE_LENGTH + 1, false), (1 << 40, false)]
+    {
+        match trie().phrase("a", repeat_n(3, length)) {
+            Ok(trie) => assert!(fits && trie.build().unwrap().depth() == length),
+            Err(error) => {
+                assert!(!fits, "{error}");
+                let is_it =
+                    matches!(&error, PhraseError::PhraseTooLong { concept } if concept == "a");
+                assert!(is_it, "{error}");
+            }
+        }
+    }
+}
+
+/// What a judge says is checked, and no judge can put its own check in the place of ours.
+#[test]
+fn places_that_a_judge_invents_are_an_error() {
+    struct Inventive(Vec<Vec<usize>>);
+    impl Judge for Inventive {
+        fn groups(&mut self, _: &[&str]) -> Result<Vec<Vec<usize>>, JudgeError> {
+            Ok(self.0.clone())
+        }
+    }
+    let logits = Tensor::zeros(9, DType::F32, &device()).unwrap();
+    for groups in [vec![vec![99]], vec![vec![0, 1], vec![1]], vec![vec![usize::MAX, 0]]] {
+        let judge = || Inventive(groups.clone());
+        let rollouts = Rollouts { margin: 2.0, ..Rollouts::default() };
+        let open = OpenVocabulary::by_judge(singletons(9), rollouts, numbers(9), judge());
+        let error = open.unwrap().step(&mut Toy::new(9, device()), &[1]).unwrap_err();
+        assert!(matches!(error, PhraseError::Source(SourceError::Judge { .. })), "{error}");
+        let sampler = ConceptSampler::from_sampling(1, Sampling::ArgMax, singletons(9)).unwrap();
+        let mut sampler = sampler.with_top_k_judge(3, numbers(9), judge()).unwrap();
+        let error = sampler.sample(&logits).unwrap_err();
+        assert!(matches!(error, SampleError::Source(SourceError::Judge { .. })), "{error}");
+        let error = numbers(9).judge(&[1, 2], &mut judge()).unwrap_err();
+        assert!(matches!(error, SourceError::Judge { .. }), "{error}");
+    }
 }
 
 #[test]

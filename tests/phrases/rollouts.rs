@@ -42,7 +42,7 @@ fn a_long_continuation_has_its_weight() {
     assert!(vote.ln_masses.iter().all(|ln| ln.is_finite() && *ln < -900.0));
     let first = ln_softmax(&[0., 1., 2., 0., 1., 2., 0., 1., 2.])[6];
     let after = ln_softmax(&[0.0, 0.1, 0., 0., 0., 0., 0., 0., 0.])[1];
-    let winner = &vote.continuations[vote.winner];
+    let winner = &vote.continuations[vote.said];
     assert!((winner.ln_probability - first - 499.0 * after).abs() < 1e-3, "{winner:?}");
     assert_eq!(vote.mass(winner.meaning), 0.0, "no f64 is as small");
 }
@@ -52,7 +52,7 @@ fn a_first_token_far_down_has_its_weight() {
     for down in [88.0f32, 104.0, 1e3, 1e30] {
         let mut model = By(|_: &[u32]| (0..9).map(|token| -down * token as f32).collect());
         let vote = vote(&mut open(Rollouts { length: 1, ..ALWAYS }), &mut model);
-        assert_eq!(vote.winner, 0);
+        assert_eq!(vote.said, 0);
         for (token, continuation) in vote.continuations.iter().enumerate() {
             assert_eq!(continuation.tokens, [token as u32]);
             let want = f64::from(-down * token as f32);

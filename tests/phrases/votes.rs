@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use concept_mass::phrase::{PhraseCost, PhraseTrie, PhraseVote};
+use concept_mass::phrase::{PhraseTrie, PhraseVote};
 use proptest::prelude::*;
 
 use super::toy::Toy;
@@ -152,7 +152,8 @@ fn phrases_that_begin_alike_are_asked_about_together() {
     let mut toy = Toy::new(9, device());
     let vote = vote(&mut toy, &trie);
     // Five phrases of ten tokens: alone, they would be as many prompts, and as many passes as tokens.
-    assert_eq!(vote.cost(), PhraseCost { passes: 3, batch: 2, rows: 6 });
+    let cost = vote.cost();
+    assert_eq!((cost.passes, cost.batch, cost.rows), (3, 2, 6));
     let [p, q] = PROMPT;
     assert_eq!(toy.calls[0], [[p, q], [p, q]]);
     assert_eq!(toy.calls[1], [[p, q, 7], [p, q, 2]]);

@@ -122,7 +122,10 @@ fn what_has_no_mass_has_no_concentration() {
             assert_eq!((sets[0].mass, sets[0].concentration), (0.0, None));
             assert_eq!((sets[1].mass, sets[1].concentration), (1.0, Some(1.0)));
         }
-        assert_eq!(rows[2..], [None, None]);
+        let reasons = [BadRowReason::Nan, BadRowReason::AllNegInf];
+        for (row, reason) in rows[2..].iter().zip(reasons) {
+            assert_eq!(row.as_ref().unwrap_err().reason, reason);
+        }
     }
 }
 
