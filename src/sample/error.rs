@@ -22,6 +22,16 @@ pub enum SampleError {
         requirement: &'static str,
     },
 
+    /// A temperature for [`Sampling::ArgMax`](super::Sampling::ArgMax), which has none.
+    #[error(
+        "a sampler that chooses by ArgMax has no temperature to set to {temperature}: choose \
+         another way with set_sampling"
+    )]
+    NoTemperature {
+        /// The temperature that was to be set.
+        temperature: f64,
+    },
+
     /// Weights that cannot be sampled from: after the caller's own change of them, one is
     /// negative, infinite or NaN, all are zero, or their sum is beyond `f32`.
     #[error("row {row} cannot be sampled: {problem}")]
@@ -40,7 +50,7 @@ pub enum SampleError {
     #[error(transparent)]
     Reduce(#[from] ReduceError),
 
-    /// What candle complains of.
+    /// An error of candle.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
 }

@@ -16,9 +16,9 @@ use crate::{DeviceMap, Row};
 /// [`GumbelSoftmax`](Sampling::GumbelSoftmax), which candle does not seed, and where candle leaves
 /// a tie to chance or its arithmetic overflows.
 ///
-/// Every temperature in range works with all logits: weights are relative to the row's maximum. A
-/// low temperature comes to the likeliest concept, a high one to an even draw among the concepts
-/// that have any mass.
+/// Every temperature in range works with all logits: weights are relative to the row's maximum. As
+/// the temperature falls, the draw settles on the likeliest concept; as it rises, it becomes an even
+/// draw among the concepts that have any mass.
 ///
 /// A call either samples a token or changes nothing: if it fails, the next one draws with the same
 /// random numbers, and the trace is as it was.
@@ -88,7 +88,7 @@ impl ConceptSampler {
     }
 
     /// A sampler with candle's usual options: [`Sampling::ArgMax`] without a temperature (or one
-    /// below 1e-7), else [`Sampling::TopP`] or [`Sampling::All`].
+    /// below 1e-7), otherwise [`Sampling::TopP`] or [`Sampling::All`].
     ///
     /// # Errors
     ///
@@ -126,8 +126,8 @@ impl ConceptSampler {
     ///
     /// # Errors
     ///
-    /// [`SampleError::Parameter`] for a temperature out of range, or if the sampler chooses by
-    /// [`Sampling::ArgMax`], which has none; the sampler is then as it was.
+    /// [`SampleError::Parameter`] for a temperature out of range; [`SampleError::NoTemperature`] if
+    /// the sampler chooses by [`Sampling::ArgMax`]. The sampler is then as it was.
     ///
     /// ```
     /// # use candle_core::Device;
@@ -174,7 +174,7 @@ impl ConceptSampler {
         &self.map
     }
 
-    /// The map, of a sampler that is needed no more.
+    /// The map, for other use; the sampler is dropped.
     pub fn into_map(self) -> DeviceMap {
         self.map
     }
@@ -219,8 +219,8 @@ impl ConceptSampler {
     /// [`sample`](Self::sample), with a change of the concepts' probabilities before the choice.
     ///
     /// `f` gets `V` probabilities, after temperature and before top-k and top-p: a concept's is at
-    /// the place of its representative, and its other tokens have 0. It is not called for
-    /// [`Sampling::ArgMax`] and [`Sampling::GumbelSoftmax`], as in candle.
+    /// the place of its representative, and its other tokens have 0. As in candle, it is not called
+    /// for [`Sampling::ArgMax`] and [`Sampling::GumbelSoftmax`].
     ///
     /// # Errors
     ///
@@ -248,7 +248,9 @@ impl ConceptSampler {
         {
             return Err(SampleError::NotOneRow { rows });
         }
-        let mut f = Some(f);
+        // Where a step is pooled, GumbelSoftmax weighs on the host like the others do.
+        let weighs = !matches!(self.sampling, Sampling::ArgMax | Sampling::GumbelSoftmax { .. });
+        let mut f = weighs.then_some(f);
         let mut once = |weights: &mut [f32]| {
             if let Some(f) = f.take() {
                 f(weights);

@@ -14,6 +14,7 @@ use crate::sample::SampleError;
 /// assert_ne!(sampling, Sampling::ArgMax);
 /// ```
 #[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
 pub enum Sampling {
     /// The concept with the largest mass.
     ArgMax,
@@ -97,10 +98,7 @@ impl Sampling {
     /// The same way to choose at another temperature.
     pub(super) fn at(self, temperature: f64) -> Result<Self, SampleError> {
         let changed = match self {
-            Self::ArgMax => {
-                let requirement = "ArgMax has no temperature; use set_sampling to change it";
-                return Err(out_of_range("temperature", temperature, requirement));
-            }
+            Self::ArgMax => return Err(SampleError::NoTemperature { temperature }),
             Self::All { .. } => Self::All { temperature },
             Self::TopK { k, .. } => Self::TopK { k, temperature },
             Self::TopP { p, .. } => Self::TopP { p, temperature },

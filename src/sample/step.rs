@@ -3,12 +3,13 @@ use candle_core::{DType, Tensor};
 use super::rank::{Rank, largest_of, ranks};
 use super::sampling::at_least_1;
 use crate::ConceptSampler;
+use crate::ln::ln_sum;
 use crate::sample::SampleError;
 use crate::source::{Embedding, check_threshold};
 #[cfg(feature = "tokenizers")]
 use crate::source::{Judge, Vocabulary};
 
-/// Pools each step's likeliest tokens by meaning, as the model's own embedding tells it: the
+/// Pools each step's likeliest tokens by meaning, which the model's own embedding gives: the
 /// concept-aware decoding that Yeom et al. (2026) sketch.
 ///
 /// Of the `k` likeliest concepts of a step (tokens, under a map that pools nothing), those whose
@@ -39,12 +40,12 @@ pub struct TopKPooling {
 }
 
 impl ConceptSampler {
-    /// Pools each step's likeliest concepts by meaning, as `embedding`, the model's own matrix,
-    /// tells it, before the choice; over what the map pools already.
+    /// Pools each step's likeliest concepts by meaning before the choice, on top of what the map
+    /// pools; `embedding`, the model's own matrix, gives the meanings.
     ///
     /// A group's mass is that of its concepts, and its likeliest token stands for it. Where one
-    /// token has more than half of the vote, nothing can change it, and
-    /// [`Sampling::ArgMax`](crate::Sampling::ArgMax) looks no further. Else a step takes
+    /// token has more than half of the vote, pooling cannot change the outcome, and
+    /// [`Sampling::ArgMax`](crate::Sampling::ArgMax) skips it. Otherwise a step takes
     /// `O(V + k² D)` more, on a CUDA device with a copy of the row to the host. The trace holds the
     /// map's own vote. [`Sampling::GumbelSoftmax`](crate::Sampling::GumbelSoftmax) draws by weight
     /// from the sampler's generator, which is the same distribution.
@@ -68,7 +69,7 @@ impl ConceptSampler {
         self.with_step(k, Source::Embedding(embedding, check_threshold(threshold)?))
     }
 
-    /// Pools each step's `k` likeliest concepts by meaning, as `judge` says; the rest is as with
+    /// Pools each step's `k` likeliest concepts as `judge` groups them; the rest is as with
     /// [`with_top_k_pooling`](Self::with_top_k_pooling).
     ///
     /// The judge gets the texts of the concepts' likeliest tokens, likeliest first.
@@ -82,7 +83,7 @@ impl ConceptSampler {
     /// # use candle_core::{Device, Tensor};
     /// # use concept_mass::{ConceptMap, ConceptSampler, Sampling, source::{JudgeError, Vocabulary}};
     /// # let device = Device::Cpu;
-    /// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/tiny/tokenizer.json");
+    /// # let path = concept_mass_tiny::folder().join("tokenizer.json");
     /// let vocabulary = Vocabulary::load(path, 1152)?;
     /// let saints = |texts: &[&str]| -> Result<Vec<Vec<usize>>, JudgeError> {
     ///     let is_saint = |&i: &usize| matches!(texts[i].trim(), "Saint" | "St");
@@ -161,7 +162,8 @@ impl StepPooling {
                 Rank::of_logit(own[i], concepts[token as usize], token)
             };
             let Some(likeliest) = group.iter().map(rank).max() else { continue };
-            let mass = log_sum_exp(group.iter().map(|&i| pooled[tokens[i] as usize]));
+            let lns = group.iter().map(|&i| f64::from(pooled[tokens[i] as usize]));
+            let mass = ln_sum(lns.collect()) as f32;
             group.iter().for_each(|&i| pooled[tokens[i] as usize] = f32::NEG_INFINITY);
             pooled[likeliest.token() as usize] = mass;
         }
@@ -173,10 +175,4 @@ impl StepPooling {
 fn gather(logits: &Tensor, tokens: &[u32]) -> candle_core::Result<Vec<f32>> {
     let tokens = Tensor::new(tokens, logits.device())?;
     logits.contiguous()?.index_select(&tokens, 0)?.to_dtype(DType::F32)?.to_vec1()
-}
-
-fn log_sum_exp(logits: impl Iterator<Item = f32> + Clone) -> f32 {
-    let max = f64::from(logits.clone().fold(f32::NEG_INFINITY, f32::max));
-    let sum: f64 = logits.map(|logit| (f64::from(logit) - max).exp()).sum();
-    (max + sum.ln()) as f32
 }

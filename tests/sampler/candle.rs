@@ -21,6 +21,7 @@ fn candles(sampling: &Sampling) -> generation::Sampling {
         Sampling::GumbelSoftmax { temperature } => {
             generation::Sampling::GumbelSoftmax { temperature }
         }
+        _ => unreachable!("candle has no such way to choose: {sampling:?}"),
     }
 }
 

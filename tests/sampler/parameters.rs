@@ -46,7 +46,8 @@ fn unfit_parameters_are_refused_where_they_are_given() {
         refused(name, sampler.set_sampling(sampling));
     }
     assert_eq!(*sampler.sampling(), Sampling::ArgMax);
-    refused("temperature", sampler.set_temperature(0.7));
+    let error = sampler.set_temperature(0.7).unwrap_err();
+    assert!(matches!(error, SampleError::NoTemperature { temperature: 0.7 }), "{error}");
     for temperature in [f64::NAN, -1.0, f64::INFINITY] {
         for top_p in [None, Some(0.5)] {
             refused("temperature", ConceptSampler::new(1, Some(temperature), top_p, map()));

@@ -122,6 +122,32 @@ fn pooling_by_step_comes_over_the_maps() {
     assert_eq!(trace, rows.into_iter().map(Result::unwrap).collect::<Vec<_>>());
 }
 
+/// As in candle; whether the step is pooled makes no difference.
+#[test]
+fn the_callers_change_of_weights_is_called_where_there_are_weights_to_choose_by() {
+    let embedding = embedding(&[vec![1., 0.], vec![1., 0.], vec![0., 1.]], DType::F32);
+    let logits = Tensor::new(&[0f32, 0.1, 0.2], &device()).unwrap();
+    let temperature = 1.0;
+    for (sampling, is_called) in [
+        (Sampling::ArgMax, false),
+        (Sampling::GumbelSoftmax { temperature: 0.0 }, false),
+        (Sampling::GumbelSoftmax { temperature }, false),
+        (Sampling::All { temperature }, true),
+        (Sampling::TopK { k: 2, temperature }, true),
+        (Sampling::TopP { p: 0.5, temperature }, true),
+        (Sampling::TopKThenTopP { k: 2, p: 0.5, temperature }, true),
+    ] {
+        let plain = || ConceptSampler::from_sampling(1, sampling.clone(), singletons(3)).unwrap();
+        let pooling = TopKPooling { k: 3, threshold: 0.9 };
+        let pooled = plain().with_top_k_pooling(pooling, embedding.clone()).unwrap();
+        for (mut sampler, by_step) in [(plain(), false), (pooled, true)] {
+            let mut called = 0;
+            sampler.sample_f(&logits, |_| called += 1).unwrap();
+            assert_eq!(called, usize::from(is_called), "{sampling:?}, pooled by step: {by_step}");
+        }
+    }
+}
+
 #[test]
 fn a_judge_is_asked_about_words_only_where_the_vote_is_open() {
     let vocabulary = kinds()[0].vocabulary.clone();
@@ -209,10 +235,15 @@ fn what_a_judge_cannot_say_is_an_error() {
     };
     assert_eq!(complaint(Ok(vec![vec![1, 0], vec![]])), Ok(2));
     assert_eq!(complaint(Ok(vec![vec![1]])), Ok(0));
-    let is = |text: &str| Err(format!("the judge failed: {text}"));
-    assert_eq!(complaint(Err("no connection")), is("no connection"));
-    assert_eq!(complaint(Ok(vec![vec![0, 2]])), is("there is no text 2 among 2"));
-    assert_eq!(complaint(Ok(vec![vec![0], vec![1, 0]])), is("text 0 is in two groups"));
+    for (groups, problem) in [
+        (Err("no connection"), "no connection"),
+        (Ok(vec![vec![0, 2]]), "there is no text 2 among 2; groups hold places from 0 to 1"),
+        (Ok(vec![vec![0], vec![1, 0]]), "text 0 is in two groups; put it into one at most"),
+    ] {
+        let said = complaint(groups).unwrap_err();
+        assert!(said.starts_with("the judge failed; put right "), "{said}");
+        assert!(said.ends_with(&format!(": {problem}")), "{said}");
+    }
 }
 
 #[test]
