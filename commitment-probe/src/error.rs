@@ -44,8 +44,8 @@ pub enum Error {
 
     /// A token that is to end answers, and is not in the vocabulary.
     #[error(
-        "token {token} is to end answers, but the vocabulary has {vocab_size} tokens; take model \
-         and tokenizer from one source"
+        "end token {token} is out of range: the vocabulary has {vocab_size} tokens; take model and \
+         tokenizer from one source"
     )]
     EndToken {
         /// The id of the token.
@@ -137,16 +137,17 @@ pub enum QuestionProblem {
     },
 
     /// One of a file's questions cannot be asked.
-    #[error("question {question}: {problem}")]
+    #[error("question {question} cannot be asked")]
     Question {
         /// Its number in the file, from 1.
         question: String,
         /// What is wrong with it.
-        problem: String,
+        #[source]
+        problem: UnfitQuestion,
     },
 }
 
-/// Why a question cannot be asked.
+/// Why a question cannot be asked, or cannot be found in a file's record.
 ///
 /// ```
 /// use commitment_probe::{Question, UnfitQuestion};
@@ -157,15 +158,15 @@ pub enum QuestionProblem {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UnfitQuestion {
-    /// Its text is empty.
+    /// Its text is blank: nothing in it is visible.
     #[error("it has no text")]
     NoText,
 
-    /// It has no acceptable form of an answer, or only empty ones.
+    /// It has no acceptable form of an answer, or only blank ones.
     #[error("it has no answers")]
     NoAnswers,
 
-    /// Another answer has no forms, or only empty ones.
+    /// Another answer has no forms, or only blank ones.
     #[error("{name:?}, one of its others, has no forms")]
     NoForms {
         /// The name of that answer.
@@ -177,6 +178,38 @@ pub enum UnfitQuestion {
     AnswerAmongOthers {
         /// The usual form of the answer.
         name: String,
+    },
+
+    /// Another question of the list has its id.
+    #[error("its id {id:?} is taken; ids must be unique")]
+    TakenId {
+        /// The id.
+        id: String,
+    },
+
+    /// Its fields are those of no known layout.
+    #[error(
+        "its layout is not known; write a line for each question, like \
+         {{\"id\": \"1\", \"question\": \"…\", \"answers\": [\"a form\", \"another\"]}}"
+    )]
+    UnknownLayout,
+
+    /// A field of its layout is missing.
+    #[error("it has no {field}")]
+    NoField {
+        /// The field.
+        field: &'static str,
+    },
+
+    /// A short answer of Natural Questions points out of its document.
+    #[error("a short answer is of words {start} to {end}, of {words}")]
+    ShortAnswer {
+        /// Its first word.
+        start: usize,
+        /// The word after its last.
+        end: usize,
+        /// The words of the document.
+        words: usize,
     },
 }
 

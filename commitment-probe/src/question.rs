@@ -5,6 +5,7 @@ use std::{
     path::Path,
 };
 
+use concept_mass::source::is_blank;
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, QuestionProblem, Result, UnfitQuestion};
@@ -58,8 +59,8 @@ impl Question {
     /// A question with the acceptable forms of its answer, the usual one first, and what else may
     /// be answered, by name, with the forms of each.
     ///
-    /// White space around the question is removed; forms are put on one line, and empty ones and
-    /// duplicates are dropped.
+    /// White space around the question is removed; forms are put on one line, and duplicates and
+    /// those without a visible character are dropped.
     ///
     /// # Errors
     ///
@@ -84,7 +85,7 @@ impl Question {
         others: BTreeMap<String, Vec<String>>,
     ) -> Result<Self, UnfitQuestion> {
         let question = question.into().trim().to_owned();
-        if question.is_empty() {
+        if is_blank(&question) {
             return Err(UnfitQuestion::NoText);
         }
         let answers = forms(answers);
@@ -105,12 +106,13 @@ impl Question {
         &self.id
     }
 
-    /// The text of the question; not empty.
+    /// The text of the question; not blank.
     pub fn text(&self) -> &str {
         &self.question
     }
 
-    /// The acceptable forms of the answer, the usual one first; at least one, each on one line.
+    /// The acceptable forms of the answer, the usual one first; at least one, each on one line, and
+    /// none blank.
     pub fn answers(&self) -> &[String] {
         &self.answers
     }
@@ -181,10 +183,9 @@ fn read(mut reader: impl Read) -> Result<Vec<Question>, QuestionProblem> {
             let in_question =
                 |problem| QuestionProblem::Question { question: place.clone(), problem };
             let Some(question) = question.map_err(in_question)? else { continue };
-            let question = Question::try_from(question).map_err(|e| in_question(e.to_string()))?;
+            let question = Question::try_from(question).map_err(in_question)?;
             if !ids.insert(question.id.clone()) {
-                let problem = format!("its id {:?} is taken; ids must be unique", question.id);
-                return Err(in_question(problem));
+                return Err(in_question(UnfitQuestion::TakenId { id: question.id }));
             }
             questions.push(question);
         }
@@ -192,11 +193,11 @@ fn read(mut reader: impl Read) -> Result<Vec<Question>, QuestionProblem> {
     Ok(questions)
 }
 
-/// Each on one line, none empty, none twice.
+/// Each on one line, none blank, none twice.
 fn forms(forms: Vec<String>) -> Vec<String> {
     let mut seen = HashSet::new();
     let on_a_line = |form: &String| form.split_whitespace().collect::<Vec<_>>().join(" ");
-    let forms = forms.iter().map(on_a_line).filter(|form| !form.is_empty());
+    let forms = forms.iter().map(on_a_line).filter(|form| !is_blank(form));
     forms.filter(|form| seen.insert(form.clone())).collect()
 }
 
@@ -269,7 +270,7 @@ struct Span {
 }
 
 /// A question; none if the record has no answer to look for; or what is wrong with it.
-type Found = Result<Option<Unchecked>, String>;
+type Found = Result<Option<Unchecked>, UnfitQuestion>;
 
 impl Record {
     /// The questions, and how a person would find each in the file.
@@ -288,30 +289,32 @@ impl Record {
         };
         match (self.question, self.answers, self.answer, self.annotations) {
             (Some(question), Some(answers), ..) => {
-                found(id.ok_or("it has no id")?, question, answers)
+                found(id.ok_or(missing("id"))?, question, answers)
             }
             (Some(question), _, Some(Answer::Forms(forms)), _) => {
                 found(id.unwrap_or_else(|| number.to_string()), question, forms)
             }
             (Some(question), _, Some(Answer::Aliases { value, aliases }), _) => {
-                let id = question_id.or(id).ok_or("it has no question_id")?;
+                let id = question_id.or(id).ok_or(missing("question_id"))?;
                 found(id, question, [vec![value], aliases].concat())
             }
             (None, None, None, Some(annotations)) => {
                 let words = words(self.document_text, self.document_tokens)
-                    .ok_or("it has neither document_text nor document_tokens")?;
+                    .ok_or(missing("document_text and no document_tokens"))?;
                 let answers = short_answers(&words, &annotations)?;
                 if answers.is_empty() {
                     return Ok(None);
                 }
-                let id = self.example_id.ok_or("it has no example_id")?.to_string();
-                found(id, self.question_text.ok_or("it has no question_text")?, answers)
+                let id = self.example_id.ok_or(missing("example_id"))?.to_string();
+                found(id, self.question_text.ok_or(missing("question_text"))?, answers)
             }
-            _ => Err("its layout is not known; write a line for each question, like \
-                      {\"id\": \"1\", \"question\": \"…\", \"answers\": [\"a form\", \"another\"]}"
-                .into()),
+            _ => Err(UnfitQuestion::UnknownLayout),
         }
     }
+}
+
+fn missing(field: &'static str) -> UnfitQuestion {
+    UnfitQuestion::NoField { field }
 }
 
 impl Trivia {
@@ -333,12 +336,17 @@ fn words(text: Option<String>, tokens: Option<Vec<DocumentToken>>) -> Option<Vec
 }
 
 /// The short answers of all who annotated, without the tags of the page.
-fn short_answers(words: &[String], annotations: &[Annotation]) -> Result<Vec<String>, String> {
+fn short_answers(
+    words: &[String],
+    annotations: &[Annotation],
+) -> Result<Vec<String>, UnfitQuestion> {
     let mut answers = Vec::new();
     for span in annotations.iter().flat_map(|annotation| &annotation.short_answers) {
         let Span { start_token, end_token } = *span;
-        let words = words.get(start_token..end_token).ok_or_else(|| {
-            format!("a short answer is of words {start_token} to {end_token}, of {}", words.len())
+        let words = words.get(start_token..end_token).ok_or(UnfitQuestion::ShortAnswer {
+            start: start_token,
+            end: end_token,
+            words: words.len(),
         })?;
         let is_tag = |word: &&String| word.starts_with('<') && word.ends_with('>');
         let text: Vec<_> = words.iter().filter(|word| !is_tag(word)).cloned().collect();

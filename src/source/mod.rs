@@ -41,8 +41,6 @@ pub use error::SourceError;
 #[cfg(feature = "tokenizers")]
 pub(crate) use first_tokens::no_beginning;
 #[cfg(feature = "tokenizers")]
-pub(crate) use piece::is_blank;
-#[cfg(feature = "tokenizers")]
 pub use tokenizers;
 
 #[cfg(feature = "tokenizers")]
@@ -51,7 +49,7 @@ pub use {
     first_tokens::{FirstTokens, SharedToken},
     form::{Beginning, Form},
     judge::{Judge, JudgeError, checked_groups},
-    piece::Piece,
+    piece::{Piece, is_blank},
     spelling::Spelling,
     vocabulary::Vocabulary,
 };

@@ -53,8 +53,16 @@ impl Piece {
 /// Whether `text` has no visible character: it is empty, or white space, control characters and
 /// characters that Unicode has renderers ignore, such as a zero-width space or a byte order mark.
 ///
-/// Such a text says nothing, so it means the same as no other.
-pub(crate) fn is_blank(text: &str) -> bool {
+/// Such a text says nothing, so it means the same as no other: it is no form of a concept, and no
+/// [`Judge`](super::Judge) sees it.
+///
+/// ```
+/// use concept_mass::source::is_blank;
+///
+/// assert!(is_blank("") && is_blank(" \n") && is_blank("\u{200B}"));
+/// assert!(!is_blank("\u{200B}a"));
+/// ```
+pub fn is_blank(text: &str) -> bool {
     text.chars().all(|c| c.is_whitespace() || c.is_control() || is_ignorable(c))
 }
 

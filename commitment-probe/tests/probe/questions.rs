@@ -2,7 +2,8 @@
 
 use std::{error::Error, fs, path::Path};
 
-use commitment_probe::{Question, UnfitQuestion};
+use commitment_probe::{Question, QuestionProblem, UnfitQuestion};
+use concept_mass::source::{Aliases, SourceError, is_blank};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -120,9 +121,12 @@ fn lists_that_are_none() {
     refused("[1]", &["record 1", "invalid type"]);
     refused(
         r#"{"id": "1", "question": "Who?"}"#,
-        &["question 1: its layout is not known", r#""answers": ["#],
+        &["question 1 cannot be asked: its layout is not known", r#""answers": ["#],
     );
-    refused(r#"{"question": "Who?", "answers": ["A"]}"#, &["question 1: it has no id"]);
+    refused(
+        r#"{"question": "Who?", "answers": ["A"]}"#,
+        &["question 1 cannot be asked: it has no id"],
+    );
     refused(r#"{"id": "1", "question": "Who?", "answers": [" "]}"#, &["it has no answers"]);
     refused(r#"{"id": "1", "question": " ", "answers": ["A"]}"#, &["it has no text"]);
     refused(
@@ -137,13 +141,22 @@ fn lists_that_are_none() {
     refused(&format!("{twice}\n{twice}"), &["question 2", r#"its id "1" is taken"#]);
     refused(
         r#"{"Data": [{"Question": "Who?", "QuestionId": "a", "Answer": {"Value": ""}}]}"#,
-        &["question 1 of Data: it has no answers"],
+        &["question 1 of Data cannot be asked: it has no answers"],
     );
     refused(
         r#"{"example_id": 5, "question_text": "when", "document_text": "It is .",
             "annotations": [{"short_answers": [{"start_token": 2, "end_token": 9}]}]}"#,
         &["question 1", "words 2 to 9, of 3"],
     );
+}
+
+#[test]
+fn what_is_wrong_with_a_question_is_a_cause_of_its_own() {
+    let error = Question::parse(r#"{"id": "1", "question": "Who?", "answers": []}"#).unwrap_err();
+    let commitment_probe::Error::QuestionFile { problem, .. } = &error else { panic!("{error}") };
+    assert!(matches!(problem, QuestionProblem::Question { problem: UnfitQuestion::NoAnswers, .. }));
+    assert_eq!(problem.to_string(), "question 1 cannot be asked");
+    assert_eq!(problem.source().unwrap().to_string(), "it has no answers");
 }
 
 #[test]
@@ -163,13 +176,24 @@ fn nothing_is_a_list_of_no_questions() {
 
 #[test]
 fn a_question_without_answers_cannot_be_made() {
-    for answers in [json!([]), json!([""]), json!([" ", "\n"])] {
+    for answers in
+        [json!([]), json!([""]), json!([" ", "\n"]), json!(["\u{200B}", "\0", "\u{AD} "])]
+    {
         let question = json!({"id": "a", "question": "?", "answers": answers});
         let error = serde_json::from_value::<Question>(question).unwrap_err();
         assert_eq!(error.to_string(), "it has no answers");
     }
     let made = Question::new("a", "?", vec![], [].into());
     assert_eq!(made, Err(UnfitQuestion::NoAnswers));
+}
+
+/// All that may be answered, as the core takes it.
+fn aliases(question: &Question) -> Result<Aliases, SourceError> {
+    let aliases = Aliases::new().concept(question.right(), question.answers())?;
+    question
+        .others()
+        .iter()
+        .try_fold(aliases, |aliases, (name, forms)| aliases.concept(name, forms))
 }
 
 proptest! {
@@ -179,15 +203,19 @@ proptest! {
     /// is read again as it is written.
     #[test]
     fn every_question_that_can_be_made_can_be_used(
-        question in "[ ?a]{0,3}",
-        answers in proptest::collection::vec("[ \n.ab]{0,3}", 0..4),
-        others in proptest::collection::btree_map("[ ab]{0,2}", proptest::collection::vec("[ a]{0,2}", 0..3), 0..3),
+        question in "[ ?a\u{200B}\u{AD}\u{0}]{0,3}",
+        answers in proptest::collection::vec("[ \n.ab\u{200B}\u{AD}\u{1}\u{7F}]{0,3}", 0..4),
+        others in proptest::collection::btree_map(
+            "[ ab\u{200B}]{0,2}",
+            proptest::collection::vec("[ a\u{200B}\u{AD}\u{85}]{0,2}", 0..3),
+            0..3,
+        ),
     ) {
         let json = json!({"id": "a", "question": question, "answers": answers, "others": others});
         if let Ok(question) = serde_json::from_value::<Question>(json) {
-            prop_assert!(!question.text().is_empty() && !question.right().is_empty());
+            prop_assert!(!is_blank(question.text()) && !is_blank(question.right()));
             prop_assert_eq!(&question.answers()[0], question.right());
-            prop_assert!(question.others().values().flatten().all(|form| !form.is_empty()));
+            prop_assert!(aliases(&question).is_ok(), "{:?}", aliases(&question));
             let written = serde_json::to_string(&question).unwrap();
             prop_assert_eq!(&serde_json::from_str::<Question>(&written).unwrap(), &question);
             prop_assert_eq!(&Question::parse(&written).unwrap(), &[question]);
