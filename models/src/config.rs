@@ -13,6 +13,15 @@ use super::layout::{Extras, Layout, Sizes};
 /// No model is larger in any direction, and candle counts positions in `f32`, up to here.
 const LARGEST: usize = 1 << 24;
 
+/// No model has more blocks. There is a list of all tensors before one is read, and a file's number
+/// must not set its length.
+const MOST_LAYERS: usize = 4096;
+
+/// The most angles of rotary embeddings, one for each position and each pair of a head's columns:
+/// candle computes them all before it reads a token, and has half a gigabyte each of sines and of
+/// cosines here. A million positions of a head of 256 are as many.
+const MOST_ANGLES: usize = 1 << 27;
+
 /// A model, as candle wants to be told of it, and what its user must know.
 pub struct Config {
     /// For candle.
@@ -115,18 +124,19 @@ impl Common {
             "num_attention_heads is {heads}, num_key_value_heads {shared}; the first must be a \
              multiple of the second"
         );
-        for (name, size) in [
-            ("vocab_size", self.vocab_size),
-            ("hidden_size", self.hidden_size),
-            ("intermediate_size", self.intermediate_size),
-            ("num_hidden_layers", self.num_hidden_layers),
-            ("num_attention_heads", heads),
-            ("max_position_embeddings", self.max_position_embeddings),
-            ("head_dim", self.head()),
-        ] {
-            ensure!((1..=LARGEST).contains(&size), "{name} is {size}; it must be 1 to {LARGEST}");
-        }
         let head = self.head();
+        let most_positions = LARGEST.min(MOST_ANGLES / (head / 2).max(1));
+        for (name, size, most) in [
+            ("vocab_size", self.vocab_size, LARGEST),
+            ("hidden_size", self.hidden_size, LARGEST),
+            ("intermediate_size", self.intermediate_size, LARGEST),
+            ("num_hidden_layers", self.num_hidden_layers, MOST_LAYERS),
+            ("num_attention_heads", heads, LARGEST),
+            ("head_dim", head, LARGEST),
+            ("max_position_embeddings", self.max_position_embeddings, most_positions),
+        ] {
+            ensure!((1..=most).contains(&size), "{name} is {size}; it must be 1 to {most}");
+        }
         ensure!(
             self.model_type == "qwen3" || head * heads == self.hidden_size,
             "hidden_size is {}, not that of {heads} heads of {head}, which is all that candle's \

@@ -22,6 +22,10 @@
 //! | `layout` | the tensors that such a model has, whichever file they come from |
 //! | `transformer` | candle's models behind one `forward` |
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod config;
 mod error;
 mod folder;

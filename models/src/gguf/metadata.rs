@@ -50,7 +50,7 @@ impl Gguf {
             "tie_word_embeddings": !self.content.tensor_infos.contains_key("output.weight"),
             "eos_token_id": ends.collect::<Result<Vec<_>>>()?,
         });
-        if let Some(factors) = self.rope_factors(&architecture)? {
+        if let Some(factors) = self.rope_factors(&architecture, head)? {
             fields["rope_scaling"] = rope::scaling(&factors, theta, head as usize)?;
         }
         let fields = match fields {

@@ -6,6 +6,7 @@
 //! one code path computes, it measures alike. The price is memory: that of the model in the dtype
 //! it computes in, whatever the file's size.
 
+mod alignment;
 mod metadata;
 mod rope;
 mod tensors;
@@ -13,7 +14,7 @@ mod tokenizer;
 
 use std::{fs::File, io::BufReader, path::Path};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, quantized::gguf_file::Content};
 
 use super::{Loaded, Parts, read_tokenizer};
@@ -49,6 +50,12 @@ pub fn load(
 impl Gguf {
     fn open(path: &Path) -> Result<Self> {
         let mut reader = BufReader::new(File::open(path)?);
+        // candle divides by it.
+        ensure!(
+            alignment::find(&mut reader)? != Some(0),
+            "its {} is 0; it must be 1 or more",
+            alignment::KEY
+        );
         let content = Content::read(&mut reader)?;
         Ok(Self { reader, content })
     }

@@ -22,12 +22,6 @@ const TOLERANCE: f64 = 1e-3;
 ///
 /// If there is none: they are those of another formula.
 pub fn scaling(factors: &[f32], theta: f64, head: usize) -> Result<Value> {
-    ensure!(
-        factors.len() == head / 2,
-        "rope_freqs.weight has {} factors, but half a head has {}",
-        factors.len(),
-        head / 2
-    );
     let largest = factors.iter().copied().map(f64::from).fold(1.0, f64::max);
     for (i, &factor) in factors.iter().enumerate() {
         let frequency = theta.powf(-2.0 * i as f64 / head as f64);

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor};
 
 use super::Gguf;
@@ -42,12 +42,21 @@ impl Gguf {
         Ok(tensors)
     }
 
-    /// What `rope_freqs.weight` holds, where a Llama has it.
-    pub fn rope_factors(&mut self, architecture: &str) -> Result<Option<Vec<f32>>> {
-        if architecture != "llama" || !self.content.tensor_infos.contains_key(ROPE) {
+    /// What `rope_freqs.weight` holds, where a Llama has it: a factor for each pair of the columns of
+    /// a `head`.
+    pub fn rope_factors(&mut self, architecture: &str, head: u64) -> Result<Option<Vec<f32>>> {
+        let Some(info) = self.content.tensor_infos.get(ROPE).filter(|_| architecture == "llama")
+        else {
             return Ok(None);
-        }
-        Ok(Some(self.tensor(ROPE)?.flatten_all()?.to_vec1()?))
+        };
+        // Before it is read: candle multiplies the dimensions.
+        let dims = info.shape.dims();
+        ensure!(
+            matches!(*dims, [factors] if factors as u64 == head / 2),
+            "{ROPE} has the shape {dims:?}, but half a head has {} columns",
+            head / 2
+        );
+        Ok(Some(self.tensor(ROPE)?.to_vec1()?))
     }
 
     /// A tensor as `f32`. Dequantised on the CPU, which knows how for all types.

@@ -1,4 +1,5 @@
-//! What is said of folders that are unfit, beyond what `tests/example` has of it.
+//! What is said of folders that are unfit, beyond what the tests of the examples have of it, in
+//! `examples/tests/example/complaints.rs`.
 
 use candle_core::{DType, Device, Tensor};
 use serde_json::{Value, json};
@@ -29,12 +30,45 @@ fn weights(architecture: &str, tied: bool, change: impl FnOnce(&mut Tensors), pa
 #[test]
 fn sizes_that_no_model_has() {
     field("qwen2", "num_attention_heads", json!(0), &["num_attention_heads is 0"]);
-    field("llama", "num_hidden_layers", json!(0), &["num_hidden_layers is 0", "1 to 16777216"]);
+    field("llama", "num_hidden_layers", json!(0), &["num_hidden_layers is 0", "1 to 4096"]);
     field("qwen3", "num_hidden_layers", json!(1u64 << 60), &["num_hidden_layers is 1152921504"]);
     field("llama", "max_position_embeddings", json!(1u64 << 40), &["max_position_embeddings is"]);
     field("qwen3", "head_dim", json!(15), &["head_dim is 15", "even"]);
     field("llama", "head_dim", json!(16), &["hidden_size is 32, not that of 4 heads of 16"]);
     field("llama", "eos_token_id", json!(1160), &["eos_token_id 1160", "vocab_size is 1160"]);
+}
+
+/// What a number in a file sizes before the weights are held against it: the list of tensors, and
+/// the angles of rotary embeddings.
+#[test]
+fn numbers_that_size_something_have_a_limit() {
+    let change = |architecture: &str, fields: &[(&str, usize)], parts: &[&str]| {
+        let mut config = config(architecture, true);
+        fields.iter().for_each(|&(field, value)| config[field] = json!(value));
+        // Of a model with this tensor, the angles would be computed.
+        let mut tensors = tensors(architecture, true);
+        tensors.remove("model.norm.weight");
+        let toy = toy(&format!("{architecture}-limit"), &config, &tensors);
+        complains(&toy.dir, &toy.path("config.json"), parts);
+    };
+    for architecture in ["llama", "qwen2", "qwen3"] {
+        for (layers, said) in [
+            (4096, "there is no tensor model.layers."),
+            (4097, "num_hidden_layers is 4097; it must be 1 to 4096"),
+            (1 << 24, "num_hidden_layers is 16777216; it must be 1 to 4096"),
+        ] {
+            change(architecture, &[("num_hidden_layers", layers)], &[said]);
+        }
+    }
+    // A head of the toy's has few columns; the more it has, the fewer positions.
+    let positions = "max_position_embeddings";
+    for (head, most) in [(2, 1 << 24), (16, 1 << 24), (128, 1 << 21), (256, 1 << 20)] {
+        let tried = |positions_tried: usize, said: &str| {
+            change("qwen3", &[("head_dim", head), (positions, positions_tried)], &[said]);
+        };
+        tried(most, "tensor model.");
+        tried(most + 1, &format!("{positions} is {}; it must be 1 to {most}", most + 1));
+    }
 }
 
 #[test]

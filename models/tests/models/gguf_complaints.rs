@@ -4,6 +4,7 @@ use std::fs;
 
 use candle_core::{DType, Device, Tensor, quantized::gguf_file::Value};
 
+use concept_mass_models::load;
 use concept_mass_tiny::gguf::GgufFile;
 
 use super::support::{complains, gguf_in_folder, toy};
@@ -132,7 +133,47 @@ fn factors_that_are_not_llama_3s() {
     };
     factors(&[1.0, 2.0, 4.0, 8.0], &["factor 1 of rope_freqs.weight is 2", "would be 1.0000"]);
     factors(&[1.0, 1.0, f32::NAN, 32.0], &["factor 2", "NaN"]);
-    factors(&[1.0, 1.0], &["2 factors", "half a head has 4"]);
+    factors(&[1.0, 1.0], &["rope_freqs.weight has the shape [2]", "half a head has 4"]);
+}
+
+#[test]
+fn factors_of_a_shape_that_no_memory_holds() {
+    let (toy, path) = gguf_in_folder("shape", "llama", |file| {
+        let factors = Tensor::ones((1, 4), DType::F32, &Device::Cpu).unwrap();
+        file.tensors.insert("rope_freqs.weight".to_owned(), factors);
+    });
+    complains(&path, &path, &["rope_freqs.weight has the shape [1, 4]", "half a head has 4"]);
+    // The number of dimensions follows the name, and the dimensions follow that, the last one first.
+    let mut bytes = fs::read(&path).unwrap();
+    let name = bytes.windows(17).position(|part| part == b"rope_freqs.weight").unwrap();
+    let huge = (1u64 << 62).to_le_bytes();
+    bytes[name + 21..name + 29].copy_from_slice(&16u64.to_le_bytes());
+    bytes[name + 29..name + 37].copy_from_slice(&huge);
+    fs::write(toy.path("huge.gguf"), bytes).unwrap();
+    let path = toy.path("huge.gguf");
+    complains(&path, &path, &["has the shape [4611686018427387904, 16]"]);
+}
+
+/// candle divides by it.
+#[test]
+fn an_alignment_of_nothing() {
+    let key = "general.alignment";
+    for (zero, one) in [
+        (Value::U8(0), Value::U8(1)),
+        (Value::U16(0), Value::U16(8)),
+        (Value::U32(0), Value::U32(32)),
+        (Value::I8(0), Value::I8(1)),
+        (Value::I16(0), Value::I16(8)),
+        (Value::I32(0), Value::I32(32)),
+        (Value::U64(0), Value::U64(32)),
+    ] {
+        changed("llama", |file| file.set(key, zero), &["its general.alignment is 0"]);
+        // Of others, candle says what there is to say.
+        let (_toy, path) = gguf_in_folder("aligned", "llama", |file| file.set(key, one));
+        if let Err(error) = load(&path, None, &Device::Cpu, None) {
+            assert!(!format!("{error:#}").contains(key), "{error:#}");
+        }
+    }
 }
 
 #[test]
