@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
@@ -167,9 +167,10 @@ impl Sampled {
     /// An answer of the largest cluster, the first of it; of clusters of one size, the one that
     /// appeared first. None if there are no answers.
     pub fn majority(&self) -> Option<&SampledAnswer> {
-        let size = |of: &SampledAnswer| {
-            self.answers.iter().filter(|answer| answer.cluster == of.cluster).count()
-        };
+        // By their names, which in a file may be any numbers.
+        let mut sizes = HashMap::<usize, usize>::new();
+        self.answers.iter().for_each(|answer| *sizes.entry(answer.cluster).or_default() += 1);
+        let size = |of: &SampledAnswer| sizes[&of.cluster];
         self.answers.iter().reduce(|best, next| if size(next) > size(best) { next } else { best })
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::sample::{Sample, Sampled};
 use super::stats::{self, Estimate};
 use super::summary::*;
-use crate::{Decoder, Detector, Outcome};
+use crate::{Decoder, Detector, Error, Outcome, Result};
 
 /// The thresholds at which commitment failures are counted, besides that of the summary.
 const THRESHOLDS: [f64; 7] = [0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4];
@@ -23,15 +23,33 @@ impl Summary {
     /// `O(n log n)` for `n` samples, and `O(n)` for each resample of an interval's bootstrap. The
     /// same samples in the same order give the same summary.
     ///
+    /// # Errors
+    ///
+    /// [`Error::ProbeOption`] unless `tau` is above 0 and at most 1.
+    ///
     /// ```
     /// use commitment_probe::Summary;
     ///
-    /// let summary = Summary::of("nothing asked", 0, 0.2, &[]);
+    /// let summary = Summary::of("nothing asked", 0, 0.2, &[])?;
     /// assert_eq!((summary.samples, summary.hallucination_rate), (0, None));
+    /// assert!(Summary::of("nothing asked", 0, f64::NAN, &[]).is_err());
+    /// # Ok::<(), commitment_probe::Error>(())
     /// ```
-    pub fn of(name: impl Into<String>, planned: usize, tau: f64, samples: &[Sample]) -> Self {
+    pub fn of(
+        name: impl Into<String>,
+        planned: usize,
+        tau: f64,
+        samples: &[Sample],
+    ) -> Result<Self> {
+        if !(tau > 0.0 && tau <= 1.0) {
+            return Err(Error::ProbeOption {
+                option: "tau",
+                value: tau.to_string(),
+                requirement: "a P-mass must be able to reach it: it must be above 0 and at most 1",
+            });
+        }
         let groups = Groups::new(tau, samples);
-        Self {
+        Ok(Self {
             name: name.into(),
             samples: samples.len(),
             planned,
@@ -50,7 +68,7 @@ impl Summary {
             calibration: groups.calibration(),
             decoders: groups.decoders(),
             temperature: groups.temperature(),
-        }
+        })
     }
 }
 

@@ -196,7 +196,7 @@ fn a_key_that_is_not_known_is_an_error() {
 
 #[test]
 fn every_key_of_a_summary_is_in_the_report() {
-    let report = Report::new(vec![Summary::of("run", 0, 0.2, &[])]);
+    let report = Report::new(vec![Summary::of("run", 0, 0.2, &[]).unwrap()]);
     for page in [report.markdown(), report.html()] {
         let labels = Decoder::ALL.iter().map(ToString::to_string);
         for label in labels.chain(Detector::ALL.iter().map(ToString::to_string)) {
@@ -251,6 +251,14 @@ fn names_are_not_markup() {
 }
 
 #[test]
+fn a_note_is_one_paragraph() {
+    let text = Report::default().with_note("First.\n\n# Heading\n| a |\r\n- b").markdown();
+    assert!(text.contains(r"**First. # Heading \| a \| - b**"), "{text}");
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    assert_eq!(headings.count(), 1, "{text}");
+}
+
+#[test]
 fn pictures_are_drawn_of_what_there_is() {
     let pictures = |name: &str| {
         let report = reports().into_iter().find(|(found, _)| *found == name).unwrap().1;
@@ -276,7 +284,7 @@ fn a_report_without_anything_says_so() {
     let text = Report::new(vec![nothing("not begun")]).markdown();
     assert_eq!(cells(&text, "Overview", &["Questions"]), ["0 of 1,000"]);
     assert_eq!(cells(&text, "Overview", &["Hallucination rate"]), ["–"]);
-    assert!(text.contains("## Detectors") && text.contains("Nothing of this was measured."));
+    assert!(text.contains("## Detectors") && text.contains("Not measured."));
 }
 
 /// Whether every element that is opened is closed, the last one first.

@@ -2,7 +2,7 @@
 
 use super::{
     sections::{INTRODUCTION, NO_RUNS, NOTATION, TITLE, sections},
-    table::{NOT_MEASURED, Table},
+    table::{NOT_MEASURED, Table, one_line},
 };
 use crate::Report;
 
@@ -13,7 +13,8 @@ pub(super) fn page(report: &Report) -> String {
     let Report { note, runs, .. } = report;
     let mut page = format!("# {TITLE}\n\n{}\n", wrapped(INTRODUCTION));
     if let Some(note) = note {
-        page += &format!("\n{}\n", wrapped(&format!("**{}**", escape(note))));
+        // On one line: what follows a line break may be a heading, or a table.
+        page += &format!("\n{}\n", wrapped(&format!("**{}**", escape(&one_line(note)))));
     }
     if runs.is_empty() {
         return format!("{page}\n{NO_RUNS}\n");
@@ -77,12 +78,13 @@ fn aligned(table: &Table) -> String {
     text
 }
 
-/// The text in lines of at most [`WIDTH`] characters.
+/// The text in lines of at most [`WIDTH`] characters, unless a word that would be markup at the
+/// beginning of a line makes one longer.
 fn wrapped(text: &str) -> String {
     let (mut lines, mut length) = (String::new(), 0);
     for word in text.split(' ') {
         let word_length = word.chars().count();
-        let fits = length + 1 + word_length <= WIDTH;
+        let fits = length + 1 + word_length <= WIDTH || begins_block(word);
         lines += if lines.is_empty() {
             ""
         } else if fits {
@@ -94,6 +96,14 @@ fn wrapped(text: &str) -> String {
         lines += word;
     }
     lines
+}
+
+/// Whether a line that begins with this word may be a heading, a quotation, a rule or an item of a
+/// list.
+fn begins_block(word: &str) -> bool {
+    let number = word.strip_suffix(['.', ')']);
+    word.starts_with(['#', '>', '-', '+', '='])
+        || number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// A cell in which nothing is markup. An underscore within a word never is.
@@ -152,5 +162,16 @@ mod tests {
         let text = wrapped("word ".repeat(40).trim_end());
         assert!(text.lines().count() == 2 && text.lines().all(|line| line.len() <= WIDTH));
         assert_eq!(text.replace('\n', " "), "word ".repeat(40).trim_end());
+    }
+
+    #[test]
+    fn no_line_begins_with_markup_once_it_is_wrapped() {
+        for markup in ["#", "##", ">", "-", "+", "=", "---", "1.", "2)"] {
+            for words in 0..WIDTH {
+                let text = wrapped(&format!("{}{markup} x", "w ".repeat(words)));
+                let begins = text.lines().skip(1).any(|line| line.starts_with(markup));
+                assert!(!begins, "{markup} after {words}: {text}");
+            }
+        }
     }
 }

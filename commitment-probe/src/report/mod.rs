@@ -20,12 +20,12 @@ use super::{Schema, Summary};
 /// ```
 /// use commitment_probe::{Report, Summary};
 ///
-/// let base = Summary::of("base", 0, 0.2, &[]);
+/// let base = Summary::of("base", 0, 0.2, &[])?;
 /// let report = Report::new(vec![base.clone(), Summary { name: "instruct".into(), ..base }]);
 /// assert!(report.markdown().contains("| base | instruct |"));
 /// assert_eq!(serde_json::from_str::<Report>(&report.json())?, report);
 /// assert!(report.html().starts_with("<!doctype html>"));
-/// # Ok::<(), serde_json::Error>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {
@@ -59,6 +59,7 @@ impl Report {
     /// let report = Report::default().with_note("A demonstration.");
     /// assert!(report.markdown().contains("A demonstration."));
     /// ```
+    #[must_use]
     pub fn with_note(mut self, note: impl Into<String>) -> Self {
         self.note = Some(note.into());
         self

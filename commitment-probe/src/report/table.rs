@@ -8,7 +8,7 @@ use super::numbers::Cell;
 use crate::Summary;
 
 /// What stands in place of a table without rows.
-pub(super) const NOT_MEASURED: &str = "Nothing of this was measured.";
+pub(super) const NOT_MEASURED: &str = "Not measured.";
 
 /// What a part of a report is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -76,7 +76,8 @@ pub fn mean(values: &[f64]) -> Option<Estimate> {
 ///
 /// The interval is the one that [`mean`] of zeros and ones approaches as the resamples become more:
 /// the number of hits in a resample is binomial, so its percentiles are known, and nothing is
-/// drawn. O(√of).
+/// drawn. O(√of); constant from a billion on, where they are those of the normal distribution to
+/// within two hits.
 ///
 /// ```
 /// use commitment_probe::stats::share;
@@ -121,6 +122,25 @@ fn percentile(sorted: &[f64], q: f64) -> f64 {
     below + (sorted[place.ceil() as usize] - below) * place.fract()
 }
 
+/// The standard deviation of a binomial variable, of `n` trials at `hits / n` each.
+fn deviation(hits: usize, n: usize) -> f64 {
+    (hits as f64 * ((n - hits) as f64 / n as f64)).sqrt()
+}
+
+/// A deviation from which on weights are too many to be listed: within nine deviations on either
+/// side, a million.
+const WIDE: f64 = 50_000.0;
+
+/// The quantiles of [`binomial_quantiles`] where the deviation is large, by the normal distribution
+/// of the same mean and deviation. They miss by the skewness, which is half a hit at most, and by
+/// rounding.
+fn normal_quantiles(hits: usize, n: usize) -> [usize; 2] {
+    /// The quantile [`HIGH`] of the standard normal distribution.
+    const Z: f64 = 1.959_963_984_540_054;
+    let half = (Z * deviation(hits, n)).round() as usize;
+    [hits.saturating_sub(half), hits.saturating_add(half).min(n)]
+}
+
 /// The least numbers of hits that a binomial variable, of `n` trials at `hits / n` each, does not
 /// exceed with a probability of at least [`LOW`] and [`HIGH`].
 fn binomial_quantiles(hits: usize, n: usize) -> [usize; 2] {
@@ -128,6 +148,9 @@ fn binomial_quantiles(hits: usize, n: usize) -> [usize; 2] {
     const NEGLIGIBLE: f64 = 1e-18;
     if hits == 0 || hits == n {
         return [hits; 2];
+    }
+    if deviation(hits, n) > WIDE {
+        return normal_quantiles(hits, n);
     }
     // By recurrence from the mode, which is `hits`, whose own weight is 1: factorials would
     // overflow, and (1 - p)^n would vanish.
@@ -152,4 +175,39 @@ fn binomial_quantiles(hits: usize, n: usize) -> [usize; 2] {
         });
         reached.map_or(n, |&(k, _)| k)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_both_work_the_normal_quantiles_are_the_exact_ones() {
+        for n in [1_000_000, 123_456_789, 9_000_000_000] {
+            for part in [0.004, 0.1, 0.5, 0.93, 0.999] {
+                let hits = (n as f64 * part) as usize;
+                assert!(deviation(hits, n) <= WIDE, "{hits} of {n} is not exact");
+                let (exact, normal) = (binomial_quantiles(hits, n), normal_quantiles(hits, n));
+                for (exact, normal) in exact.into_iter().zip(normal) {
+                    assert!(exact.abs_diff(normal) <= 2, "{hits} of {n}: {exact} {normal}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_share_of_any_size_takes_no_time() {
+        let sizes = [1, 2, 1_000_003, 9_999_999_999, 20_000_000_000, usize::MAX / 2, usize::MAX];
+        for of in sizes {
+            let hits = [0, 1, 7, of / 1000, of / 2, of - of / 9, of - 1, of];
+            for hits in hits.into_iter().filter(|hits| *hits <= of) {
+                let Some(share) = share(hits, of) else { panic!("{hits} of {of}") };
+                let Estimate { value, low, high, n } = share;
+                assert!(n == of && 0.0 <= low && low <= value && value <= high && high <= 1.0);
+                assert!(high - low <= 1.0, "{share:?}");
+            }
+        }
+        let half = share(usize::MAX / 2, usize::MAX).unwrap();
+        assert!((half.high - half.low) < 1e-9 && half.value == 0.5, "{half:?}");
+    }
 }

@@ -55,7 +55,7 @@ fn a_handful_by_hand() {
         sample(4, false, 0.4, 0.1, 0.9),
         sample(5, false, 0.7, 0.0, 0.0),
     ];
-    let summary = Summary::of("run", 8, 0.2, &samples);
+    let summary = Summary::of("run", 8, 0.2, &samples).unwrap();
     assert_eq!((summary.samples, summary.planned, summary.hallucinations), (6, 8, 4));
     assert_eq!(value(summary.hallucination_rate), 4.0 / 6.0);
     // At a threshold that is a P-mass, it counts.
@@ -97,14 +97,25 @@ fn a_handful_by_hand() {
 #[test]
 fn a_threshold_of_ones_own_is_among_them() {
     let samples = [sample(0, false, 0.5, 0.45, 0.5)];
-    let summary = Summary::of("run", 1, 0.45, &samples);
+    let summary = Summary::of("run", 1, 0.45, &samples).unwrap();
     assert_eq!(summary.thresholds.last().map(|t| (t.tau, t.failures)), Some((0.45, 1)));
     assert_eq!(summary.thresholds.len(), 8);
 }
 
+#[test]
+fn a_threshold_that_no_mass_can_have_is_refused() {
+    for tau in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, -0.2, 1.000001] {
+        let error = Summary::of("run", 1, tau, &[sample(0, false, 0.5, 0.45, 0.5)]).unwrap_err();
+        assert!(error.to_string().starts_with(&format!("tau = {tau} cannot be used")), "{error}");
+    }
+    for tau in [f64::MIN_POSITIVE, 1.0] {
+        assert!(Summary::of("run", 0, tau, &[]).is_ok(), "{tau}");
+    }
+}
+
 /// Every number that is there is finite, and the report can be made.
 fn is_sound(samples: &[Sample]) -> Summary {
-    let summary = Summary::of("run", samples.len(), 0.2, samples);
+    let summary = Summary::of("run", samples.len(), 0.2, samples).unwrap();
     let report = Report::new(vec![summary.clone()]);
     let json: Value = serde_json::from_str(&report.json()).unwrap();
     assert_eq!(serde_json::from_value::<Report>(json).unwrap().runs.len(), 1);
@@ -248,7 +259,7 @@ proptest! {
         if let Ok(samples) = serde_json::from_value::<Vec<Sample>>(changed) {
             is_sound(&samples);
         }
-        let mut changed = json!(Report::new(vec![Summary::of("run", 12, 0.2, &samples)]));
+        let mut changed = json!(Report::new(vec![Summary::of("run", 12, 0.2, &samples).unwrap()]));
         change(&mut changed);
         if let Ok(report) = serde_json::from_value::<Report>(changed) {
             prop_assert!(!report.html().contains("NaN") && !report.markdown().contains("NaN"));

@@ -22,7 +22,7 @@ pub fn report(args: &ReportArgs, note: Option<&str>) -> Result<String> {
     );
     let summaries = args.runs.iter().zip(names(&args.runs)).map(|(dir, name)| {
         let Results { questions, samples } = Results::load(dir)?;
-        Ok(Summary::of(name, questions.len(), args.tau, &samples))
+        Ok(Summary::of(name, questions.len(), args.tau, &samples)?)
     });
     let mut report = Report::new(summaries.collect::<Result<_>>()?);
     if let Some(note) = note {

@@ -8,9 +8,9 @@ use plotters::style::RGBColor;
 /// How a series is told from others, even without its colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) struct Look {
-    /// One of `style.css`.
+    /// One of `page.css`.
     pub colour: u8,
-    /// One of `style.css`.
+    /// One of `page.css`.
     pub dash: u8,
     pub shape: Shape,
 }
@@ -56,7 +56,7 @@ impl Ink {
     }
 }
 
-/// What a colour, such as `050102`, is in the words of `style.css`.
+/// What a colour, such as `050102`, is in the words of `page.css`.
 fn classes(colour: &str) -> Option<String> {
     let part = |at: usize| u8::from_str_radix(colour.get(at..at + 2)?, 16).ok();
     let (ink, colour, dash) = (part(0)?, part(2)?, part(4)?);

@@ -53,8 +53,8 @@ pub(super) fn labelled(label: &impl Display, knows_the_answer: bool) -> String {
 }
 
 /// What [`labelled`] marks.
-const KNOWS: &str = " † It knows the acceptable forms of the right answer: it bounds what could be \
-    gained, and cannot be used where the answer is unknown.";
+const KNOWS: &str = " † Uses the acceptable forms of the right answer: bounds what could be gained, \
+    and cannot be used where the answer is unknown.";
 
 /// The number of an outcome, if there is one.
 pub(super) fn of(numbers: &ByOutcome, outcome: Outcome) -> Option<Estimate> {
