@@ -2,6 +2,7 @@
 
 mod probe {
     mod device;
+    mod extremes;
     mod killed;
     mod layouts;
     mod measures;

@@ -1,14 +1,20 @@
 //! The first step: every token's probability, the right concept's P-mass, and what each way of
 //! counting concepts would choose.
 
-use candle_core::{IndexOp, Tensor};
+use std::cmp::Ordering;
+
+use candle_core::{D, IndexOp, Tensor};
 use concept_mass::{
-    ConceptMap, Row, TokenSets, map::OnConflict, phrase::NextLogits, source::Vocabulary,
+    ConceptMap, Row, TokenSets,
+    map::{ConceptMapBuilder, OnConflict},
+    phrase::NextLogits,
+    reduce::{DeviceTokenSets, SetMass},
+    source::Vocabulary,
 };
 
 use super::{Known, Prober, TEMPERATURES, rows};
 use crate::sample::{AtTemperature, Decision, FirstStep, Vote};
-use crate::{Decoder, Result};
+use crate::{Decoder, Error, Result};
 
 /// A concept without a name is called by at most this many of its tokens,
 const MAX_CALLED: usize = 4;
@@ -62,12 +68,9 @@ impl<M: NextLogits> Prober<M> {
         for (i, (row, mass)) in by_spelling.into_iter().zip(masses).enumerate() {
             let logits = logits.i(i)?;
             let values = logits.to_vec1::<f32>()?;
-            let probability = |logit: &f32| (f64::from(*logit) - f64::from(row.log_z)).exp();
-            let probabilities: Vec<f64> = values.iter().map(probability).collect();
+            let probabilities = softmax(&values);
             let aliases = known[i].firsts.map(OnConflict::LeaveOut)?;
-            let pooling = self.options.pooling;
-            let embedding =
-                self.embedding.map(&likeliest(&values, pooling.k), pooling.threshold)?;
+            let embedding = self.pooled(&likeliest(&values, self.options.pooling.k))?;
             let mut choices =
                 vec![(Decoder::Spelling, self.choice(row, self.spelling.map(), &probabilities))];
             for (decoder, map) in [(Decoder::Embedding, embedding), (Decoder::Aliases, aliases)] {
@@ -84,7 +87,7 @@ impl<M: NextLogits> Prober<M> {
                     probability: row.greedy_prob,
                     begins_answer: known[i].right.contains(&row.greedy),
                     mass: mass.mass,
-                    concentration: (mass.mass > 0.0).then_some(mass.concentration),
+                    concentration: mass.concentration,
                     token_entropy: row.token_entropy,
                 },
                 at_temperature: mass.at_temperature,
@@ -94,40 +97,50 @@ impl<M: NextLogits> Prober<M> {
         Ok(votes)
     }
 
+    /// What the model's embedding pools of `tokens`.
+    ///
+    /// Not [`Embedding::map`](concept_mass::source::Embedding::map): that map is as wide as the
+    /// matrix, which may have more rows than the vocabulary has tokens.
+    fn pooled(&self, tokens: &[u32]) -> Result<ConceptMap> {
+        let groups = self.embedding.groups(tokens, self.options.pooling.threshold)?;
+        let pool = |builder: ConceptMapBuilder, group: Vec<usize>| {
+            builder.unnamed(group.into_iter().map(|place| tokens[place]))
+        };
+        let builder = ConceptMap::builder(self.vocabulary.vocab_size());
+        Ok(groups.into_iter().try_fold(builder, pool)?.build()?)
+    }
+
     /// The P-mass of each question's right concept: the mass of its token set in its own row.
+    /// Every row of the logits has a winner.
     fn masses(&self, logits: &Tensor, known: &[Known]) -> Result<Vec<Mass>> {
         // A question none of whose forms can begin an answer has no token set.
         let places: Vec<usize> = (0..known.len()).filter(|&i| !known[i].right.is_empty()).collect();
         let none = Mass {
             mass: 0.0,
-            concentration: 0.0,
+            concentration: None,
             at_temperature: TEMPERATURES
                 .map(|temperature| AtTemperature { temperature, mass: 0.0 })
                 .to_vec(),
         };
         let mut masses = vec![none; known.len()];
+        if places.is_empty() {
+            return Ok(masses);
+        }
         let sets = places
             .iter()
             .try_fold(TokenSets::builder(self.vocabulary.vocab_size()), |sets, &i| {
                 sets.set(i.to_string(), known[i].right.iter().copied())
             })?;
         let sets = sets.build()?.to_device(&self.device)?;
-        let measure = |logits: &Tensor| -> Result<[Vec<f32>; 2]> {
-            let measured = sets.measure(logits)?;
-            let own = |of: &Tensor| -> Result<Vec<f32>> {
-                let of = of.to_vec2::<f32>()?;
-                Ok(places.iter().enumerate().map(|(set, &i)| of[i][set]).collect())
-            };
-            Ok([own(&measured.masses)?, own(&measured.concentrations)?])
-        };
-        let [mass, concentration] = measure(logits)?;
-        for (&i, (mass, concentration)) in places.iter().zip(mass.into_iter().zip(concentration)) {
-            (masses[i].mass, masses[i].concentration) = (mass, concentration);
+        for (&i, own) in places.iter().zip(own_sets(&sets, logits, &places)?) {
+            (masses[i].mass, masses[i].concentration) = (own.mass, own.concentration);
         }
+        // With 0 as the largest logit, none can grow beyond what an `f32` holds.
+        let shifted = logits.broadcast_sub(&logits.max_keepdim(D::Minus1)?)?;
         for (t, temperature) in TEMPERATURES.into_iter().enumerate() {
-            let [mass, _] = measure(&(logits / temperature)?)?;
-            for (&i, mass) in places.iter().zip(mass) {
-                masses[i].at_temperature[t].mass = mass;
+            let scaled = (&shifted / temperature)?;
+            for (&i, own) in places.iter().zip(own_sets(&sets, &scaled, &places)?) {
+                masses[i].at_temperature[t].mass = own.mass;
             }
         }
         Ok(masses)
@@ -149,17 +162,48 @@ impl<M: NextLogits> Prober<M> {
 #[derive(Clone)]
 struct Mass {
     mass: f32,
-    concentration: f32,
+    concentration: Option<f32>,
     at_temperature: Vec<AtTemperature>,
 }
 
-/// The `k` likeliest tokens, likeliest first; of equals, the lowest.
+/// What each set has in a row of its own: set `s` in row `places[s]`.
+fn own_sets(sets: &DeviceTokenSets, logits: &Tensor, places: &[usize]) -> Result<Vec<SetMass>> {
+    let rows = sets.measure(logits)?.rows()?;
+    let own = |(set, &row): (usize, &usize)| {
+        let sets = rows.get(row).and_then(Option::as_ref);
+        let own = sets.and_then(|sets| sets.get(set)).copied();
+        // A NaN in a sample could not be read again.
+        own.ok_or_else(|| {
+            Error::Candle(candle_core::Error::msg(format!("row {row} has no winner")))
+        })
+    };
+    places.iter().enumerate().map(own).collect()
+}
+
+/// The probabilities of a row of logits that has a winner.
+///
+/// In `f64` from the largest logit on. The row's own `log_z` is an `f32`, which at logits of
+/// millions is too coarse to be subtracted.
+fn softmax(logits: &[f32]) -> Vec<f64> {
+    let largest = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+    let weights = logits.iter().map(|&logit| (f64::from(logit) - largest).exp());
+    let sum: f64 = weights.clone().sum();
+    weights.map(|weight| weight / sum).collect()
+}
+
+/// The `k` likeliest tokens, likeliest first; of equals, the lowest. Zeros of both signs are equal,
+/// and there is no NaN.
 fn likeliest(logits: &[f32], k: usize) -> Vec<u32> {
     let logit = |token: u32| logits[token as usize];
+    let by_logit = |a: u32, b: u32| logit(b).partial_cmp(&logit(a)).unwrap_or(Ordering::Equal);
+    let order = |&a: &u32, &b: &u32| by_logit(a, b).then(a.cmp(&b));
     let mut tokens: Vec<u32> =
         (0..logits.len() as u32).filter(|&token| logit(token) > f32::NEG_INFINITY).collect();
-    tokens.sort_by(|&a, &b| logit(b).total_cmp(&logit(a)));
-    tokens.truncate(k);
+    if k < tokens.len() {
+        tokens.select_nth_unstable_by(k, order);
+        tokens.truncate(k);
+    }
+    tokens.sort_unstable_by(order);
     tokens
 }
 
@@ -169,5 +213,44 @@ fn name(vocabulary: &Vocabulary, token: u32) -> String {
     match text.strip_prefix(' ').unwrap_or(&text) {
         "" => "␣".to_owned(),
         bare => bare.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn probabilities_know_no_origin() {
+        for largest in [-3e38, -3e7, 0.0, 1e4, 3e7, 3e38] {
+            let p = softmax(&[largest, f32::NEG_INFINITY, largest]);
+            assert_eq!(p, [0.5, 0.0, 0.5], "{largest}");
+        }
+        let p = softmax(&[1e4 + 1.0, 1e4]);
+        assert!((p[0] / p[1] - 1f64.exp()).abs() < 1e-12, "{p:?}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+        #[test]
+        fn the_likeliest_are_those_of_a_sort(
+            logits in proptest::collection::vec(
+                prop_oneof![(-2i8..3).prop_map(f32::from), Just(-0.0), Just(f32::NEG_INFINITY), -1.0f32..1.0],
+                0..60,
+            ),
+            k in 1usize..70,
+        ) {
+            // Stable, so that the lowest of equals stays first.
+            let mut tokens: Vec<u32> = (0..logits.len() as u32).collect();
+            tokens.retain(|&token| logits[token as usize] > f32::NEG_INFINITY);
+            tokens.sort_by(|&a, &b| {
+                logits[b as usize].partial_cmp(&logits[a as usize]).unwrap()
+            });
+            tokens.truncate(k);
+            prop_assert_eq!(likeliest(&logits, k), tokens);
+        }
     }
 }

@@ -12,7 +12,10 @@ mod known;
 mod phrases;
 mod sampling;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use candle_core::{DType, Device, IndexOp, Tensor};
 
@@ -44,6 +47,9 @@ const MAX_TOKENS: usize = 1 << 20;
 
 /// The largest [`samples`](ProbeOptions::samples).
 const MAX_SAMPLES: usize = 100_000;
+
+/// Any judge.
+type BoxedJudge = Box<dyn Judge + Send + Sync>;
 
 /// What is measured, and how.
 ///
@@ -105,7 +111,7 @@ impl ProbeOptions {
             return refuse("samples", &samples, "it must be from 0 to 100,000");
         }
         if pooling.k == 0 {
-            return refuse("k", &pooling.k, "it must be 1 or more");
+            return refuse("top_k", &pooling.k, "it must be 1 or more");
         }
         if !(-1.0..=1.0).contains(&pooling.threshold) {
             return refuse("threshold", &pooling.threshold, "it must be a cosine, from -1 to 1");
@@ -184,12 +190,26 @@ pub struct Prober<M> {
     tokens: DeviceMap,
     /// Counts words, however they are spelt.
     spelling: DeviceMap,
-    judge: Option<Box<dyn Judge + Send>>,
+    judge: Option<BoxedJudge>,
+}
+
+/// Without the model, the vocabulary and the matrix.
+impl<M> fmt::Debug for Prober<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prober")
+            .field("vocab_size", &self.vocabulary.vocab_size())
+            .field("device", &self.device)
+            .field("ends", &self.ends)
+            .field("options", &self.options)
+            .field("judge", &self.judge.is_some())
+            .finish_non_exhaustive()
+    }
 }
 
 impl<M: NextLogits> Prober<M> {
-    /// Takes a model whose logits are on `device`, its vocabulary, its embedding `[V, D]`, and the
-    /// tokens that end an answer; a line break ends it, too.
+    /// Takes a model whose logits are on `device`, its vocabulary, its embedding, and the tokens that
+    /// end an answer; a line break ends it, too. The embedding `[R, D]` has a row for every token, and
+    /// may have more, as matrices that are padded have.
     ///
     /// # Errors
     ///
@@ -232,10 +252,12 @@ impl<M: NextLogits> Prober<M> {
 
     /// Lets `judge` decide which sampled answers mean the same, by mutual entailment for example (Kuhn
     /// et al., 2023). It is given the answers to one question that differ after
-    /// [normalisation](super::normalise_answer), each preceded by the question.
+    /// [normalisation](super::normalise_answer), each preceded by the question; but not one that is
+    /// blank, which means the same as no other.
     ///
     /// Without a judge, answers mean the same if they are equal after normalisation.
-    pub fn with_judge(mut self, judge: impl Judge + Send + 'static) -> Self {
+    #[must_use]
+    pub fn with_judge(mut self, judge: impl Judge + Send + Sync + 'static) -> Self {
         self.judge = Some(Box::new(judge));
         self
     }
@@ -260,9 +282,9 @@ impl<M: NextLogits> Prober<M> {
         if let Some(other) = asked.iter().map(|a| a.tokens.len()).find(|&length| length != first) {
             return Err(Error::UnequalPrompts { first, other });
         }
-        self.check(first)?;
+        self.check_prompt(first)?;
         let prompts: Vec<Vec<u32>> = asked.iter().map(|asked| asked.tokens.to_vec()).collect();
-        let logits = self.ask(&prompts)?.to_dtype(DType::F32)?;
+        let logits = self.ask(&prompts)?;
         let known = asked.iter().map(|asked| Known::find(asked, &self.vocabulary));
         let known: Vec<Known> = known.collect::<Result<_>>()?;
         let votes = self.first_votes(&logits, &known)?;
@@ -326,7 +348,40 @@ impl<M: NextLogits> Prober<M> {
         Ok(answers)
     }
 
-    fn check(&self, prompt: usize) -> Result<()> {
+    /// Whether a prompt of so many tokens can be measured: there is one at least, and the longest
+    /// answer fits behind it into what the model reads. [`measure`](Self::measure) asks that as well;
+    /// whoever has many prompts finds out before the first.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::EmptyPrompt`]; [`Error::TooLong`] if a prompt and an answer exceed
+    /// [`NextLogits::context`].
+    ///
+    /// ```
+    /// # use candle_core::{DType, Device, Result, Tensor};
+    /// # use concept_mass::{phrase::NextLogits, source::{Embedding, Vocabulary}};
+    /// # use commitment_probe::{Error, ProbeOptions, Prober};
+    /// # struct Model;
+    /// impl NextLogits for Model {
+    ///     fn context(&self) -> Option<usize> {
+    ///         Some(128)
+    ///     }
+    ///     // …
+    /// #   fn next_logits(&mut self, sequences: &[Vec<u32>]) -> Result<Tensor> {
+    /// #       Tensor::zeros((sequences.len(), 1152), DType::F32, &Device::Cpu)
+    /// #   }
+    /// }
+    /// # let path = concept_mass_tiny::folder().join("tokenizer.json");
+    /// # let vocabulary = Vocabulary::load(path, 1152)?;
+    /// # let embedding = Embedding::new(&Tensor::eye(1152, DType::F32, &Device::Cpu)?)?;
+    /// let options = ProbeOptions { max_tokens: 24, ..ProbeOptions::default() };
+    /// let prober = Prober::new(Model, vocabulary, embedding, &Device::Cpu, &[0], options)?;
+    /// assert!(prober.check_prompt(104).is_ok());
+    /// let error = prober.check_prompt(105).unwrap_err();
+    /// assert!(matches!(error, Error::TooLong { prompt: 105, answer: 24, context: 128 }));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn check_prompt(&self, prompt: usize) -> Result<()> {
         if prompt == 0 {
             return Err(Error::EmptyPrompt);
         }
@@ -339,7 +394,7 @@ impl<M: NextLogits> Prober<M> {
         }
     }
 
-    /// The logits `[N, V]` of what follows `sequences`.
+    /// The logits `[N, V]` of what follows `sequences`, in `f32`: a model may compute in `f64`.
     fn ask(&mut self, sequences: &[Vec<u32>]) -> Result<Tensor> {
         let (sequences_asked, vocab_size) = (sequences.len(), self.vocabulary.vocab_size());
         let logits = self.model.next_logits(sequences)?;
@@ -347,7 +402,7 @@ impl<M: NextLogits> Prober<M> {
             let got = logits.shape().clone();
             return Err(Error::ModelOutput { sequences: sequences_asked, vocab_size, got });
         }
-        Ok(logits)
+        Ok(logits.to_dtype(DType::F32)?)
     }
 }
 

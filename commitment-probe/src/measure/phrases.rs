@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::known::can_begin;
 use super::{Asked, Prober};
 use concept_mass::{
-    phrase::{NextLogits, PhraseTrie},
+    phrase::{NextLogits, PhraseError, PhraseTrie},
     source::Aliases,
 };
 
@@ -43,8 +43,9 @@ impl<M: NextLogits> Prober<M> {
         for (concept, phrase) in self.ballot(asked, probabilities, said, text)? {
             builder = builder.phrase(concept, phrase)?;
         }
-        let Ok(trie) = builder.ends(self.ends.iter().copied())?.build() else {
-            return Ok((0.0, greedy()));
+        let trie = match builder.ends(self.ends.iter().copied())?.build() {
+            Err(PhraseError::NoPhrases) => return Ok((0.0, greedy())),
+            built => built?,
         };
         let phrases = trie.to_device(&self.device)?.with_max_batch(self.options.batch)?;
         let vote = phrases.vote(&mut self.model, asked.tokens)?;

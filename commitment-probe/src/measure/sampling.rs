@@ -6,10 +6,10 @@ use candle_core::Tensor;
 use concept_mass::{
     Noise,
     phrase::NextLogits,
-    source::{Judge, checked_groups},
+    source::{checked_groups, is_blank},
 };
 
-use super::{Asked, Prober};
+use super::{Asked, BoxedJudge, Prober};
 use crate::Result;
 use crate::answer::{is_match, key};
 use crate::sample::{Sampled, SampledAnswer};
@@ -59,28 +59,35 @@ fn seed(seed: u64, id: &str) -> u64 {
 }
 
 /// The cluster of each answer, numbered in order of appearance: answers that are equal once
-/// normalised are one, and so are those that `judge` says mean the same.
+/// normalised are one, and so are those that `judge` says mean the same. Blank answers are one, too,
+/// and mean the same as no other: the judge does not see them.
 fn clusters(
     question: &str,
     answers: &[String],
-    judge: Option<&mut Box<dyn Judge + Send>>,
+    judge: Option<&mut BoxedJudge>,
 ) -> Result<Vec<usize>> {
-    let mut distinct = Vec::new();
     let mut by_key = HashMap::new();
+    // Those that are shown to a judge: their numbers and texts.
+    let (mut shown, mut texts) = (Vec::new(), Vec::new());
     let number = |answer: &String| {
-        *by_key.entry(key(answer)).or_insert_with(|| {
-            // Whether one answer entails another depends on the question.
-            distinct.push(format!("{question} {answer}"));
-            distinct.len() - 1
+        let blank = is_blank(answer);
+        let next = by_key.len();
+        *by_key.entry(if blank { String::new() } else { key(answer) }).or_insert_with(|| {
+            if !blank {
+                shown.push(next);
+                // Whether one answer entails another depends on the question.
+                texts.push(format!("{question} {answer}"));
+            }
+            next
         })
     };
     let numbers: Vec<usize> = answers.iter().map(number).collect();
-    let mut joined: Vec<usize> = (0..distinct.len()).collect();
+    let mut joined: Vec<usize> = (0..by_key.len()).collect();
     if let Some(judge) = judge {
-        let texts: Vec<&str> = distinct.iter().map(String::as_str).collect();
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         for group in checked_groups(judge.as_mut(), &texts)? {
             let first = group.iter().copied().min();
-            group.iter().for_each(|&member| joined[member] = first.unwrap_or(member));
+            group.iter().for_each(|&member| joined[shown[member]] = shown[first.unwrap_or(member)]);
         }
     }
     // As some have been joined, the numbers have gaps.
@@ -118,6 +125,20 @@ mod tests {
             clusters("Where?", &texts, Some(&mut (Box::new(judge) as _))).unwrap(),
             [0, 1, 0, 0]
         );
+    }
+
+    #[test]
+    fn silence_means_the_same_as_no_answer() {
+        let texts = texts(&["", "London", "\u{200B}", "Paris", " ", "\u{AD}\n"]);
+        let all_alike = |texts: &[&str]| -> Result<Vec<Vec<usize>>, JudgeError> {
+            assert_eq!(texts, ["Where? London", "Where? Paris"]);
+            Ok(vec![(0..texts.len()).collect()])
+        };
+        let judged = clusters("Where?", &texts, Some(&mut (Box::new(all_alike) as _))).unwrap();
+        assert_eq!(judged, [0, 1, 0, 1, 0, 0]);
+        let never = |_: &[&str]| -> Result<Vec<Vec<usize>>, JudgeError> { panic!("one answer") };
+        let judged = clusters("Where?", &texts[..3], Some(&mut (Box::new(never) as _))).unwrap();
+        assert_eq!(judged, [0, 1, 0]);
     }
 
     #[test]

@@ -353,7 +353,7 @@ fn unfit_options_and_prompts_are_refused() {
     refused(|options| options.max_tokens = 0, "max_tokens = 0");
     refused(|options| options.batch = 0, "batch = 0");
     refused(|options| options.temperature = 0.0, "temperature = 0");
-    refused(|options| options.pooling = TopKPooling { k: 0, threshold: 0.5 }, "k = 0");
+    refused(|options| options.pooling = TopKPooling { k: 0, threshold: 0.5 }, "top_k = 0");
     refused(|options| options.pooling = TopKPooling { k: 5, threshold: 2.0 }, "threshold = 2");
     // Numbers that would set the size of an allocation, or never be reached.
     for huge in [100_000_000_000, usize::MAX / 2, usize::MAX] {
