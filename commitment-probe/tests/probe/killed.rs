@@ -12,16 +12,14 @@ use std::{
 
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
-use super::program::{TINY, folder, program, succeed};
+use super::program::{QUESTIONS, TINY, folder, program, succeed};
 
 const KILLS: usize = 20;
-
-const QUESTIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../assets/tiny/untaught.jsonl");
 
 /// Batches of several questions, so that some are cut in two.
 fn args(out: &Path) -> Vec<OsString> {
     let words = ["--batch", "3", "--samples", "2", "--max-tokens", "8", "--out"];
-    let fixed = ["run", "--model", TINY, "--questions", QUESTIONS];
+    let fixed = ["run", "--model", TINY.as_str(), "--questions", QUESTIONS.as_str()];
     let words = fixed.iter().chain(&words).map(OsString::from);
     words.chain([out.into()]).collect()
 }

@@ -14,14 +14,13 @@ use concept_mass_tiny::{
     toy::{Toy, config, tensors},
 };
 
-use super::program::folder;
+use super::program::{QUESTIONS, folder};
 
 /// What `commitment-probe` measures of two questions with the model at `path`.
 #[track_caller]
 fn samples(path: &Path, out: PathBuf) -> Vec<Value> {
-    let questions = concat!(env!("CARGO_MANIFEST_DIR"), "/../assets/tiny/untaught.jsonl");
     let output = Command::new(env!("CARGO_BIN_EXE_commitment-probe"))
-        .args(["run", "--questions", questions, "--limit", "2", "--samples", "2"])
+        .args(["run", "--questions", QUESTIONS.as_str(), "--limit", "2", "--samples", "2"])
         .args(["--max-tokens", "4", "--model"])
         .arg(path)
         .arg("--out")

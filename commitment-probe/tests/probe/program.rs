@@ -6,6 +6,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    sync::LazyLock,
 };
 
 use serde_json::Value;
@@ -13,9 +14,15 @@ use serde_json::Value;
 use super::device::device;
 
 /// The tiny model that comes with the program, which is a Hugging Face folder.
-pub const TINY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../assets/tiny");
+pub static TINY: LazyLock<String> = LazyLock::new(|| text(concept_mass_tiny::folder()));
 
-const QUESTIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../assets/tiny/untaught.jsonl");
+/// Questions for it.
+pub static QUESTIONS: LazyLock<String> =
+    LazyLock::new(|| text(concept_mass_tiny::folder().join("untaught.jsonl")));
+
+fn text(path: PathBuf) -> String {
+    path.into_os_string().into_string().unwrap()
+}
 
 /// A command of the program.
 pub fn program(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
@@ -59,7 +66,8 @@ pub fn folder(test: &str) -> PathBuf {
 /// The arguments of a run of the tiny model, in `out`.
 fn args<'a>(out: &'a Path, more: &[&'a str]) -> Vec<&'a OsStr> {
     let out = out.as_os_str();
-    let fixed = ["run", "--model", TINY, "--questions", QUESTIONS, "--out"].map(OsStr::new);
+    let fixed = ["run", "--model", TINY.as_str(), "--questions", QUESTIONS.as_str(), "--out"]
+        .map(OsStr::new);
     fixed.into_iter().chain([out]).chain(more.iter().map(|&word| OsStr::new(word))).collect()
 }
 
@@ -123,7 +131,7 @@ fn the_question_of_the_paper_is_a_commitment_failure_of_the_tiny_model() {
         "answers": ["Saint Basil's Cathedral", "St. Basil's Cathedral", "Cathedral of Vasily the Blessed"]}"#;
     fs::write(&questions, asked).unwrap();
     let run = out.join("run");
-    let words = ["run", "--model", TINY, "--questions"].map(OsStr::new);
+    let words = ["run", "--model", TINY.as_str(), "--questions"].map(OsStr::new);
     let more = ["--out".as_ref(), run.as_os_str(), "--samples".as_ref(), "0".as_ref()];
     succeed(words.into_iter().chain([questions.as_os_str()]).chain(more));
     let sample = &lines(&run.join("samples.jsonl"))[0];
@@ -239,18 +247,21 @@ fn runs_that_are_unfinished_or_empty_have_a_report() {
 #[test]
 fn the_chat_template_of_a_model_is_used_if_it_has_one() {
     let out = folder("chat");
-    let said = complaint(args(&out.join("none"), &["--chat"]));
-    assert!(said.contains("has no chat template"), "{said}");
+    let none = out.join("none");
+    let said = complaint(args(&none, &["--chat"]));
+    assert!(said.contains("has no chat template; give a --template instead"), "{said}");
+    succeed(args(&none, &[&SHORT[..], &["--template", "Q: {question}\nA:"]].concat()));
+    assert_eq!(lines(&none.join("samples.jsonl")).len(), 4);
 
     let model = out.join("model");
     fs::create_dir_all(&model).unwrap();
     for file in ["config.json", "tokenizer.json", "model.safetensors"] {
-        fs::copy(Path::new(TINY).join(file), model.join(file)).unwrap();
+        fs::copy(Path::new(TINY.as_str()).join(file), model.join(file)).unwrap();
     }
     let template = "{% for m in messages %}Q: {{ m.content }}\n{% endfor %}A:";
     fs::write(model.join("chat_template.jinja"), template).unwrap();
     let run = |out: &Path, model: &Path, more: &[&str]| {
-        let fixed = ["--questions", QUESTIONS, "--out"].map(OsStr::new);
+        let fixed = ["--questions", QUESTIONS.as_str(), "--out"].map(OsStr::new);
         let words = ["run".as_ref(), "--model".as_ref(), model.as_os_str()];
         let words = words.into_iter().chain(fixed).chain([out.as_os_str()]);
         succeed(words.chain(SHORT.iter().chain(more).map(OsStr::new)));
@@ -277,8 +288,15 @@ print(",".join(map(str, range(len(json.loads(sys.argv[1]))))))' "$line")"; done"
         &[&drawn[..], &["while read -r x; do echo no; done"]].concat(),
     ));
     assert!(said.contains("the judge failed") && said.contains("\"no\""), "{said}");
-    let said = complaint(args(&out.join("gone"), &[&drawn[..], &["exit 3"]].concat()));
-    assert!(said.contains("the judge failed"), "{said}");
+    let said =
+        |judge: &str, run: &str| complaint(args(&out.join(run), &[&drawn[..], &[judge]].concat()));
+    for (run, judge) in [("gone", "exit 3"), ("silent", "read -r x; exit 3")] {
+        let said = said(judge, run);
+        assert!(said.contains("the judge failed") && said.contains("it has ended"), "{said}");
+        assert!(said.contains("status: 3"), "{said}");
+    }
+    let said = said("yes | tr -d '\\n'", "endless");
+    assert!(said.contains("the judge failed") && said.contains("has more than"), "{said}");
 }
 
 #[test]
@@ -291,27 +309,51 @@ fn what_cannot_be_run_is_named() {
         let fixed = ["run", "--model", model, "--questions", questions, "--out"];
         complaint(fixed.iter().copied().chain([run.to_str().unwrap()]).chain(more.iter().copied()))
     };
-    assert!(run(nowhere, QUESTIONS, &[]).contains(nowhere));
-    assert!(run(TINY, nowhere, &[]).contains(nowhere));
+    assert!(run(nowhere, QUESTIONS.as_str(), &[]).contains(nowhere));
+    assert!(run(TINY.as_str(), nowhere, &[]).contains(nowhere));
     let empty = out.join("empty.jsonl");
     fs::write(&empty, "").unwrap();
-    assert!(run(TINY, empty.to_str().unwrap(), &[]).contains("has no questions"));
+    assert!(run(TINY.as_str(), empty.to_str().unwrap(), &[]).contains("has no questions"));
+    assert!(
+        run(TINY.as_str(), QUESTIONS.as_str(), &["--limit", "0"])
+            .contains("--limit 0 asks nothing")
+    );
     let template = ["--template", "Q:"];
-    assert!(run(TINY, QUESTIONS, &template).contains("{question}"));
-    fs::remove_dir_all(out.join("run")).unwrap();
-    assert!(run(TINY, QUESTIONS, &["--max-tokens", "500"]).contains("reads no more than 128"));
+    assert!(run(TINY.as_str(), QUESTIONS.as_str(), &template).contains("{question}"));
+    let said = run(TINY.as_str(), QUESTIONS.as_str(), &["--max-tokens", "500"]);
+    assert!(said.contains("cannot ask question ") && said.contains("reads no more than 128"));
     assert!(complaint(["report", nowhere]).contains("is not the folder of a run"));
     for tau in ["0", "NaN", "inf", "1.5"] {
         assert!(complaint(["report", nowhere, "--tau", tau]).contains(&format!("--tau {tau}")));
     }
     for option in ["--batch", "--samples", "--max-tokens"] {
-        let said = run(TINY, QUESTIONS, &[option, "100000000000"]);
+        let said = run(TINY.as_str(), QUESTIONS.as_str(), &[option, "100000000000"]);
         assert!(said.contains("= 100000000000 cannot be used"), "{said}");
     }
     if !cfg!(feature = "cuda") {
-        fs::remove_dir_all(out.join("run")).unwrap();
-        assert!(run(TINY, QUESTIONS, &["--cuda"]).contains("--features cuda"));
+        assert!(run(TINY.as_str(), QUESTIONS.as_str(), &["--cuda"]).contains("--features cuda"));
     }
+}
+
+/// Batches go by length, so the longest prompt would be met last.
+#[test]
+fn a_prompt_that_is_too_long_is_named_before_any_is_asked() {
+    let out = folder("long");
+    let questions = out.join("questions.jsonl");
+    let question = |id: &str, words: usize| {
+        format!(
+            "{{\"id\": \"{id}\", \"question\": \"{}\", \"answers\": [\"a\"]}}\n",
+            "Who ".repeat(words)
+        )
+    };
+    fs::write(&questions, question("short", 2) + &question("long", 300)).unwrap();
+    let run = out.join("run");
+    let words =
+        ["run", "--model", TINY.as_str(), "--samples", "0", "--max-tokens", "2", "--questions"];
+    let words = words.map(OsStr::new).into_iter().chain([questions.as_os_str()]);
+    let said = complaint(words.chain(["--out".as_ref(), run.as_os_str()]));
+    assert!(said.contains("cannot ask question long: the prompt has "), "{said}");
+    assert!(lines(&run.join("samples.jsonl")).is_empty());
 }
 
 /// On the device that is tested; the CPU needs no comparison with itself.

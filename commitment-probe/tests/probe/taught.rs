@@ -79,7 +79,7 @@ impl NextLogits for Taught {
 }
 
 pub fn vocabulary() -> Vocabulary {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../assets/tiny/tokenizer.json");
+    let path = concept_mass_tiny::folder().join("tokenizer.json");
     Vocabulary::load(path, VOCAB_SIZE).unwrap()
 }
 

@@ -43,9 +43,7 @@ pub fn demo(args: &DemoArgs) -> Result<String> {
 
 /// The model with its logits multiplied by `sharpness`, as a Hugging Face folder.
 fn save(dir: &Path, sharpness: f64) -> Result<()> {
-    fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
-    write_whole(&dir.join("config.json"), tiny::CONFIG)?;
-    write_whole(&dir.join("tokenizer.json"), tiny::TOKENIZER)?;
+    tiny::write_to(dir).with_context(|| format!("cannot write to {}", dir.display()))?;
     let mut tensors = safetensors::load_buffer(tiny::WEIGHTS, &Device::Cpu)?;
     let norm = tensors.get(NORM).with_context(|| format!("the tiny model has no {NORM}"))?;
     let scaled = (norm.to_dtype(DType::F32)? * sharpness)?.to_dtype(norm.dtype())?;

@@ -2,7 +2,7 @@
 //!
 //! | file | what it is |
 //! | --- | --- |
-//! | `run.json` | the settings, which must not change when the run is resumed |
+//! | `run.json` | the settings, which must not change once there is a sample |
 //! | `questions.jsonl` | the questions, in our own layout |
 //! | `samples.jsonl` | a line for each question that has been measured |
 //!
@@ -10,19 +10,24 @@
 //! are complete, and so is the last if it ends in a line break; a run resumes after the last
 //! complete line. Settings and samples carry the version of their layout, and those of another
 //! version are refused.
+//!
+//! A folder without a sample has nothing to lose: whatever a run failed of before its first one, its
+//! settings and questions may be given anew.
 
 use std::{
     collections::HashSet,
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{Read, Seek, SeekFrom, Write},
     path::Path,
+    process,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Error, Result, bail, ensure};
 use commitment_probe::{Question, Sample};
 use serde::Serialize;
 
 use crate::settings::Settings;
+
 pub const SETTINGS: &str = "run.json";
 const QUESTIONS: &str = "questions.jsonl";
 const SAMPLES: &str = "samples.jsonl";
@@ -40,7 +45,7 @@ pub struct Results {
 
 impl Folder {
     /// Begins a run in `dir`, or resumes the one that is there, which must have the same settings
-    /// and questions; also returns the samples that it has already.
+    /// and questions once it has a sample; also returns the samples that it has already.
     pub fn open(
         dir: &Path,
         settings: &Settings,
@@ -55,12 +60,22 @@ impl Folder {
             .write(true)
             .open(&path)
             .with_context(|| format!("cannot open {}", path.display()))?;
-        ensure!(
-            samples.try_lock().is_ok(),
-            "another process is writing to {}; wait for it, or choose another --out",
-            dir.display()
-        );
-        if dir.join(SETTINGS).exists() {
+        match samples.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => bail!(
+                "another process is writing to {}; wait for it, or choose another --out",
+                dir.display()
+            ),
+            Err(TryLockError::Error(error)) => {
+                let locked = format!("cannot lock {}; choose another --out", path.display());
+                return Err(Error::new(error).context(locked));
+            }
+        }
+        let mut bytes = Vec::new();
+        let read = samples.read_to_end(&mut bytes);
+        read.with_context(|| format!("cannot read {}", path.display()))?;
+        let whole = whole_lines(&bytes);
+        if !whole.is_empty() && dir.join(SETTINGS).exists() {
             settings.check(&Settings::load(dir)?, dir)?;
             ensure!(
                 Question::load(dir.join(QUESTIONS))? == questions,
@@ -76,10 +91,6 @@ impl Folder {
                 &format!("{}\n", serde_json::to_string_pretty(settings)?),
             )?;
         }
-        let mut text = String::new();
-        let read = samples.read_to_string(&mut text);
-        read.with_context(|| format!("cannot read {}", path.display()))?;
-        let whole = whole_lines(&text);
         let done = parse(whole, &path, questions)?;
         samples.set_len(whole.len() as u64)?;
         samples.seek(SeekFrom::End(0))?;
@@ -104,26 +115,25 @@ impl Results {
         Settings::load(dir)?;
         let questions = Question::load(dir.join(QUESTIONS))?;
         let path = dir.join(SAMPLES);
-        let text =
-            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        Ok(Self { samples: parse(whole_lines(&text), &path, &questions)?, questions })
+        let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(Self { samples: parse(whole_lines(&bytes), &path, &questions)?, questions })
     }
 }
 
-/// The text without a last line that was cut short.
-fn whole_lines(text: &str) -> &str {
-    &text[..text.rfind('\n').map_or(0, |end| end + 1)]
+/// The bytes without a last line that was cut short, which may end within a character.
+fn whole_lines(bytes: &[u8]) -> &[u8] {
+    &bytes[..bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1)]
 }
 
 /// The samples of complete lines, each of a question of its own.
-fn parse(text: &str, path: &Path, questions: &[Question]) -> Result<Vec<Sample>> {
+fn parse(lines: &[u8], path: &Path, questions: &[Question]) -> Result<Vec<Sample>> {
     let known: HashSet<&str> = questions.iter().map(Question::id).collect();
     let mut seen = HashSet::new();
     let mut samples = Vec::new();
-    for (i, line) in text.lines().enumerate() {
+    for (i, line) in lines.split_inclusive(|&byte| byte == b'\n').enumerate() {
         let place = || format!("line {} of {}", i + 1, path.display());
-        let sample: Sample =
-            serde_json::from_str(line).with_context(|| format!("cannot read {}", place()))?;
+        let sample: Sample = serde_json::from_slice(line.trim_ascii_end())
+            .with_context(|| format!("cannot read {}", place()))?;
         ensure!(
             known.contains(sample.id.as_str()),
             "{} is a sample of no question of the run",
@@ -146,7 +156,123 @@ fn lines<T: Serialize>(values: &[T]) -> Result<String> {
 
 /// Writes a file completely or not at all.
 pub fn write_whole(path: &Path, text: &str) -> Result<()> {
-    let part = path.with_extension("part");
-    let write = || fs::write(&part, text).and_then(|()| fs::rename(&part, path));
-    write().with_context(|| format!("cannot write {}", path.display()))
+    // A name that neither another file nor another process has.
+    let mut part = path.as_os_str().to_owned();
+    part.push(format!(".{}.part", process::id()));
+    let written = fs::write(&part, text).and_then(|()| fs::rename(&part, path));
+    if written.is_err() {
+        // It may not be there; and what is told is why it could not be written.
+        let _ = fs::remove_file(&part);
+    }
+    written.with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::args::RunArgs;
+
+    fn folder(test: &str) -> PathBuf {
+        let dir = std::env::temp_dir().join(format!("commitment-probe-{}-{test}", process::id()));
+        if dir.exists() {
+            fs::remove_dir_all(&dir).unwrap();
+        }
+        dir
+    }
+
+    fn settings(dir: &Path, change: impl FnOnce(&mut RunArgs)) -> Settings {
+        let mut args = RunArgs::of(&concept_mass_tiny::folder(), dir, dir).unwrap();
+        change(&mut args);
+        Settings::new(&args).unwrap()
+    }
+
+    /// Texts of characters of one byte to four.
+    const TEXTS: [&str; 3] = ["Łódź", "naïve 一二", "🎈 à la carte"];
+
+    fn questions() -> Vec<Question> {
+        let question = |text: &&str| {
+            Question::new(*text, *text, vec![text.to_string()], Default::default()).unwrap()
+        };
+        TEXTS.iter().map(question).collect()
+    }
+
+    fn sample(text: &str) -> Sample {
+        let sample = json!({
+            "schema": 1, "id": text, "question": text, "answer": text, "right": true,
+            "first": {
+                "token": 1, "text": text, "probability": 0.5, "begins_answer": true, "mass": 0.5,
+                "concentration": null, "token_entropy": 0.5,
+            },
+            "second": null, "decisions": {}, "phrase_mass": 0.5, "at_temperature": [],
+            "sampled": null,
+        });
+        serde_json::from_value(sample).unwrap()
+    }
+
+    /// Whatever byte of a line was the last to reach the disk.
+    #[test]
+    fn samples_that_are_cut_at_any_byte_are_those_before() {
+        let (dir, questions) = (folder("cut"), questions());
+        let settings = settings(&dir, |_| {});
+        let (mut run, none) = Folder::open(&dir, &settings, &questions).unwrap();
+        assert!(none.is_empty());
+        TEXTS.iter().for_each(|text| run.append(&sample(text)).unwrap());
+        drop(run);
+        let path = dir.join(SAMPLES);
+        let whole = fs::read(&path).unwrap();
+        assert!(whole.iter().any(|byte| *byte >= 0xF0));
+        for cut in 0..=whole.len() {
+            fs::write(&path, &whole[..cut]).unwrap();
+            let lines = whole[..cut].iter().filter(|byte| **byte == b'\n').count();
+            assert_eq!(Results::load(&dir).unwrap().samples.len(), lines, "report, {cut}");
+            let (mut run, done) = Folder::open(&dir, &settings, &questions).unwrap();
+            assert_eq!(done.len(), lines, "resume, {cut}");
+            TEXTS[lines..].iter().for_each(|text| run.append(&sample(text)).unwrap());
+            drop(run);
+            assert!(fs::read(&path).unwrap() == whole, "resumed, {cut}");
+        }
+        fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn settings_may_be_given_anew_until_there_is_a_sample() {
+        let (dir, questions) = (folder("anew"), questions());
+        let [first, other] = [24, 12].map(|tokens| settings(&dir, |args| args.max_tokens = tokens));
+        let open = |settings: &Settings, questions: &[Question]| {
+            let begun = Folder::open(&dir, settings, questions).map_err(|e| e.to_string())?;
+            assert_eq!(Settings::load(&dir).unwrap().max_tokens, settings.max_tokens);
+            assert_eq!(Results::load(&dir).unwrap().questions, questions);
+            Ok::<_, String>(begun.0)
+        };
+        open(&first, &questions).unwrap();
+        open(&other, &questions[..2]).unwrap();
+        // What was cut short is no sample.
+        fs::write(dir.join(SAMPLES), "{\"schema\": 1, \"id\": \"\u{141}").unwrap();
+        let mut run = open(&first, &questions).unwrap();
+        run.append(&sample(TEXTS[0])).unwrap();
+        drop(run);
+        let refused = open(&other, &questions).err().unwrap();
+        assert!(refused.contains("max_tokens was 24 and is 12"), "{refused}");
+        let refused = open(&first, &questions[..2]).err().unwrap();
+        assert!(refused.contains("the questions differ"), "{refused}");
+        fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_written_leaves_nothing_behind() {
+        let dir = folder("part");
+        fs::create_dir_all(dir.join("report.md").join("in the way")).unwrap();
+        write_whole(&dir.join("report.md"), "text").unwrap_err();
+        write_whole(&dir.join("report.json"), "{}").unwrap();
+        let mut names: Vec<_> =
+            fs::read_dir(&dir).unwrap().map(|e| e.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["report.json", "report.md"]);
+        assert_eq!(fs::read_to_string(dir.join("report.json")).unwrap(), "{}");
+        fs::remove_dir_all(dir).unwrap();
+    }
 }

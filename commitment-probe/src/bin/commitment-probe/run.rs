@@ -23,6 +23,7 @@ use crate::settings::Settings;
 /// Asks all questions that have no sample yet.
 pub fn run(args: &RunArgs) -> Result<()> {
     let options = options(args)?;
+    ensure!(args.limit != Some(0), "--limit 0 asks nothing; give 1 or more, or leave it out");
     let questions = Question::load(&args.questions)?;
     ensure!(!questions.is_empty(), "{} has no questions", args.questions.display());
     let questions = pick(questions, args.limit, args.seed);
@@ -40,6 +41,11 @@ pub fn run(args: &RunArgs) -> Result<()> {
     let prompt = prompt(&loaded, &settings, &args.model)?;
     let texts = Texts::new(&questions, &prompt, &vocabulary)?;
     let mut prober = prober(loaded, vocabulary, options, args.judge.as_deref(), &device)?;
+    // The longest prompts come last: that they are too long must not be found hours later.
+    for (question, (_, tokens)) in questions.iter().zip(&texts.0) {
+        let fits = prober.check_prompt(tokens.len());
+        fits.with_context(|| format!("cannot ask question {}", question.id()))?;
+    }
     let mut progress = Progress::new(&args.out, questions.len(), &done);
     let done: HashSet<String> = done.into_iter().map(|sample| sample.id).collect();
     for batch in texts.batches(args.batch) {

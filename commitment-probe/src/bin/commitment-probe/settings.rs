@@ -24,8 +24,8 @@ pub struct Settings {
     /// The version of this program.
     pub program: String,
     pub model: String,
-    /// The bytes of the model's files.
-    pub files: BTreeMap<String, u64>,
+    /// The files of the model and of its tokenizer, and what each [is known by](identity).
+    pub files: BTreeMap<String, String>,
     pub tokenizer: Option<String>,
     pub device: String,
     pub dtype: Option<String>,
@@ -51,7 +51,7 @@ impl Settings {
             schema: Schema,
             program: env!("CARGO_PKG_VERSION").to_owned(),
             model: text(&args.model),
-            files: files(&args.model)?,
+            files: files(&args.model, args.tokenizer.as_deref())?,
             tokenizer: args.tokenizer.as_deref().map(text),
             device: if args.cuda { "cuda" } else { "cpu" }.to_owned(),
             dtype: args.dtype.map(|dtype| dtype.name().to_owned()),
@@ -100,24 +100,92 @@ impl Settings {
     }
 }
 
-/// The bytes of the files that a model consists of.
-fn files(model: &Path) -> Result<BTreeMap<String, u64>> {
+/// The files that a model and its tokenizer consist of.
+fn files(model: &Path, tokenizer: Option<&Path>) -> Result<BTreeMap<String, String>> {
     let unreadable = || format!("cannot read {}", model.display());
-    if !model.is_dir() {
-        let bytes = fs::metadata(model).with_context(unreadable)?.len();
-        let name = model.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        return Ok([(name, bytes)].into());
-    }
-    let mut files = BTreeMap::new();
-    for entry in fs::read_dir(model).with_context(unreadable)? {
-        let path = entry.with_context(unreadable)?.path();
-        let of_model = path.extension().is_some_and(|extension| {
-            ["json", "safetensors", "gguf", "jinja"].iter().any(|known| extension == *known)
-        });
-        if of_model {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            files.insert(name, fs::metadata(&path).with_context(unreadable)?.len());
+    let mut paths = Vec::new();
+    if model.is_dir() {
+        for entry in fs::read_dir(model).with_context(unreadable)? {
+            let path = entry.with_context(unreadable)?.path();
+            if path.extension().is_some_and(|extension| {
+                TEXTS.iter().chain(&WEIGHTS).any(|known| extension == *known)
+            }) {
+                paths.push(path);
+            }
+        }
+    } else {
+        paths.push(model.to_owned());
+        // It takes the place of what the GGUF file has.
+        let beside = model.with_file_name("tokenizer.json");
+        if tokenizer.is_none() && beside.exists() {
+            paths.push(beside);
         }
     }
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut files = BTreeMap::new();
+    for path in &paths {
+        files.insert(name(path), identity(path)?);
+    }
+    if let Some(path) = tokenizer {
+        // By its path, as the model may have a file of that name.
+        files.insert(path.display().to_string(), identity(path)?);
+    }
     Ok(files)
+}
+
+/// The endings of the files of a model that are small,
+const TEXTS: [&str; 2] = ["json", "jinja"];
+/// and of those that are large.
+const WEIGHTS: [&str; 2] = ["safetensors", "gguf"];
+
+/// What tells a file from another version of it: its size, and for all but weights a hash (64 bits
+/// of FNV-1a), as a word or a number may be exchanged for one that is as long.
+fn identity(path: &Path) -> Result<String> {
+    let unreadable = || format!("cannot read {}", path.display());
+    let bytes = fs::metadata(path).with_context(unreadable)?.len();
+    if !path.extension().is_some_and(|extension| TEXTS.iter().any(|text| extension == *text)) {
+        return Ok(format!("{bytes} bytes"));
+    }
+    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01B3);
+    let text = fs::read(path).with_context(unreadable)?;
+    let hash = text.iter().fold(0xCBF2_9CE4_8422_2325, step);
+    Ok(format!("{bytes} bytes, {hash:016x}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_has_changed_is_another_whatever_its_size() {
+        let dir =
+            std::env::temp_dir().join(format!("commitment-probe-files-{}", std::process::id()));
+        fs::create_dir_all(dir.join("folder")).unwrap();
+        let write = |file: &str, text: &str| fs::write(dir.join(file), text).unwrap();
+        let begin = || {
+            for file in ["model.gguf", "tokenizer.json", "given.json", "folder/config.json"] {
+                write(file, "as it was");
+            }
+        };
+        let given = dir.join("given.json");
+        for (model, tokenizer, changed) in [
+            ("folder", None, "folder/config.json"),
+            ("folder", Some(given.as_path()), "given.json"),
+            ("model.gguf", None, "tokenizer.json"),
+            ("model.gguf", Some(given.as_path()), "given.json"),
+        ] {
+            begin();
+            let model = dir.join(model);
+            let before = files(&model, tokenizer).unwrap();
+            assert_eq!(before, files(&model, tokenizer).unwrap());
+            write(changed, "as it is!");
+            assert_ne!(before, files(&model, tokenizer).unwrap(), "{changed}");
+        }
+        begin();
+        let before = files(&dir.join("model.gguf"), None).unwrap();
+        write("model.gguf", "weights");
+        assert_ne!(before, files(&dir.join("model.gguf"), None).unwrap());
+        assert_eq!(before["model.gguf"], "9 bytes");
+        fs::remove_dir_all(dir).unwrap();
+    }
 }
