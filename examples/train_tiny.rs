@@ -60,7 +60,7 @@ struct Args {
     /// The folder of the tokenizer, the configuration and the weights.
     #[arg(long, default_value = "assets/tiny")]
     out: PathBuf,
-    /// What the initial weights are drawn from.
+    /// Seed for the initial weights.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Only check the model that is there.

@@ -43,8 +43,9 @@ pub fn check(reader: &Reader, corpus: &Corpus) -> Result<()> {
         let enough = kind == Kind::Phrase || as_meant >= ENOUGH;
         ensure!(enough, "fewer than {ENOUGH} of them are as meant");
     }
-    let distance = verdicts.iter().map(Verdict::distance).fold(0.0, f32::max);
+    let distance = largest(verdicts.iter().map(Verdict::distance));
     println!("off the corpus by {distance:.3} at most");
+    ensure!(!distance.is_nan(), "some probabilities are NaN");
 
     let off = headline.distance();
     ensure!(off <= TOLERANCE, "the headline is off by {off:.3}");
@@ -112,7 +113,7 @@ impl<'a> Verdict<'a> {
     /// The largest distance of a probability from its share in the corpus.
     fn distance(&self) -> f32 {
         let distances = self.spellings.iter().map(|s| (s.probability - s.share).abs());
-        distances.fold(0.0, f32::max)
+        largest(distances)
     }
 
     fn print(&self) {
@@ -123,6 +124,11 @@ impl<'a> Verdict<'a> {
         let kind = format!("{kind:?}");
         println!("{id:<20} {kind:<6} {mass:>5.3} {off:>5.3}  {greedy:<25} {pooled}{mark}");
     }
+}
+
+/// The largest of some distances; NaN if one of them is, which `f32::max` would pass over.
+fn largest(distances: impl Iterator<Item = f32>) -> f32 {
+    distances.fold(0.0, |a, b| if a.is_nan() || b <= a { a } else { b })
 }
 
 /// The probability of a concept, summed over its spellings.
@@ -139,4 +145,20 @@ fn pool<'a>(spellings: &[Spelling<'a>]) -> Option<&'a str> {
         a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1))
     });
     best.map(|s| s.form)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nan_is_the_largest_distance() {
+        assert_eq!(largest([0.1, 0.3, 0.2].into_iter()), 0.3);
+        assert_eq!(largest([].into_iter()), 0.0);
+        for place in 0..3 {
+            let mut distances = [0.1, 0.3, 0.2];
+            distances[place] = f32::NAN;
+            assert!(largest(distances.into_iter()).is_nan());
+        }
+    }
 }

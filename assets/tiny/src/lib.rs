@@ -28,7 +28,7 @@ pub const CONFIG: &str = include_str!("../config.json");
 /// `tokenizer.json`: byte-level BPE of 1,152 tokens.
 pub const TOKENIZER: &str = include_str!("../tokenizer.json");
 
-/// `model.safetensors`, in `bf16`.
+/// `model.safetensors`, in `f16`.
 pub const WEIGHTS: &[u8] = include_bytes!("../model.safetensors");
 
 /// `questions.json`: the questions that the model was taught, and how the vote on each is split.
