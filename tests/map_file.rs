@@ -19,7 +19,7 @@ proptest! {
         seed: u64,
     ) {
         let map = partition.map(vocab_size, &mut rng(seed));
-        prop_assert_eq!(&ConceptMap::from_json(&map.to_json()).unwrap(), &map);
+        prop_assert_eq!(&ConceptMap::from_json(map.to_json()).unwrap(), &map);
     }
 
     #[test]
@@ -31,7 +31,7 @@ proptest! {
             .unwrap()
             .build()
             .unwrap();
-        let loaded = ConceptMap::from_json(&map.to_json()).unwrap();
+        let loaded = ConceptMap::from_json(map.to_json()).unwrap();
         prop_assert_eq!(&loaded, &map);
         for name in &names {
             let concept = loaded.find(name).unwrap();
@@ -132,7 +132,7 @@ fn hostile_files_are_errors_that_name_the_field() {
 fn a_listed_singleton_without_a_name_is_the_same_map_as_an_unlisted_one() {
     let listed = ConceptMap::builder(2).unnamed([0]).unwrap().build().unwrap();
     assert_eq!(listed, ConceptMap::singletons(2).unwrap());
-    assert_eq!(ConceptMap::from_json(&listed.to_json()).unwrap(), listed);
+    assert_eq!(ConceptMap::from_json(listed.to_json()).unwrap(), listed);
 }
 
 #[test]

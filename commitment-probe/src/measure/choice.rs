@@ -14,7 +14,7 @@ use concept_mass::{
 
 use super::{Known, Prober, TEMPERATURES, rows};
 use crate::sample::{AtTemperature, Decision, FirstStep, Vote};
-use crate::{Decoder, Error, Result};
+use crate::{Decoder, Result};
 
 /// A concept without a name is called by at most this many of its tokens,
 const MAX_CALLED: usize = 4;
@@ -170,12 +170,9 @@ struct Mass {
 fn own_sets(sets: &DeviceTokenSets, logits: &Tensor, places: &[usize]) -> Result<Vec<SetMass>> {
     let rows = sets.measure(logits)?.rows()?;
     let own = |(set, &row): (usize, &usize)| {
-        let sets = rows.get(row).and_then(Option::as_ref);
-        let own = sets.and_then(|sets| sets.get(set)).copied();
         // A NaN in a sample could not be read again.
-        own.ok_or_else(|| {
-            Error::Candle(candle_core::Error::msg(format!("row {row} has no winner")))
-        })
+        let sets = rows[row].as_ref().map_err(|bad| concept_mass::Error::from(*bad))?;
+        Ok(sets[set])
     };
     places.iter().enumerate().map(own).collect()
 }
