@@ -4,7 +4,7 @@ use candle_core::{DType, Tensor};
 
 use super::model::{NextLogits, PhraseCost};
 use crate::phrase::PhraseError;
-use crate::reduce::readable;
+use crate::reduce::logits::readable;
 use crate::{BadRow, Decision, DeviceMap};
 
 /// The most rows of a forward pass, unless the caller sets another number.
@@ -24,7 +24,7 @@ pub(super) fn ask(
         let expected = (sequences.len(), vocab_size);
         return Err(PhraseError::ModelOutput { expected, got: logits.shape().clone() });
     }
-    Ok(readable(&logits)?)
+    Ok(readable(&logits, vocab_size)?)
 }
 
 /// Pads a sequence to `length`, so that it can wait in a batch for longer ones: nobody looks at the

@@ -6,14 +6,20 @@ use candle_core::{DType, Device, DeviceLocation, Storage, Tensor};
 
 use super::ReduceError;
 
-/// Logits in a dtype that is reduced, if there is one for theirs: as candle's own sampler does it,
-/// others of floating point are converted to `f32`.
-pub(crate) fn readable(logits: &Tensor) -> candle_core::Result<Tensor> {
-    match logits.dtype() {
-        DType::F32 | DType::F16 | DType::BF16 => Ok(logits.clone()),
-        dtype if dtype.is_float() => logits.to_dtype(DType::F32),
-        _ => Ok(logits.clone()),
+/// Logits of a dtype that maps read, if there is one for them: those of any other floating point
+/// are converted, as candle's own sampler does it.
+pub(crate) fn readable(logits: &Tensor, vocab_size: usize) -> Result<Tensor, ReduceError> {
+    if is_read(logits.dtype()) || !logits.dtype().is_float() {
+        return Ok(logits.clone());
     }
+    let (rows, width) = Logits::check_shape(logits, vocab_size)?;
+    Logits::check_room(rows, width, logits.device())?;
+    Ok(logits.to_dtype(DType::F32)?)
+}
+
+/// Whether maps read logits of this dtype.
+fn is_read(dtype: DType) -> bool {
+    matches!(dtype, DType::F32 | DType::F16 | DType::BF16)
 }
 
 /// Logits that fit: rank 1 or 2, the right width, dtype and device, rows without gaps.
@@ -61,7 +67,7 @@ impl Logits {
         device: &Device,
     ) -> Result<Self, ReduceError> {
         let (rows, width) = Self::check_shape(logits, vocab_size)?;
-        if !matches!(logits.dtype(), DType::F32 | DType::F16 | DType::BF16) {
+        if !is_read(logits.dtype()) {
             return Err(ReduceError::LogitsDType { got: logits.dtype() });
         }
         if !logits.device().same_device(device) {

@@ -47,7 +47,6 @@ use candle_core::{Device, Tensor};
 
 pub use bad_row::{BadRow, BadRowReason};
 pub use error::ReduceError;
-pub(crate) use logits::readable;
 pub use noise::Noise;
 pub(crate) use noise::advance;
 pub use reduction::{Decisions, Reduction};

@@ -5,7 +5,7 @@ use candle_core::{DType, Device, Tensor};
 use super::plan::{Filter, Plan};
 use super::rank::{Rank, ranks};
 use super::weights::{check, choose, maximum, probabilities};
-use crate::reduce::logits::{Logits, view_on_host};
+use crate::reduce::logits::{Logits, readable, view_on_host};
 use crate::reduce::{BadRow, NO_TOKEN};
 use crate::sample::SampleError;
 use crate::{ConceptSampler, Decision, Row};
@@ -25,7 +25,7 @@ impl ConceptSampler {
         logits: &Tensor,
         f: &mut dyn FnMut(&mut [f32]),
     ) -> Result<Tokens, SampleError> {
-        let logits = &self.readable(logits)?;
+        let logits = &readable(logits, self.map.map().vocab_size())?;
         let traced = match self.trace {
             Some(_) => Some(self.map.reduce(logits)?.rows()?),
             None => None,
@@ -122,17 +122,6 @@ impl ConceptSampler {
             return on_host(logits);
         }
         on_host(&self.map.pool(logits)?)
-    }
-
-    /// Logits of a dtype that maps read, if there is one for them; as candle's own sampler does it.
-    fn readable(&self, logits: &Tensor) -> Result<Tensor, SampleError> {
-        let is_read = matches!(logits.dtype(), DType::F32 | DType::F16 | DType::BF16);
-        if is_read || !logits.dtype().is_float() {
-            return Ok(logits.clone());
-        }
-        let (rows, width) = Logits::check_shape(logits, self.map.map().vocab_size())?;
-        Logits::check_room(rows, width, logits.device())?;
-        Ok(logits.to_dtype(DType::F32)?)
     }
 
     fn votes(&self, logits: &Tensor, traced: Option<&Traced>) -> Result<Vec<Vote>, SampleError> {
