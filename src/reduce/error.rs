@@ -13,13 +13,13 @@ pub enum ReduceError {
         shape: Shape,
     },
 
-    /// Logits for a vocabulary of another size than the map's.
+    /// Logits for a vocabulary of another size than that of the map or the token sets.
     #[error(
-        "logits have {got} columns, but the map is for a vocabulary of {expected} tokens; build \
-         the map for the width of the model's output, padding included"
+        "logits have {got} columns, but the map or the token sets are for a vocabulary of \
+         {expected} tokens; build them for the width of the model's output, padding included"
     )]
     LogitsWidth {
-        /// The map's vocabulary size.
+        /// The vocabulary size of the map or the token sets.
         expected: usize,
         /// The logits' last dimension.
         got: usize,

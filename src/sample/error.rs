@@ -5,7 +5,9 @@ use crate::{reduce::ReduceError, source::SourceError};
 #[non_exhaustive]
 pub enum SampleError {
     /// Logits of several rows where one was asked for.
-    #[error("logits hold {rows} rows, but one token was asked for; use sample_batch")]
+    #[error(
+        "logits hold {rows} rows; a token is sampled from one, and from several by sample_batch"
+    )]
     NotOneRow {
         /// The number of rows.
         rows: usize,
