@@ -1,4 +1,5 @@
-// The members of one set, a concept or one that is measured, gathered by a thread, a warp or a block.
+// The members of one set, a concept or one that is measured, gathered by a thread, a warp or a
+// block.
 #pragma once
 
 #include "row.cuh"

@@ -94,9 +94,6 @@ impl MapBackend {
         let inverse = 1.0 / temperature;
         match (self, &mut noise.state) {
             (Self::Host(tables), NoiseBackend::Host { seed, steps }) => {
-                if steps.len() < logits.rows() {
-                    steps.resize(logits.rows(), 0);
-                }
                 let at = (*seed, &steps[..]);
                 let tokens = cpu::sample(map, tables, &logits.on_host()?, inverse, at)?;
                 let result = Tensor::new(&tokens[..], logits.device())?;

@@ -7,8 +7,9 @@ use super::{NO_TOKEN, ReduceError};
 /// a batch, which is how many tokens that row has drawn.
 ///
 /// Where there are kernels for the device, all of it lives there, and rows count their tokens
-/// themselves. The same seed gives the same noise on every device. (Logits that differ in their last bits, or
-/// probabilities that do, may still decide differently where two concepts are as good as equal.)
+/// themselves. The same seed gives the same noise on every device. (Logits that differ in their last
+/// bits, or probabilities that do, may still decide differently where two concepts are as good as
+/// equal.)
 ///
 /// ```
 /// use candle_core::{Device, Tensor};

@@ -10,24 +10,20 @@ const _: () = assert!(NO_TOKEN == NONE);
 impl PackedRow {
     /// What is found in row `index`, the concept entropy included.
     pub(crate) fn row(&self, index: usize) -> Result<Row, BadRow> {
-        let Decision {
-            winner,
-            representative,
-            greedy,
-            mass,
-            representative_prob,
-            greedy_prob,
-            log_z,
-        } = self.decision(index)?;
+        if self.status != 0 {
+            let has = |bit| self.status & bit != 0;
+            let reason = BadRowReason::of(has(STATUS_NAN), has(STATUS_POS_INF));
+            return Err(BadRow { row: index, reason });
+        }
         let runner_up = RunnerUp { concept: self.runner_up, mass: self.runner_up_mass };
         Ok(Row {
-            winner,
-            representative,
-            greedy,
-            mass,
-            representative_prob,
-            greedy_prob,
-            log_z,
+            winner: self.winner,
+            representative: self.representative,
+            greedy: self.greedy,
+            mass: self.mass,
+            representative_prob: self.representative_prob,
+            greedy_prob: self.greedy_prob,
+            log_z: self.log_z,
             runner_up: (self.runner_up != NONE).then_some(runner_up),
             token_entropy: self.token_entropy,
             concept_entropy: self.concept_entropy,
@@ -36,20 +32,7 @@ impl PackedRow {
 
     /// What is decided for row `index`.
     pub(crate) fn decision(&self, index: usize) -> Result<Decision, BadRow> {
-        if self.status != 0 {
-            let has = |bit| self.status & bit != 0;
-            let reason = BadRowReason::of(has(STATUS_NAN), has(STATUS_POS_INF));
-            return Err(BadRow { row: index, reason });
-        }
-        Ok(Decision {
-            winner: self.winner,
-            representative: self.representative,
-            greedy: self.greedy,
-            mass: self.mass,
-            representative_prob: self.representative_prob,
-            greedy_prob: self.greedy_prob,
-            log_z: self.log_z,
-        })
+        self.row(index).map(|row| row.decision())
     }
 }
 

@@ -119,7 +119,8 @@ impl ConceptSampler {
         let map = self.map.map();
         if self.step.is_none() && map.num_concepts() == map.vocab_size() {
             self.map.check(logits)?;
-            return on_host(logits);
+            // It may be a view of far more than it shows.
+            return on_host(&view_on_host(logits)?);
         }
         on_host(&self.map.pool(logits)?)
     }
@@ -184,6 +185,6 @@ fn on_host(logits: &Tensor) -> Result<Vec<f32>, SampleError> {
     if let [rows, width] = *logits.dims() {
         Logits::check_room(rows, width, &Device::Cpu)?;
     }
-    let logits = view_on_host(logits)?.to_dtype(DType::F32)?;
+    let logits = logits.to_device(&Device::Cpu)?.to_dtype(DType::F32)?;
     Ok(logits.flatten_all()?.to_vec1()?)
 }

@@ -1,5 +1,7 @@
 //! Logits in which concepts stand for their tokens, and draws from them.
 
+use std::iter::repeat;
+
 use super::Tables;
 use super::gather::{ForEachMass, Members};
 use super::logit::Logit;
@@ -34,9 +36,11 @@ pub(crate) fn sample(
     (seed, steps): (u64, &[u64]),
 ) -> Result<Vec<u32>, ReduceError> {
     let pooled = pool(map, tables, logits)?;
+    // A row that is new has been at 0.
+    let steps = steps.iter().copied().chain(repeat(0));
     let rows = (0..).zip(steps).zip(pooled.chunks(map.vocab_size()));
     let sample =
-        |((row, &step), pooled)| Noise { seed, step, row }.sample(map, pooled, inverse_temperature);
+        |((row, step), pooled)| Noise { seed, step, row }.sample(map, pooled, inverse_temperature);
     Ok(rows.map(sample).collect())
 }
 
