@@ -21,6 +21,7 @@
 //! | `config` | the configuration in either, as candle takes it; what candle would misread is refused |
 //! | `layout` | the tensors that such a model has, whichever file they come from |
 //! | `transformer` | candle's models behind one `forward` |
+//! | `hub`, with the feature `hub` | the same files from the Hugging Face Hub |
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
@@ -30,6 +31,8 @@ mod config;
 mod error;
 mod folder;
 mod gguf;
+#[cfg(feature = "hub")]
+pub mod hub;
 mod layout;
 mod transformer;
 mod weights;

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use candle_core::{DType, Device, Tensor, safetensors::BufferedSafetensors};
 use serde::Deserialize;
 
-use super::{layout::Layout, read_json};
+use super::{LoadError, layout::Layout, read_json};
 
 /// `model.safetensors.index.json`.
 #[derive(Deserialize)]
@@ -25,9 +25,13 @@ pub fn files(dir: &Path) -> Result<Vec<PathBuf>> {
     if !index.exists() {
         return Ok(vec![dir.join("model.safetensors")]);
     }
-    let index: Index = read_json(&index, "an index of safetensors files")?;
-    let names: BTreeSet<_> = index.weight_map.into_values().collect();
-    Ok(names.iter().map(|name| dir.join(name)).collect())
+    Ok(shards(&index)?.iter().map(|name| dir.join(name)).collect())
+}
+
+/// The names of the files that an index lists.
+pub fn shards(index: &Path) -> Result<BTreeSet<String>, LoadError> {
+    let index: Index = read_json(index, "an index of safetensors files")?;
+    Ok(index.weight_map.into_values().collect())
 }
 
 /// Opens a file, which is in memory as it is from then on.

@@ -15,6 +15,8 @@
 #[cfg(feature = "toy")]
 pub mod gguf;
 #[cfg(feature = "toy")]
+pub mod hub;
+#[cfg(feature = "toy")]
 pub mod toy;
 
 use std::{
