@@ -7,7 +7,7 @@ use candle_core::{DType, Device};
 use candle_transformers::models::llama::LlamaEosToks;
 use serde::Deserialize;
 
-use super::{Chat, Loaded, Parts, config::Config, read_json, read_tokenizer, weights};
+use super::{Chat, Loaded, Parts, config::Config, ends::ends, read_json, read_tokenizer, weights};
 
 /// Loads `config.json`, `tokenizer.json` (or `tokenizer`), the weights, and what is there of
 /// `generation_config.json`, `tokenizer_config.json` and `chat_template.jinja`.
@@ -18,10 +18,12 @@ pub fn load(
     dtype: Option<DType>,
 ) -> Result<Loaded> {
     let path = dir.join("config.json");
-    let config = config(dir, &path)?;
+    let mut config = config(dir, &path)?;
     let own = dir.join("tokenizer.json");
     let tokenizer = read_tokenizer(tokenizer.unwrap_or(&own), config.vocab_size)?;
-    let parts = Parts::new(config, tokenizer, chat(dir)?, device, dtype)?;
+    let (chat, eos) = chat(dir)?;
+    config.ends = ends(&tokenizer, config.ends, eos.as_deref());
+    let parts = Parts::new(config, tokenizer, chat, device, dtype)?;
 
     let layout = &parts.config.layout;
     let mut tensors = HashMap::new();
@@ -82,7 +84,8 @@ enum SpecialToken {
     Added { content: String },
 }
 
-fn chat(dir: &Path) -> Result<Option<Chat>> {
+/// The chat template, if there is one, and the text of the token that ends a sequence.
+fn chat(dir: &Path) -> Result<(Option<Chat>, Option<String>)> {
     let file = dir.join("chat_template.jinja");
     let tokenizer = dir.join("tokenizer_config.json");
     let TokenizerConfig { chat_template, bos_token, eos_token } =
@@ -103,7 +106,8 @@ fn chat(dir: &Path) -> Result<Option<Chat>> {
     let text = |token: Option<SpecialToken>| match token? {
         SpecialToken::Text(text) | SpecialToken::Added { content: text } => Some(text),
     };
-    Ok(template.map(|template| Chat { template, bos: text(bos_token), eos: text(eos_token) }))
+    let (bos, eos) = (text(bos_token), text(eos_token));
+    Ok((template.map(|template| Chat { template, bos, eos: eos.clone() }), eos))
 }
 
 /// [`read_json`], where there is such a file.

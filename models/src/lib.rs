@@ -19,6 +19,8 @@
 //! | `folder`, `weights` | what a Hugging Face folder holds: `config.json`, safetensors, the tokenizer, the chat template |
 //! | `gguf` | the same from the metadata and the tensors of one GGUF file |
 //! | `config` | the configuration in either, as candle takes it; what candle would misread is refused |
+//! | `chat` | the chat template, and with the feature `chat` what it makes of messages |
+//! | `ends` | the tokens that end an answer |
 //! | `layout` | the tensors that such a model has, whichever file they come from |
 //! | `transformer` | candle's models behind one `forward` |
 //! | `hub`, with the feature `hub` | the same files from the Hugging Face Hub |
@@ -27,7 +29,9 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+mod chat;
 mod config;
+mod ends;
 mod error;
 mod folder;
 mod gguf;
@@ -51,6 +55,9 @@ use candle_nn::VarBuilder;
 use serde::de::DeserializeOwned;
 use tokenizers::Tokenizer;
 
+pub use chat::Chat;
+#[cfg(feature = "chat")]
+pub use chat::{ChatError, ChatTemplate, Message, Role, Thinking};
 use config::{Architecture, Config};
 pub use error::LoadError;
 pub use transformer::Model;
@@ -93,28 +100,6 @@ impl fmt::Debug for Loaded {
             .field("chat", &self.chat)
             .finish_non_exhaustive()
     }
-}
-
-/// The chat template of an instruct model, and the special tokens that it needs.
-///
-/// ```
-/// use concept_mass_models::Chat;
-///
-/// let chat = Chat {
-///     template: "{% for message in messages %}[INST] {{ message.content }} [/INST]{% endfor %}".into(),
-///     bos: Some("<s>".into()),
-///     eos: Some("</s>".into()),
-/// };
-/// assert_ne!(chat.bos, chat.eos);
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Chat {
-    /// A Jinja template, which turns messages into text.
-    pub template: String,
-    /// The text of the token that begins every sequence, for the template.
-    pub bos: Option<String>,
-    /// The text of the token that ends one.
-    pub eos: Option<String>,
 }
 
 /// Loads the model at `path` onto `device`: a Hugging Face folder, a GGUF file, or a folder with

@@ -4,6 +4,7 @@
 mod models {
     mod chat;
     mod complaints;
+    mod ends;
     mod folder;
     mod gguf;
     mod gguf_complaints;

@@ -17,7 +17,7 @@ use std::{fs::File, io::BufReader, path::Path};
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, quantized::gguf_file::Content};
 
-use super::{Loaded, Parts, read_tokenizer};
+use super::{Loaded, Parts, ends::ends, read_tokenizer};
 
 /// A file whose head has been read.
 struct Gguf {
@@ -36,12 +36,13 @@ pub fn load(
     let mut file = Gguf::open(path).with_context(|| {
         format!("cannot use {}, which must be a whole GGUF file of known types", path.display())
     })?;
-    let config = file.config().with_context(unfit)?;
+    let mut config = file.config().with_context(unfit)?;
     let chat = file.chat().with_context(unfit)?;
     let tokenizer = match tokenizer::file(path, tokenizer) {
         Some(file) => read_tokenizer(&file, config.vocab_size)?,
         None => file.tokenizer(config.vocab_size).with_context(unfit)?,
     };
+    config.ends = ends(&tokenizer, config.ends, None);
     let parts = Parts::new(config, tokenizer, chat, device, dtype)?;
     let tensors = file.tensors(&parts.config, parts.dtype, device);
     parts.with(tensors.with_context(unfit)?, device).with_context(unfit)

@@ -79,14 +79,15 @@ fn a_tokenizer_from_elsewhere() {
     assert_eq!(encode(&loaded.tokenizer, "<|end|>"), [0]);
 }
 
+/// And the tokenizer has 0, `<|end|>`.
 #[test]
 fn what_ends_an_answer_is_in_two_files() {
     for (config_says, generation_says, ends) in [
-        (json!(7), json!({ "eos_token_id": [9, 7, 8] }), &[7, 8, 9][..]),
-        (json!([2, 1]), json!({ "eos_token_id": 1 }), &[1, 2]),
-        (json!(3), json!({ "temperature": 0.6 }), &[3]),
-        (Value::Null, json!({ "eos_token_id": 4 }), &[4]),
-        (Value::Null, json!({ "eos_token_id": null }), &[]),
+        (json!(7), json!({ "eos_token_id": [9, 7, 8] }), &[0, 7, 8, 9][..]),
+        (json!([2, 1]), json!({ "eos_token_id": 1 }), &[0, 1, 2]),
+        (json!(3), json!({ "temperature": 0.6 }), &[0, 3]),
+        (Value::Null, json!({ "eos_token_id": 4 }), &[0, 4]),
+        (Value::Null, json!({ "eos_token_id": null }), &[0]),
     ] {
         let mut config = config("llama", true);
         config["eos_token_id"] = config_says;

@@ -100,7 +100,7 @@ fn what_ends_an_answer_a_turn_or_a_message() {
         file.set("tokenizer.ggml.eot_token_id", Value::U64(3));
         file.set("tokenizer.ggml.eom_token_id", Value::I32(9));
     });
-    assert_eq!(loaded(&path).ends, [3, 9]);
+    assert_eq!(loaded(&path).ends, [0, 3, 9]); // and by its name, <|end|>
 }
 
 #[test]
