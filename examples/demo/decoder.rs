@@ -46,9 +46,9 @@ impl Decoder {
     /// Loads the model at `path` onto `device`, for answers of at most `max_tokens`.
     pub fn load(path: &Path, device: Device, max_tokens: usize) -> Result<Self> {
         // In the same dtype everywhere, that all devices may say the same.
-        let Loaded { model, tokenizer, vocab_size, embedding, positions, ends, .. } =
+        let Loaded { model, tokenizer, vocab_size, positions, ends, .. } =
             concept_mass_models::load(path, None, &device, Some(DType::F32))?;
-        let embedding = Embedding::new(&embedding)?;
+        let embedding = Embedding::new(&model.embedding()?)?;
         let model = CachedModel::new(Cached(model), device.clone(), Some(positions));
         let vocabulary = Vocabulary::new(tokenizer, vocab_size)
             .with_context(|| format!("cannot use the tokenizer of {}", path.display()))?;

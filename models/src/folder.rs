@@ -1,13 +1,18 @@
 //! The folder of a Hugging Face model.
 
-use std::{collections::HashMap, fs, path::Path};
+use std::{fs, path::Path};
 
 use anyhow::{Context, Result};
 use candle_core::{DType, Device};
-use candle_transformers::models::llama::LlamaEosToks;
 use serde::Deserialize;
 
-use super::{Chat, Loaded, Parts, config::Config, ends::ends, read_json, read_tokenizer, weights};
+use super::{
+    Chat, Loaded, Parts, computed_in,
+    config::{Config, Ends},
+    ends::ends,
+    layout::{Layout, Weights},
+    read_json, read_tokenizer, weights,
+};
 
 /// Loads `config.json`, `tokenizer.json` (or `tokenizer`), the weights, and what is there of
 /// `generation_config.json`, `tokenizer_config.json` and `chat_template.jinja`.
@@ -23,10 +28,10 @@ pub fn load(
     let tokenizer = read_tokenizer(tokenizer.unwrap_or(&own), config.vocab_size)?;
     let (chat, eos) = chat(dir)?;
     config.ends = ends(&tokenizer, config.ends, eos.as_deref());
-    let parts = Parts::new(config, tokenizer, chat, device, dtype)?;
+    let parts = Parts { config, tokenizer, chat };
 
-    let layout = &parts.config.layout;
-    let mut tensors = HashMap::new();
+    let dtype = computed_in(device, dtype)?;
+    let mut weights = Weights::new(Layout::new(&parts.config));
     let other = || {
         format!(
             "the weights are not those that {} describes; take all files from one model",
@@ -35,16 +40,15 @@ pub fn load(
     };
     for file in weights::files(dir)? {
         let file = weights::open(&file)?;
-        weights::read(&file, layout, parts.dtype, device, &mut tensors).with_context(other)?;
+        weights::read(&file, dtype, device, &mut weights).with_context(other)?;
     }
-    layout.check(&tensors).with_context(other)?;
-    parts.with(tensors, device).with_context(other)
+    parts.with(weights, dtype, device).with_context(other)
 }
 
 /// `generation_config.json`.
 #[derive(Deserialize)]
 struct Generation {
-    eos_token_id: Option<LlamaEosToks>,
+    eos_token_id: Option<Ends>,
 }
 
 fn config(dir: &Path, path: &Path) -> Result<Config> {

@@ -2,8 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use candle_core::Tensor;
+
+use crate::{
+    config::{Config, HeadNorms},
+    decoder::Matrix,
+};
 
 /// The name of the matrix that turns tokens into vectors.
 pub const EMBEDDING: &str = "model.embed_tokens.weight";
@@ -11,81 +16,87 @@ pub const EMBEDDING: &str = "model.embed_tokens.weight";
 /// The name of the matrix that turns vectors into logits, where that is another.
 pub const HEAD: &str = "lm_head.weight";
 
-/// The sizes of a transformer.
-pub struct Sizes {
-    /// The tokens.
-    pub vocab: usize,
-    /// The width between blocks.
-    pub hidden: usize,
-    /// That within a block's MLP.
-    pub inner: usize,
-    /// The blocks.
-    pub layers: usize,
-    /// Those of queries.
-    pub heads: usize,
-    /// Those of keys and values.
-    pub key_heads: usize,
-    /// The width of one head.
-    pub head: usize,
-}
-
-/// What is there besides, or is not.
-pub struct Extras {
-    /// Whether the embedding is the output layer, too.
-    pub tied: bool,
-    /// The projections of attention that have a bias.
-    pub biases: &'static [&'static str],
-    /// Whether the heads of queries and keys are normalised.
-    pub head_norms: bool,
-}
+/// The name of the last norm.
+pub const NORM: &str = "model.norm.weight";
 
 /// The tensors that a model is made of, and their shapes.
 ///
-/// Every file is held against it before a tensor of it is read: candle's models panic for some
-/// that are missing, and take no notice of those that they do not know, biases for instance.
+/// Every file is held against it before a tensor of it is read.
+#[derive(Debug, Clone)]
 pub struct Layout {
     model_type: String,
     shapes: BTreeMap<String, Vec<usize>>,
+    /// The rows of what a matrix is split into, by the end of its name.
+    splits: Vec<(&'static str, Vec<(&'static str, usize)>)>,
 }
 
 impl Layout {
     /// Lists the tensors of a model.
-    pub fn new(model_type: &str, sizes: &Sizes, extras: &Extras) -> Self {
-        let &Sizes { vocab, hidden, inner, layers, heads, key_heads, head } = sizes;
-        let (queries, keys) = (heads * head, key_heads * head);
+    pub fn new(config: &Config) -> Self {
+        let &Config { vocab_size, hidden, inner, head, biases, .. } = config;
+        let (queries, keys) = (config.heads * head, config.key_heads * head);
         let mut shapes = BTreeMap::new();
         let mut add = |name: String, shape: &[usize]| shapes.insert(name, shape.to_vec());
-        add(EMBEDDING.to_owned(), &[vocab, hidden]);
-        add("model.norm.weight".to_owned(), &[hidden]);
-        if !extras.tied {
-            add(HEAD.to_owned(), &[vocab, hidden]);
+        add(EMBEDDING.to_owned(), &[vocab_size, hidden]);
+        add(NORM.to_owned(), &[hidden]);
+        if !config.tied {
+            add(HEAD.to_owned(), &[vocab_size, hidden]);
         }
-        for layer in 0..layers {
+        let splits = vec![
+            (
+                "self_attn.qkv_proj.weight",
+                vec![
+                    ("self_attn.q_proj.weight", queries),
+                    ("self_attn.k_proj.weight", keys),
+                    ("self_attn.v_proj.weight", keys),
+                ],
+            ),
+            (
+                "mlp.gate_up_proj.weight",
+                vec![("mlp.gate_proj.weight", inner), ("mlp.up_proj.weight", inner)],
+            ),
+        ];
+        let whole = [
+            ("self_attn.q_proj", queries, hidden, biases.inputs),
+            ("self_attn.k_proj", keys, hidden, biases.inputs),
+            ("self_attn.v_proj", keys, hidden, biases.inputs),
+            ("self_attn.o_proj", hidden, queries, biases.output),
+            ("mlp.gate_proj", inner, hidden, biases.mlp),
+            ("mlp.up_proj", inner, hidden, biases.mlp),
+            ("mlp.down_proj", hidden, inner, biases.mlp),
+        ];
+        let fused = [
+            ("self_attn.qkv_proj", queries + 2 * keys, hidden, false),
+            ("self_attn.o_proj", hidden, queries, false),
+            ("mlp.gate_up_proj", 2 * inner, hidden, false),
+            ("mlp.down_proj", hidden, inner, false),
+        ];
+        let projections: &[_] = if config.fused { &fused } else { &whole };
+        let names = config.norms.names();
+        let norms =
+            [names.before_attention, names.after_attention, names.before_mlp, names.after_mlp];
+        let head_norms = match config.head_norms {
+            HeadNorms::None => None,
+            HeadNorms::Each => Some((head, head)),
+            HeadNorms::Together => Some((queries, keys)),
+        };
+        for layer in 0..config.blocks.len() {
             let block = format!("model.layers.{layer}");
-            for (name, rows, columns) in [
-                ("self_attn.q_proj", queries, hidden),
-                ("self_attn.k_proj", keys, hidden),
-                ("self_attn.v_proj", keys, hidden),
-                ("self_attn.o_proj", hidden, queries),
-                ("mlp.gate_proj", inner, hidden),
-                ("mlp.up_proj", inner, hidden),
-                ("mlp.down_proj", hidden, inner),
-            ] {
+            for &(name, rows, columns, biased) in projections {
                 add(format!("{block}.{name}.weight"), &[rows, columns]);
-                if extras.biases.contains(&name) {
+                if biased {
                     add(format!("{block}.{name}.bias"), &[rows]);
                 }
             }
-            for name in ["input_layernorm", "post_attention_layernorm"] {
+            for name in norms.into_iter().flatten() {
                 add(format!("{block}.{name}.weight"), &[hidden]);
             }
-            if extras.head_norms {
-                for name in ["q_norm", "k_norm"] {
-                    add(format!("{block}.self_attn.{name}.weight"), &[head]);
-                }
+            if let Some((queries, keys)) = head_norms {
+                add(format!("{block}.self_attn.q_norm.weight"), &[queries]);
+                add(format!("{block}.self_attn.k_norm.weight"), &[keys]);
             }
         }
-        Self { model_type: model_type.to_owned(), shapes }
+        Self { model_type: config.model_type.clone(), shapes, splits }
     }
 
     /// Whether the model reads the tensor `name`, which has the shape `dims`.
@@ -100,14 +111,72 @@ impl Layout {
             // A copy of the embedding that it is tied to; and what older versions of transformers
             // saved of the rotary embeddings.
             None if name == HEAD || name.ends_with(".rotary_emb.inv_freq") => Ok(false),
-            None => bail!("no {} that candle knows has a tensor {name}", self.model_type),
+            None => bail!(
+                "a {} of these sizes has no tensor {name}; run the model in an inference engine",
+                self.model_type
+            ),
         }
     }
 
+    /// What the matrix `name` is split into: ends of names, and rows. Itself, mostly.
+    fn parts<'a>(&'a self, name: &'a str) -> Option<(&'a str, &'a [(&'static str, usize)])> {
+        self.splits.iter().find_map(|(end, parts)| Some((name.strip_suffix(end)?, &parts[..])))
+    }
+}
+
+/// The tensors of a model, as they come from its files and go to the decoder.
+#[derive(Debug)]
+pub struct Weights {
+    layout: Layout,
+    found: HashMap<String, Matrix>,
+}
+
+impl Weights {
+    /// None yet.
+    pub fn new(layout: Layout) -> Self {
+        Self { layout, found: HashMap::new() }
+    }
+
+    /// What is to be found.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Takes a tensor that the layout wants.
+    pub fn insert(&mut self, name: String, tensor: Matrix) -> Result<()> {
+        let Some((block, parts)) = self.layout.parts(&name) else {
+            self.found.insert(name, tensor);
+            return Ok(());
+        };
+        let mut first = 0;
+        for &(end, rows) in parts {
+            let order: Vec<usize> = (first..first + rows).collect();
+            self.found.insert(format!("{block}{end}"), tensor.rows(&order)?);
+            first += rows;
+        }
+        Ok(())
+    }
+
     /// Fails if a tensor is missing.
-    pub fn check(&self, tensors: &HashMap<String, Tensor>) -> Result<()> {
-        let missing = self.shapes.keys().find(|name| !tensors.contains_key(*name));
+    pub fn check(&self) -> Result<()> {
+        let found = |name: &str| match self.layout.parts(name) {
+            Some((block, parts)) => {
+                parts.iter().all(|(end, _)| self.found.contains_key(&format!("{block}{end}")))
+            }
+            None => self.found.contains_key(name),
+        };
+        let missing = self.layout.shapes.keys().find(|name| !found(name));
         ensure!(missing.is_none(), "there is no tensor {}", missing.map_or("", |name| name));
         Ok(())
+    }
+
+    /// Gives a matrix away.
+    pub fn matrix(&mut self, name: &str) -> Result<Matrix> {
+        self.found.remove(name).with_context(|| format!("there is no tensor {name}"))
+    }
+
+    /// Gives a vector away.
+    pub fn vector(&mut self, name: &str) -> Result<Tensor> {
+        Ok(self.matrix(name)?.dense()?)
     }
 }

@@ -18,11 +18,12 @@
 //! | --- | --- |
 //! | `folder`, `weights` | what a Hugging Face folder holds: `config.json`, safetensors, the tokenizer, the chat template |
 //! | `gguf` | the same from the metadata and the tensors of one GGUF file |
-//! | `config` | the configuration in either, as candle takes it; what candle would misread is refused |
+//! | `config` | what a model is, from the configuration in either; all that is special to an architecture |
 //! | `chat` | the chat template, and with the feature `chat` what it makes of messages |
 //! | `ends` | the tokens that end an answer |
 //! | `layout` | the tensors that such a model has, whichever file they come from |
-//! | `transformer` | candle's models behind one `forward` |
+//! | `decoder` | the transformer, dense or quantised, with its KV cache |
+//! | `model` | the same with what it has read |
 //! | `hub`, with the feature `hub` | the same files from the Hugging Face Hub |
 
 #[cfg(doctest)]
@@ -31,6 +32,7 @@ struct Readme;
 
 mod chat;
 mod config;
+mod decoder;
 mod ends;
 mod error;
 mod folder;
@@ -38,11 +40,10 @@ mod gguf;
 #[cfg(feature = "hub")]
 pub mod hub;
 mod layout;
-mod transformer;
+mod model;
 mod weights;
 
 use std::{
-    collections::HashMap,
     fmt,
     fs::{self, File},
     io::Read,
@@ -50,25 +51,19 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use candle_core::{DType, Device, Tensor};
-use candle_nn::VarBuilder;
+use candle_core::{DType, Device};
 use serde::de::DeserializeOwned;
 use tokenizers::Tokenizer;
 
 pub use chat::Chat;
 #[cfg(feature = "chat")]
 pub use chat::{ChatError, ChatTemplate, Message, Role, Thinking};
-use config::{Architecture, Config};
+use config::Config;
+use decoder::Decoder;
+pub use decoder::{Cache, Output, Pass};
 pub use error::LoadError;
-pub use transformer::Model;
-
-/// The positions that candle's Qwen2 can tell apart in `f16`.
-///
-/// It computes the angles of its rotary embeddings in the dtype of the model, where others have
-/// `f32`. Up to here they are off by a quarter of a radian at most, which is no worse than what
-/// `bf16` does to other models' weights; in `bf16` they are off by that from the 64th token on, and
-/// from the 256th on positions fall together.
-const F16_POSITIONS: usize = 1024;
+use layout::Weights;
+pub use model::Model;
 
 /// A causal language model and what its user must know.
 #[non_exhaustive]
@@ -79,8 +74,6 @@ pub struct Loaded {
     pub tokenizer: Tokenizer,
     /// The width of the logits, which may exceed the number of tokens that the tokenizer knows.
     pub vocab_size: usize,
-    /// The matrix `[V, D]` that turns tokens into vectors, in the dtype that the model computes in.
-    pub embedding: Tensor,
     /// The most tokens that a prompt and its answer may have together.
     pub positions: usize,
     /// The tokens that end an answer, in order.
@@ -107,18 +100,18 @@ impl fmt::Debug for Loaded {
 ///
 /// The tokenizer is `tokenizer`, or else the `tokenizer.json` beside the model, or else that of
 /// the GGUF file. The model computes in `dtype`, which is `f32`, `f16` or `bf16`. The default is
-/// `f32` on a CPU, where it is fastest, and `bf16` elsewhere; except for Qwen2, which is loaded in
-/// `f32` everywhere, because candle's implementation loses its positions in `bf16`.
+/// `f32` on a CPU, where it is fastest, and `bf16` elsewhere.
 ///
-/// Weights take the memory of `dtype`, however the file stores them: those of a GGUF file are
-/// dequantised.
+/// The weights of a GGUF file stay quantised, and what is computed with them is `f32`, unless
+/// `dtype` is given: then they are dequantised, and take the memory of that dtype. Of several files
+/// of one model (`…-00001-of-00003.gguf`), `path` is the first.
 ///
 /// ```
 /// use candle_core::{DType, Device};
 ///
 /// let folder = concept_mass_tiny::folder();
 /// let loaded = concept_mass_models::load(&folder, None, &Device::Cpu, Some(DType::F32))?;
-/// assert_eq!(loaded.embedding.dim(0)?, loaded.vocab_size);
+/// assert_eq!(loaded.model.embedding()?.dim(0)?, loaded.vocab_size);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
@@ -155,7 +148,8 @@ fn gguf_file(path: &Path) -> Result<Option<PathBuf>> {
     // What is wrong with a folder that cannot be read, whoever reads its config.json will say.
     let Ok(entries) = fs::read_dir(path) else { return Ok(None) };
     let files = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    let mut files = files.filter(|file| file.extension().is_some_and(|name| name == "gguf"));
+    let files = files.filter(|file| file.extension().is_some_and(|name| name == "gguf"));
+    let mut files = files.filter(|file| !gguf::is_later_part(file));
     match (files.next(), files.next()) {
         (Some(_), Some(_)) => {
             bail!("{} holds several GGUF files; give one of them", path.display())
@@ -176,49 +170,24 @@ struct Parts {
     config: Config,
     tokenizer: Tokenizer,
     chat: Option<Chat>,
-    dtype: DType,
 }
 
 impl Parts {
-    fn new(
-        mut config: Config,
-        tokenizer: Tokenizer,
-        chat: Option<Chat>,
-        device: &Device,
-        dtype: Option<DType>,
-    ) -> Result<Self> {
-        let dtype = computed_in(&config.architecture, device, dtype)?;
-        if let (Architecture::Qwen2(_), DType::F16) = (&config.architecture, dtype) {
-            config.positions = config.positions.min(F16_POSITIONS);
-        }
-        Ok(Self { config, tokenizer, chat, dtype })
-    }
-
     /// Takes the weights, which are those of the configuration's layout.
-    fn with(self, weights: HashMap<String, Tensor>, device: &Device) -> Result<Loaded> {
-        let Self { config, tokenizer, chat, dtype } = self;
-        let embedding = weights.get(layout::EMBEDDING).context("there is no embedding")?.clone();
-        let weights = VarBuilder::from_tensors(weights, dtype, device);
-        let model = Model::new(&config.architecture, weights)?;
+    fn with(self, mut weights: Weights, dtype: DType, device: &Device) -> Result<Loaded> {
+        let Self { config, tokenizer, chat } = self;
+        weights.check()?;
+        let model = Model::new(Decoder::new(&config, &mut weights, dtype, device)?);
         let Config { vocab_size, positions, ends, .. } = config;
-        Ok(Loaded { model, tokenizer, vocab_size, embedding, positions, ends, chat })
+        Ok(Loaded { model, tokenizer, vocab_size, positions, ends, chat })
     }
 }
 
 /// The dtype of weights and activations.
-fn computed_in(
-    architecture: &Architecture,
-    device: &Device,
-    dtype: Option<DType>,
-) -> Result<DType> {
-    let is_qwen2 = matches!(architecture, Architecture::Qwen2(_));
+fn computed_in(device: &Device, dtype: Option<DType>) -> Result<DType> {
     match dtype {
-        None if is_qwen2 || device.is_cpu() => Ok(DType::F32),
+        None if device.is_cpu() => Ok(DType::F32),
         None => Ok(DType::BF16),
-        Some(DType::BF16) if is_qwen2 => bail!(
-            "candle's Qwen2 loses count of its positions in bf16; choose f32, or f16 for texts of \
-             up to {F16_POSITIONS} tokens"
-        ),
         Some(dtype @ (DType::F32 | DType::F16 | DType::BF16)) => Ok(dtype),
         Some(other) => {
             bail!("a model cannot compute in {}; choose f32, f16 or bf16", other.as_str())

@@ -1,16 +1,16 @@
 //! The weights of a Hugging Face folder: one safetensors file, or several with an index.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result};
-use candle_core::{DType, Device, Tensor, safetensors::BufferedSafetensors};
+use candle_core::{DType, Device, safetensors::BufferedSafetensors};
 use serde::Deserialize;
 
-use super::{LoadError, layout::Layout, read_json};
+use super::{LoadError, decoder::Matrix, layout::Weights, read_json};
 
 /// `model.safetensors.index.json`.
 #[derive(Deserialize)]
@@ -46,16 +46,32 @@ pub fn open(path: &Path) -> Result<BufferedSafetensors> {
 /// that is not wanted.
 pub fn read(
     file: &BufferedSafetensors,
-    layout: &Layout,
     dtype: DType,
     device: &Device,
-    tensors: &mut HashMap<String, Tensor>,
+    weights: &mut Weights,
 ) -> Result<()> {
     for (name, view) in file.tensors() {
-        if layout.wants(&name, view.shape())? {
+        let Some(known) = decoders_name(&name) else { continue };
+        if weights.layout().wants(&known, view.shape())? {
+            // Norms are computed in f32.
+            let dtype = if known.ends_with("norm.weight") { DType::F32 } else { dtype };
             let tensor = file.load(&name, device)?.to_dtype(dtype)?;
-            tensors.insert(name, tensor);
+            weights.insert(known, Matrix::Dense(tensor))?;
         }
     }
     Ok(())
+}
+
+/// The name of a tensor of the decoder, which in models that read pictures, too, is a part; none if
+/// it is another part's.
+fn decoders_name(name: &str) -> Option<String> {
+    let inner = name.strip_prefix("model.").unwrap_or(name);
+    if inner.starts_with("vision_tower.") || inner.starts_with("multi_modal_projector.") {
+        return None;
+    }
+    // As version 5 of transformers has it, and as version 4 does.
+    if let Some(name) = name.strip_prefix("model.language_model.") {
+        return Some(format!("model.{name}"));
+    }
+    Some(name.strip_prefix("language_model.").unwrap_or(name).to_owned())
 }

@@ -2,12 +2,16 @@
 //! are the same models, and what is unfit is complained of.
 
 mod models {
+    mod candle;
     mod chat;
     mod complaints;
+    mod decoder;
     mod ends;
     mod folder;
     mod gguf;
     mod gguf_complaints;
+    mod real;
     mod support;
     mod tokenizer;
+    mod witness;
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use candle_core::{
-    Device, Tensor,
+    DType, Device, Tensor,
     quantized::{
         GgmlDType, QTensor,
         gguf_file::{self, Value},
@@ -31,7 +31,12 @@ pub struct GgufFile {
 impl GgufFile {
     /// The model that `config` and `tensors`, in the words of Hugging Face, are.
     pub fn new(config: &Json, tensors: &Tensors, dtype: GgmlDType) -> Self {
-        let architecture = config["model_type"].as_str().unwrap();
+        let model_type = config["model_type"].as_str().unwrap();
+        let architecture = match model_type {
+            "mistral" => "llama",
+            "gemma3_text" => "gemma3",
+            other => other,
+        };
         let size = |field: &str| config[field].as_u64().unwrap() as u32;
         let mut metadata = BTreeMap::new();
         let mut set = |key: &str, value| metadata.insert(format!("{architecture}.{key}"), value);
@@ -44,22 +49,38 @@ impl GgufFile {
         let epsilon = config["rms_norm_eps"].as_f64().unwrap();
         set("attention.layer_norm_rms_epsilon", Value::F32(epsilon as f32));
         set("rope.freq_base", Value::F32(config["rope_theta"].as_f64().unwrap() as f32));
-        if architecture == "qwen3" {
+        if config["head_dim"].is_u64() {
             set("attention.key_length", Value::U32(size("head_dim")));
             set("attention.value_length", Value::U32(size("head_dim")));
+        }
+        if config["sliding_window"].is_u64() && !model_type.starts_with("qwen") {
+            set("attention.sliding_window", Value::U32(size("sliding_window")));
+        }
+        if config["sliding_window_pattern"].is_u64() {
+            set("attention.sliding_window_pattern", Value::U32(size("sliding_window_pattern")));
+        }
+        for cap in ["attn_logit_softcapping", "final_logit_softcapping"] {
+            if let Some(value) = config[cap].as_f64() {
+                set(cap, Value::F32(value as f32));
+            }
         }
         metadata.insert("general.architecture".into(), Value::String(architecture.into()));
 
         let heads = [("q_proj", "num_attention_heads"), ("k_proj", "num_key_value_heads")];
         let tensors = tensors.iter().map(|(name, tensor)| {
             let permuted = heads.iter().find(|(part, _)| {
-                architecture == "llama" && name.ends_with(&format!("{part}.weight"))
+                ["llama", "smollm3"].contains(&architecture)
+                    && name.ends_with(&format!("{part}.weight"))
             });
             let tensor = match permuted {
                 Some((_, heads)) => permute(tensor, size(heads) as usize),
+                // What Gemma's norms store is their distance from 1; llama.cpp's file has them.
+                None if architecture.starts_with("gemma") && name.ends_with("norm.weight") => {
+                    (tensor.to_dtype(DType::F32).unwrap() + 1.0).unwrap()
+                }
                 None => tensor.clone(),
             };
-            (llama_cpp_name(name), tensor)
+            (llama_cpp_name(name, architecture), tensor)
         });
         Self { metadata, tensors: tensors.collect(), dtype }
     }
@@ -113,8 +134,12 @@ fn permute(tensor: &Tensor, heads: usize) -> Tensor {
     tensor.index_select(&order, 0).unwrap()
 }
 
-fn llama_cpp_name(name: &str) -> String {
+fn llama_cpp_name(name: &str, architecture: &str) -> String {
     let mut name = name.to_owned();
+    // Where it is after attention, and not before what follows.
+    if architecture.starts_with("gemma") || architecture == "olmo2" {
+        name = name.replace("post_attention_layernorm", "post_attention_norm");
+    }
     for (theirs, ours) in [
         ("model.embed_tokens", "token_embd"),
         ("model.norm", "output_norm"),
@@ -122,6 +147,10 @@ fn llama_cpp_name(name: &str) -> String {
         ("model.layers", "blk"),
         ("input_layernorm", "attn_norm"),
         ("post_attention_layernorm", "ffn_norm"),
+        ("pre_feedforward_layernorm", "ffn_norm"),
+        ("post_feedforward_layernorm", "post_ffw_norm"),
+        ("self_attn.qkv_proj", "attn_qkv"),
+        ("mlp.gate_up_proj", "ffn_up"),
         ("self_attn.q_proj", "attn_q"),
         ("self_attn.k_proj", "attn_k"),
         ("self_attn.v_proj", "attn_v"),

@@ -14,6 +14,8 @@ const LAYERS: usize = 2;
 const HEADS: usize = 4;
 /// Fewer than query heads, as in most models of today.
 const KEY_HEADS: usize = 2;
+/// Of the architectures that have a sliding window.
+pub const WINDOW: usize = 8;
 /// More than the 1,152 tokens of the tokenizer: the output layer is padded, as many are.
 pub const VOCAB_SIZE: usize = 1160;
 
@@ -93,14 +95,33 @@ pub fn config(model_type: &str, tied: bool) -> Value {
         "eos_token_id": [0, 1],
         "tie_word_embeddings": tied,
     });
-    if model_type != "llama" {
-        config["use_sliding_window"] = json!(false);
-        config["max_window_layers"] = json!(LAYERS);
-        config["sliding_window"] = json!(128);
+    let more = match model_type {
+        "qwen2" | "qwen3" => json!({
+            "use_sliding_window": false,
+            "max_window_layers": LAYERS,
+            "sliding_window": 128,
+            "attention_bias": false,
+        }),
+        "mistral" | "phi3" => json!({ "sliding_window": WINDOW }),
+        "smollm3" => json!({ "no_rope_layers": [1, 0] }),
+        "gemma2" | "gemma3_text" => json!({
+            "sliding_window": WINDOW,
+            "sliding_window_pattern": 2,
+            "query_pre_attn_scalar": head_size(model_type),
+            "hidden_activation": "gelu_pytorch_tanh",
+            "rope_local_base_freq": 1e4,
+        }),
+        _ => json!({}),
+    };
+    if let (Value::Object(config), Value::Object(more)) = (&mut config, more) {
+        config.extend(more);
+        if head_size(model_type) != HIDDEN / HEADS {
+            config.insert("head_dim".into(), json!(head_size(model_type)));
+        }
     }
-    if model_type == "qwen3" {
-        config["head_dim"] = json!(head_size(model_type));
-        config["attention_bias"] = json!(false);
+    if model_type == "gemma2" {
+        config["attn_logit_softcapping"] = json!(5.0);
+        config["final_logit_softcapping"] = json!(3.0);
     }
     config
 }
@@ -121,10 +142,28 @@ pub fn tensors(model_type: &str, tied: bool) -> Tensors {
     if !tied {
         add("lm_head.weight".into(), &[VOCAB_SIZE, HIDDEN]);
     }
+    let norms: &[&str] = match model_type {
+        "gemma2" | "gemma3_text" => &[
+            "input_layernorm",
+            "post_attention_layernorm",
+            "pre_feedforward_layernorm",
+            "post_feedforward_layernorm",
+        ],
+        "olmo2" => &["post_attention_layernorm", "post_feedforward_layernorm"],
+        _ => &["input_layernorm", "post_attention_layernorm"],
+    };
     for layer in 0..LAYERS {
         let block = format!("model.layers.{layer}");
-        for norm in ["input_layernorm", "post_attention_layernorm"] {
+        for norm in norms {
             add(format!("{block}.{norm}.weight"), &[HIDDEN]);
+        }
+        if model_type == "phi3" {
+            let rows = (HEADS + 2 * KEY_HEADS) * head;
+            add(format!("{block}.self_attn.qkv_proj.weight"), &[rows, HIDDEN]);
+            add(format!("{block}.self_attn.o_proj.weight"), &[HIDDEN, HEADS * head]);
+            add(format!("{block}.mlp.gate_up_proj.weight"), &[2 * INNER, HIDDEN]);
+            add(format!("{block}.mlp.down_proj.weight"), &[HIDDEN, INNER]);
+            continue;
         }
         for (name, rows) in [("q", HEADS * head), ("k", KEY_HEADS * head), ("v", KEY_HEADS * head)]
         {
@@ -132,8 +171,13 @@ pub fn tensors(model_type: &str, tied: bool) -> Tensors {
             if model_type == "qwen2" {
                 add(format!("{block}.self_attn.{name}_proj.bias"), &[rows]);
             }
-            if model_type == "qwen3" && name != "v" {
-                add(format!("{block}.self_attn.{name}_norm.weight"), &[head]);
+            let norm = match model_type {
+                "qwen3" | "gemma3_text" => head,
+                "olmo2" => rows,
+                _ => continue,
+            };
+            if name != "v" {
+                add(format!("{block}.self_attn.{name}_norm.weight"), &[norm]);
             }
         }
         add(format!("{block}.self_attn.o_proj.weight"), &[HIDDEN, HEADS * head]);
@@ -144,7 +188,10 @@ pub fn tensors(model_type: &str, tied: bool) -> Tensors {
     tensors
 }
 
-/// Qwen3 says it in its configuration; with the others it follows from the hidden size.
+/// Some say it in their configuration; with the others it follows from the hidden size.
 fn head_size(model_type: &str) -> usize {
-    if model_type == "qwen3" { 16 } else { HIDDEN / HEADS }
+    match model_type {
+        "qwen3" | "gemma2" | "gemma3_text" => 16,
+        _ => HIDDEN / HEADS,
+    }
 }

@@ -1,11 +1,29 @@
 //! What the metadata of a GGUF file say of a model, in the words of a `config.json`.
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use candle_core::quantized::gguf_file::Value;
-use serde_json::{Map, json};
+use candle_core::quantized::gguf_file::{TensorInfo, Value};
+use serde_json::{Map, Value as Json, json};
 
-use super::{Gguf, rope};
-use crate::config::Config;
+use super::Gguf;
+use crate::config::{Biases, Config};
+
+/// What llama.cpp calls the architectures of [`KNOWN`](crate::config::KNOWN).
+const KNOWN: [(&str, &str); 9] = [
+    ("llama", "llama"),
+    ("mistral", "mistral"),
+    ("smollm3", "smollm3"),
+    ("qwen2", "qwen2"),
+    ("qwen3", "qwen3"),
+    ("gemma2", "gemma2"),
+    ("gemma3", "gemma3_text"),
+    ("phi3", "phi3"),
+    ("olmo2", "olmo2"),
+];
+
+/// The factors that frequencies are divided by, in models whose texts are stretched.
+pub const ROPE: &str = "rope_freqs.weight";
+pub const ROPE_SHORT: &str = "rope_factors_short.weight";
+pub const ROPE_LONG: &str = "rope_factors_long.weight";
 
 /// The tokens that end an answer, a turn, or one that calls for a tool.
 const ENDS: [&str; 3] =
@@ -14,86 +32,171 @@ const ENDS: [&str; 3] =
 impl Gguf {
     /// The model that the file says it holds.
     pub fn config(&mut self) -> Result<Config> {
-        let architecture = self.architecture()?;
-        self.check_whole()?;
-        self.check_rope(&architecture)?;
+        let (architecture, model_type) = self.architecture()?;
         let key = |name: &str| format!("{architecture}.{name}");
         let hidden = self.count(&key("embedding_length"))?;
         let heads = self.count(&key("attention.head_count"))?;
         let key_heads = self.integer(&key("attention.head_count_kv"))?.unwrap_or(heads);
         let head = self.integer(&key("attention.key_length"))?;
         let head = head.unwrap_or(hidden / heads.max(1));
-        for name in ["attention.value_length", "rope.dimension_count"] {
-            let other = self.integer(&key(name))?.unwrap_or(head);
-            ensure!(other == head, "{} is {other}, but a head has {head}", key(name));
-        }
-        // Within a window, a model with one attends as one without.
-        let window = self.integer(&key("attention.sliding_window"))?.filter(|&window| window > 0);
-        let positions = self.count(&key("context_length"))?.min(window.unwrap_or(u64::MAX));
-        let theta = self.number(&key("rope.freq_base"))?.unwrap_or(10_000.0);
+        let values = self.integer(&key("attention.value_length"))?.unwrap_or(head);
+        ensure!(
+            values == head,
+            "{} is {values}, but a head has {head}",
+            key("attention.value_length")
+        );
+        let layers = self.count(&key("block_count"))?;
+        let turned = self.integer(&key("rope.dimension_count"))?.unwrap_or(head);
+        let positions = self.count(&key("context_length"))?;
         let epsilon = key("attention.layer_norm_rms_epsilon");
         let ends = ENDS.iter().filter_map(|key| self.integer(key).transpose());
+        let ends = ends.collect::<Result<Vec<_>>>()?;
 
         let mut fields = json!({
-            "model_type": architecture,
+            "model_type": model_type,
             "vocab_size": self.rows("token_embd.weight")?,
             "hidden_size": hidden,
             "intermediate_size": self.count(&key("feed_forward_length"))?,
-            "num_hidden_layers": self.count(&key("block_count"))?,
+            "num_hidden_layers": layers,
             "num_attention_heads": heads,
             "num_key_value_heads": key_heads,
             "head_dim": head,
             "max_position_embeddings": positions,
             "rms_norm_eps": self.number(&epsilon)?.with_context(|| missing(&epsilon))?,
-            "rope_theta": theta,
             "hidden_act": "silu",
-            "tie_word_embeddings": !self.content.tensor_infos.contains_key("output.weight"),
-            "eos_token_id": ends.collect::<Result<Vec<_>>>()?,
+            "tie_word_embeddings": self.info("output.weight").is_none(),
+            "partial_rotary_factor": turned as f64 / head.max(1) as f64,
+            "rope_scaling": self.rope_scaling(&architecture, model_type)?,
+            "sliding_window": self.window(&architecture)?,
+            "eos_token_id": ends,
         });
-        if let Some(factors) = self.rope_factors(&architecture, head)? {
-            fields["rope_scaling"] = rope::scaling(&factors, theta, head as usize)?;
+        let original = self.integer(&key("rope.scaling.original_context_length"))?;
+        if let Some(original) = original {
+            fields["original_max_position_embeddings"] = json!(original);
+        }
+        // Unlike that of positions, it has a default of its own in some architectures.
+        if let Some(theta) = self.number(&key("rope.freq_base"))? {
+            fields["rope_theta"] = json!(theta);
+        }
+        if let "gemma2" | "gemma3" = &architecture[..] {
+            fields["hidden_activation"] = json!("gelu_pytorch_tanh");
+            for cap in ["attn_logit_softcapping", "final_logit_softcapping"] {
+                if let Some(value) = self.number(&key(cap))? {
+                    fields[cap] = json!(value);
+                }
+            }
+            if let Some(period) = self.period(&key("attention.sliding_window_pattern"))? {
+                fields["sliding_window_pattern"] = json!(period);
+            }
+            if let Some(theta) = self.number(&key("rope.freq_base_swa"))? {
+                fields["rope_local_base_freq"] = json!(theta);
+            }
+            // The file does not say it; llama.cpp, too, tells the two 27B models by their depth.
+            let whole = layers == if architecture == "gemma2" { 46 } else { 62 };
+            let scalar = if whole { hidden / heads.max(1) } else { head };
+            fields["query_pre_attn_scalar"] = json!(scalar);
         }
         let fields = match fields {
-            serde_json::Value::Object(fields) => fields,
+            Json::Object(fields) => fields,
             _ => Map::new(),
         };
-        Config::parse(fields, None)
+        let mut config = Config::parse(fields, None)?;
+        // What converts models adds the 1 to Gemma's norms.
+        config.norm_offset = 0.0;
+        let biased = |part: &str| self.info(&format!("blk.0.{part}.bias")).is_some();
+        config.biases = Biases {
+            inputs: config.biases.inputs || biased("attn_q"),
+            output: biased("attn_output"),
+            mlp: biased("ffn_gate"),
+        };
+        if self.info(ROPE).is_some() {
+            let divisors = self.factors(ROPE)?;
+            for rope in &mut config.ropes {
+                rope.divide(&divisors)?;
+            }
+        }
+        Ok(config)
     }
 
-    fn architecture(&self) -> Result<String> {
+    /// What llama.cpp calls the architecture, and what transformers does.
+    fn architecture(&self) -> Result<(String, &'static str)> {
         let key = "general.architecture";
-        let architecture = self.text(key)?.with_context(|| missing(key))?;
+        let name = self.text(key)?.with_context(|| missing(key))?;
+        let known = KNOWN.iter().find(|(theirs, _)| *theirs == name);
+        let &(theirs, mut ours) = known.with_context(|| {
+            format!(
+                "the architecture {name:?} is not one of {}; choose a model of one of these, or \
+                 run it in llama.cpp",
+                KNOWN.map(|(theirs, _)| theirs).join(", ")
+            )
+        })?;
+        let experts = self.integer(&format!("{name}.expert_count"))?.unwrap_or(0);
         ensure!(
-            ["llama", "qwen2", "qwen3"].contains(&architecture),
-            "the architecture {architecture:?} is not one of llama, qwen2 and qwen3; choose a model \
-             of one of these"
+            experts == 0,
+            "it is a mixture of {experts} experts; choose a model without, or run it in llama.cpp"
         );
-        Ok(architecture.to_owned())
-    }
-
-    fn check_whole(&self) -> Result<()> {
-        let parts = self.integer("split.count")?.unwrap_or(1);
-        ensure!(
-            parts <= 1,
-            "it is one of {parts} parts of a model; join them with llama-gguf-split --merge"
-        );
-        Ok(())
-    }
-
-    /// Refuses what candle's models would read as if it were not there.
-    fn check_rope(&self, architecture: &str) -> Result<()> {
-        let key = |name: &str| format!("{architecture}.rope.{name}");
-        let kind = self.text(&key("scaling.type"))?.unwrap_or("none");
-        let mut factor = self.number(&key("scaling.factor"))?.unwrap_or(1.0);
-        if let Some(old) = self.number(&key("scale_linear"))? {
-            factor *= old;
+        let window = self.window(theirs)?;
+        if theirs == "llama" && window.is_some() {
+            ours = "mistral"; // which llama.cpp has among the Llamas
         }
         ensure!(
-            kind == "none" || kind == "linear" && factor == 1.0,
-            "its positions are scaled ({kind}, by {factor}), which candle's {architecture} does \
-             not know; choose a model without that"
+            theirs != "olmo2" || window.is_none(),
+            "it is an OLMo 3, which has a sliding window; choose an OLMo 2, or run it in llama.cpp"
         );
-        Ok(())
+        Ok((theirs.to_owned(), ours))
+    }
+
+    /// Every how many blocks one attends to all: a number, or a list of which have a window.
+    fn period(&self, key: &str) -> Result<Option<u64>> {
+        let Some(Value::Array(windowed)) = self.content.metadata.get(key) else {
+            return self.integer(key);
+        };
+        let full = windowed.iter().position(|windowed| matches!(windowed, Value::Bool(false)));
+        Ok(full.map(|first| first as u64 + 1))
+    }
+
+    fn window(&self, architecture: &str) -> Result<Option<u64>> {
+        let window = self.integer(&format!("{architecture}.attention.sliding_window"))?;
+        Ok(window.filter(|&window| window > 0))
+    }
+
+    /// The `rope_scaling` of a `config.json`.
+    fn rope_scaling(&mut self, architecture: &str, model_type: &str) -> Result<Json> {
+        let key = |name: &str| format!("{architecture}.rope.{name}");
+        // An old name, which is for linear scaling.
+        let old = self.number(&key("scale_linear"))?;
+        let factor = self.number(&key("scaling.factor"))?.or(old);
+        let kind = self.text(&key("scaling.type"))?;
+        let kind = kind.unwrap_or(if factor.is_some() { "linear" } else { "none" }).to_owned();
+        let longer = self.info(ROPE_LONG).is_some();
+        let kind = if longer { "longrope".to_owned() } else { kind };
+        let mut scaling = json!({ "rope_type": kind });
+        let attention = self.number(&key("scaling.attn_factor"))?;
+        match &kind[..] {
+            "none" => {}
+            "linear" => scaling["factor"] = json!(factor.unwrap_or(1.0)),
+            "yarn" => {
+                let factor = factor.with_context(|| missing(&key("scaling.factor")))?;
+                scaling["factor"] = json!(factor);
+                scaling["beta_fast"] = json!(self.number(&key("scaling.yarn_beta_fast"))?);
+                scaling["beta_slow"] = json!(self.number(&key("scaling.yarn_beta_slow"))?);
+                if let Some(attention) = attention {
+                    // llama.cpp multiplies its usual temperature by it.
+                    let usual = if factor > 1.0 { 0.1 * factor.ln() + 1.0 } else { 1.0 };
+                    scaling["attention_factor"] = json!(attention * usual);
+                }
+            }
+            "longrope" => {
+                scaling["short_factor"] = json!(self.factors(ROPE_SHORT)?);
+                scaling["long_factor"] = json!(self.factors(ROPE_LONG)?);
+                scaling["attention_factor"] = json!(attention);
+            }
+            other => bail!(
+                "its positions are scaled by {other:?}, which is not known; run it in \
+                            llama.cpp (the architecture is {model_type})"
+            ),
+        }
+        Ok(scaling)
     }
 
     /// A whole number that must be there.
@@ -148,8 +251,15 @@ impl Gguf {
         }
     }
 
+    /// Where a tensor is, in whichever file.
+    pub fn info(&self, tensor: &str) -> Option<&TensorInfo> {
+        let contents =
+            [&self.content].into_iter().chain(self.more.iter().map(|(content, _)| content));
+        contents.into_iter().find_map(|content| content.tensor_infos.get(tensor))
+    }
+
     fn rows(&self, tensor: &str) -> Result<usize> {
-        let info = self.content.tensor_infos.get(tensor);
+        let info = self.info(tensor);
         let rows = info.and_then(|info| info.shape.dims().first().copied());
         rows.with_context(|| format!("there is no matrix {tensor}"))
     }

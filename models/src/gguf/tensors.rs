@@ -1,70 +1,150 @@
-//! The tensors of a GGUF file, dequantised, as Hugging Face names and orders them.
+//! The tensors of a GGUF file, as Hugging Face names and orders them.
 
-use std::collections::HashMap;
+use std::{fs::File, io::BufReader, sync::Arc};
 
 use anyhow::{Context, Result, ensure};
-use candle_core::{DType, Device, Tensor};
-
-use super::Gguf;
-use crate::{
-    config::{Architecture, Config},
-    layout::{EMBEDDING, HEAD},
+use candle_core::{
+    DType, Device,
+    quantized::{
+        GgmlDType, QTensor,
+        gguf_file::{Content, TensorInfo},
+    },
 };
 
-/// The factors of Llama 3's rotary embeddings, which candle computes from the configuration.
-const ROPE: &str = "rope_freqs.weight";
+use super::{
+    Gguf,
+    metadata::{ROPE, ROPE_LONG, ROPE_SHORT},
+};
+use crate::{
+    computed_in,
+    config::{Config, LARGEST, Norms},
+    decoder::Matrix,
+    layout::{EMBEDDING, HEAD, Layout, NORM, Weights},
+};
+
+/// The bytes of the largest piece that a matrix is read in.
+const PIECE: usize = 32 << 20;
+
+/// The rows that candle's kernels take at a time.
+const ROWS: usize = 16;
 
 impl Gguf {
-    /// Reads the tensors that the model has, one by one, as `dtype`: no other is in memory twice.
+    /// Reads the tensors that the model has, one by one, and returns them with the dtype that the
+    /// model computes in.
+    ///
+    /// They stay quantised unless `wanted` is given, or none is.
     pub fn tensors(
         &mut self,
         config: &Config,
-        dtype: DType,
+        wanted: Option<DType>,
         device: &Device,
-    ) -> Result<HashMap<String, Tensor>> {
-        let infos = self.content.tensor_infos.iter();
-        let mut infos: Vec<_> =
-            infos.map(|(name, info)| (info.offset, name.clone(), info.shape.clone())).collect();
-        infos.sort_unstable_by_key(|(offset, ..)| *offset);
-        let rope = matches!(config.architecture, Architecture::Llama(_)).then_some(ROPE);
-        let mut tensors = HashMap::new();
-        for (_, name, shape) in infos.into_iter().filter(|(_, name, _)| Some(&name[..]) != rope) {
-            let known = hugging_face_name(&name);
-            let known = known.with_context(|| format!("the tensor {name} is not known"))?;
-            if config.layout.wants(&known, shape.dims())? {
-                let tensor = self.tensor(&name)?.to_dtype(dtype)?;
-                let tensor = in_order(&config.architecture, &known, tensor);
-                let tensor = tensor.and_then(|tensor| tensor.to_device(device));
-                tensors.insert(known, tensor.with_context(|| unread(&name))?);
+    ) -> Result<(Weights, DType)> {
+        let mut names = Vec::new();
+        let contents = [&self.content].into_iter().chain(self.more.iter().map(|(c, _)| c));
+        for (part, content) in contents.enumerate() {
+            for (name, info) in &content.tensor_infos {
+                names.push((part, info.offset, name.clone(), is_quantised(info.ggml_dtype)));
             }
         }
-        config.layout.check(&tensors)?;
-        Ok(tensors)
+        names.sort_unstable();
+        let quantised = wanted.is_none() && names.iter().any(|(.., quantised)| *quantised);
+        let dtype = if quantised { DType::F32 } else { computed_in(device, wanted)? };
+
+        let mut weights = Weights::new(Layout::new(config));
+        for (.., name, _) in names {
+            if [ROPE, ROPE_SHORT, ROPE_LONG].contains(&&name[..]) {
+                continue; // the configuration has them
+            }
+            let known = hugging_face_name(&name, config);
+            let known = known.with_context(|| format!("the tensor {name} is not known"))?;
+            let shape = self.info(&name).map_or(&[][..], |info| info.shape.dims());
+            if weights.layout().wants(&known, shape)? {
+                let tensor = self.matrix(&name, &known, config, quantised, dtype, device);
+                weights.insert(known, tensor.with_context(|| unread(&name))?)?;
+            }
+        }
+        Ok((weights, dtype))
     }
 
-    /// What `rope_freqs.weight` holds, where a Llama has it: a factor for each pair of the columns of
-    /// a `head`.
-    pub fn rope_factors(&mut self, architecture: &str, head: u64) -> Result<Option<Vec<f32>>> {
-        let Some(info) = self.content.tensor_infos.get(ROPE).filter(|_| architecture == "llama")
-        else {
-            return Ok(None);
+    fn matrix(
+        &mut self,
+        name: &str,
+        known: &str,
+        config: &Config,
+        quantised: bool,
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Matrix> {
+        let info = self.info(name).with_context(|| format!("there is no tensor {name}"))?;
+        let order = their_order(config, known, info.shape.dims()[0]);
+        let matrix = if quantised && is_quantised(info.ggml_dtype) {
+            Matrix::Quantised(self.pieces(name, device)?)
+        } else {
+            // Norms are computed in f32. The CPU dequantises all types.
+            let dtype = if known.ends_with("norm.weight") { DType::F32 } else { dtype };
+            let tensor = self.tensor(name, &Device::Cpu)?.dequantize(&Device::Cpu)?;
+            Matrix::Dense(tensor.to_dtype(dtype)?.to_device(device)?)
         };
-        // Before it is read: candle multiplies the dimensions.
-        let dims = info.shape.dims();
-        ensure!(
-            matches!(*dims, [factors] if factors as u64 == head / 2),
-            "{ROPE} has the shape {dims:?}, but half a head has {} columns",
-            head / 2
-        );
-        Ok(Some(self.tensor(ROPE)?.to_vec1()?))
+        Ok(match order {
+            Some(order) => matrix.rows(&order)?,
+            None => matrix,
+        })
     }
 
-    /// A tensor as `f32`. Dequantised on the CPU, which knows how for all types.
-    fn tensor(&mut self, name: &str) -> Result<Tensor> {
-        let Self { reader, content } = self;
-        let tensor = content.tensor(reader, name, &Device::Cpu);
-        tensor.and_then(|tensor| tensor.dequantize(&Device::Cpu)).with_context(|| unread(name))
+    /// A matrix as it is. candle reads a tensor into memory twice; of a large one, a piece.
+    fn pieces(&mut self, name: &str, device: &Device) -> Result<Vec<Arc<QTensor>>> {
+        let (content, info, reader) = self.place(name)?;
+        let (dtype, (rows, columns)) = (info.ggml_dtype, info.shape.dims2()?);
+        ensure!(
+            columns.is_multiple_of(dtype.block_size()),
+            "its rows have {columns} columns, which are no whole number of blocks of {dtype:?}"
+        );
+        let width = columns / dtype.block_size() * dtype.type_size();
+        // A multiple of what candle's kernels take at a time.
+        let most = (PIECE / width).next_multiple_of(ROWS);
+        let pieces = (0..rows).step_by(most).map(|first| {
+            let shape = (most.min(rows - first), columns).into();
+            let offset = info.offset.saturating_add((first * width) as u64);
+            let piece = TensorInfo { ggml_dtype: dtype, shape, offset };
+            Ok(Arc::new(piece.read(reader, content.tensor_data_offset, device)?))
+        });
+        pieces.collect()
     }
+
+    /// The numbers of a small tensor.
+    pub fn factors(&mut self, name: &str) -> Result<Vec<f32>> {
+        let dims = self.info(name).map_or(&[][..], |info| info.shape.dims());
+        // Before it is read: candle multiplies the dimensions.
+        ensure!(
+            matches!(*dims, [factors] if factors <= LARGEST),
+            "{name} has the shape {dims:?}; it must be a list of factors"
+        );
+        let mut read = || -> Result<Vec<f32>> {
+            let tensor = self.tensor(name, &Device::Cpu)?.dequantize(&Device::Cpu)?;
+            Ok(tensor.flatten_all()?.to_vec1()?)
+        };
+        read().with_context(|| unread(name))
+    }
+
+    fn tensor(&mut self, name: &str, device: &Device) -> Result<QTensor> {
+        let (content, info, reader) = self.place(name)?;
+        Ok(info.read(reader, content.tensor_data_offset, device)?)
+    }
+
+    /// Where a tensor is, and the file.
+    fn place(&mut self, name: &str) -> Result<(&Content, &TensorInfo, &mut BufReader<File>)> {
+        let first = [(&self.content, &mut self.reader)].into_iter();
+        let more = self.more.iter_mut().map(|(content, reader)| (&*content, reader));
+        let mut found = first.chain(more).filter_map(|(content, reader)| {
+            Some((content, content.tensor_infos.get(name)?, reader))
+        });
+        found.next().with_context(|| format!("there is no tensor {name}"))
+    }
+}
+
+/// Whether a matrix of this type takes less memory as it is.
+fn is_quantised(dtype: GgmlDType) -> bool {
+    !matches!(dtype, GgmlDType::F32 | GgmlDType::F16 | GgmlDType::BF16)
 }
 
 fn unread(name: &str) -> String {
@@ -72,10 +152,10 @@ fn unread(name: &str) -> String {
 }
 
 /// The name that Hugging Face gives a tensor of llama.cpp's.
-fn hugging_face_name(name: &str) -> Option<String> {
+fn hugging_face_name(name: &str, config: &Config) -> Option<String> {
     match name {
         "token_embd.weight" => return Some(EMBEDDING.to_owned()),
-        "output_norm.weight" => return Some("model.norm.weight".to_owned()),
+        "output_norm.weight" => return Some(NORM.to_owned()),
         "output.weight" => return Some(HEAD.to_owned()),
         _ => {}
     }
@@ -83,7 +163,10 @@ fn hugging_face_name(name: &str) -> Option<String> {
     let (part, kind) = part.rsplit_once('.')?;
     let part = match part {
         "attn_norm" => "input_layernorm",
-        "ffn_norm" => "post_attention_layernorm",
+        "ffn_norm" if config.norms == Norms::Both => "pre_feedforward_layernorm",
+        "ffn_norm" | "post_attention_norm" => "post_attention_layernorm",
+        "post_ffw_norm" => "post_feedforward_layernorm",
+        "attn_qkv" => "self_attn.qkv_proj",
         "attn_q" => "self_attn.q_proj",
         "attn_k" => "self_attn.k_proj",
         "attn_v" => "self_attn.v_proj",
@@ -91,6 +174,7 @@ fn hugging_face_name(name: &str) -> Option<String> {
         "attn_q_norm" => "self_attn.q_norm",
         "attn_k_norm" => "self_attn.k_norm",
         "ffn_gate" => "mlp.gate_proj",
+        "ffn_up" if config.fused => "mlp.gate_up_proj",
         "ffn_up" => "mlp.up_proj",
         "ffn_down" => "mlp.down_proj",
         _ => return None,
@@ -98,24 +182,20 @@ fn hugging_face_name(name: &str) -> Option<String> {
     Some(format!("model.layers.{layer}.{part}.{kind}"))
 }
 
-/// Undoes what llama.cpp does to a Llama's queries and keys.
+/// The order of rows that undoes what llama.cpp does to a Llama's queries and keys.
 ///
 /// Rotary embeddings turn pairs of a head's rows. Hugging Face pairs row i with row i + head / 2,
 /// llama.cpp's Llama row 2 i with row 2 i + 1, so it interleaves the halves of each head.
-fn in_order(
-    architecture: &Architecture,
-    name: &str,
-    tensor: Tensor,
-) -> candle_core::Result<Tensor> {
-    let Architecture::Llama(config) = architecture else { return Ok(tensor) };
-    let heads = if name.ends_with(".q_proj.weight") {
-        config.num_attention_heads
-    } else if name.ends_with(".k_proj.weight") {
-        config.num_key_value_heads
-    } else {
-        return Ok(tensor);
+fn their_order(config: &Config, name: &str, rows: usize) -> Option<Vec<usize>> {
+    let interleaved = ["llama", "mistral", "smollm3"].contains(&&config.model_type[..]);
+    let heads = [".q_proj.", ".k_proj."].iter().any(|part| name.contains(part));
+    if !interleaved || !heads {
+        return None;
+    }
+    let head = config.head;
+    let from = |row: usize| {
+        let (first, place) = (row / head * head, row % head);
+        first + place % (head / 2) * 2 + place / (head / 2)
     };
-    let (rows, columns) = tensor.dims2()?;
-    let paired = tensor.reshape((heads, rows / heads / 2, 2, columns))?;
-    paired.transpose(1, 2)?.contiguous()?.reshape((rows, columns))
+    Some((0..rows).map(from).collect())
 }

@@ -34,18 +34,18 @@ fn sizes_that_no_model_has() {
     field("qwen3", "num_hidden_layers", json!(1u64 << 60), &["num_hidden_layers is 1152921504"]);
     field("llama", "max_position_embeddings", json!(1u64 << 40), &["max_position_embeddings is"]);
     field("qwen3", "head_dim", json!(15), &["head_dim is 15", "even"]);
-    field("llama", "head_dim", json!(16), &["hidden_size is 32, not that of 4 heads of 16"]);
+    field("llama", "head_dim", json!(16), &["the shape [32, 32], not"]);
+    field("gemma2", "query_pre_attn_scalar", json!(0), &["query_pre_attn_scalar must be"]);
+    field("phi3", "partial_rotary_factor", json!(0.9), &["partial_rotary_factor is 0.9"]);
     field("llama", "eos_token_id", json!(1160), &["eos_token_id 1160", "vocab_size is 1160"]);
 }
 
-/// What a number in a file sizes before the weights are held against it: the list of tensors, and
-/// the angles of rotary embeddings.
+/// What a number in a file sizes before the weights are held against it: the list of tensors.
 #[test]
 fn numbers_that_size_something_have_a_limit() {
     let change = |architecture: &str, fields: &[(&str, usize)], parts: &[&str]| {
         let mut config = config(architecture, true);
         fields.iter().for_each(|&(field, value)| config[field] = json!(value));
-        // Of a model with this tensor, the angles would be computed.
         let mut tensors = tensors(architecture, true);
         tensors.remove("model.norm.weight");
         let toy = toy(&format!("{architecture}-limit"), &config, &tensors);
@@ -60,34 +60,32 @@ fn numbers_that_size_something_have_a_limit() {
             change(architecture, &[("num_hidden_layers", layers)], &[said]);
         }
     }
-    // A head of the toy's has few columns; the more it has, the fewer positions.
-    let positions = "max_position_embeddings";
-    for (head, most) in [(2, 1 << 24), (16, 1 << 24), (128, 1 << 21), (256, 1 << 20)] {
-        let tried = |positions_tried: usize, said: &str| {
-            change("qwen3", &[("head_dim", head), (positions, positions_tried)], &[said]);
-        };
-        tried(most, "tensor model.");
-        tried(most + 1, &format!("{positions} is {}; it must be 1 to {most}", most + 1));
-    }
 }
 
 #[test]
-fn what_candle_would_misread() {
-    field("llama", "hidden_act", json!("gelu"), &["hidden_act is \"gelu\""]);
-    let yarn = json!({ "rope_type": "yarn", "factor": 4.0 });
-    field("qwen2", "rope_scaling", yarn.clone(), &["rope_scaling", "qwen2"]);
-    field("qwen3", "rope_parameters", yarn, &["rope_scaling", "qwen3"]);
-    let linear = json!({ "rope_type": "linear", "factor": 4.0 });
-    field("llama", "rope_scaling", linear, &[]);
+fn what_is_for_an_engine() {
+    field("llama", "model_type", json!("mixtral"), &["\"mixtral\"", "olmo2", "engine"]);
+    field("llama", "hidden_act", json!("gelu"), &["hidden_act is \"gelu\"", "engine"]);
+    field("gemma3_text", "use_bidirectional_attention", json!(true), &["encoder"]);
+    field("gemma2", "layer_types", json!(["full_attention", "linear_attention"]), &["linear_at"]);
+    field("gemma2", "layer_types", json!(["full_attention"]), &["lists 1 layers", "is 2"]);
+    field("qwen2", "quantization_config", json!({}), &["weights are quantised", "GGUF"]);
+    let scaled = |rope: Value, parts: &[&str]| field("qwen2", "rope_scaling", rope, parts);
+    scaled(json!({ "rope_type": "proportional" }), &["\"proportional\" is not known", "engine"]);
+    scaled(json!({ "type": "linear" }), &["\"linear\" needs a factor"]);
+    scaled(json!({ "type": "linear", "factor": 0.0 }), &["factor", "is 0; it must be positive"]);
+    let longrope = |long: &[f64]| json!({ "rope_type": "longrope", "short_factor": [1, 1, 1, 1], "long_factor": long });
+    scaled(longrope(&[1.0]), &["long_factor has 1 factors", "4 pairs"]);
+    scaled(longrope(&[1.0, 1.0, -1.0, 1.0]), &["factor 2 of long_factor is -1"]);
 }
 
 #[test]
-fn tensors_that_candle_would_overlook() {
+fn tensors_of_another_model() {
     let name = "model.layers.0.self_attn.q_proj.bias";
     let bias = |tensors: &mut Tensors| {
         tensors.insert(name.to_owned(), Tensor::zeros(32, DType::F32, &Device::Cpu).unwrap());
     };
-    weights("llama", true, bias, &["no llama that candle knows has a tensor", name]);
+    weights("llama", true, bias, &["a llama of these sizes has no tensor", name]);
     let moe = "model.layers.1.mlp.gate.weight";
     let router = |tensors: &mut Tensors| {
         tensors.insert(moe.to_owned(), Tensor::zeros((4, 32), DType::F32, &Device::Cpu).unwrap());
@@ -113,7 +111,7 @@ fn tensors_that_are_missing_or_of_another_shape() {
 fn dtypes_that_a_model_cannot_compute_in() {
     for (architecture, dtype, said) in [
         ("llama", DType::F64, "cannot compute in f64; choose f32, f16 or bf16"),
-        ("qwen2", DType::BF16, "loses count of its positions in bf16; choose f32, or f16"),
+        ("qwen2", DType::U8, "cannot compute in u8; choose f32, f16 or bf16"),
     ] {
         let toy = toy("dtype", &config(architecture, true), &tensors(architecture, true));
         let error = load(&toy.dir, None, &Device::Cpu, Some(dtype)).expect_err(said);

@@ -15,7 +15,8 @@ use concept_mass_tiny::{
     toy::{Tensors, Toy, VOCAB_SIZE, config, tensors},
 };
 
-pub const ARCHITECTURES: [&str; 3] = ["llama", "qwen2", "qwen3"];
+pub const ARCHITECTURES: [&str; 9] =
+    ["llama", "mistral", "smollm3", "qwen2", "qwen3", "gemma2", "gemma3_text", "phi3", "olmo2"];
 
 /// A model in a folder that no other test uses: each has a thread of its name.
 pub fn toy(name: &str, config: &Value, tensors: &Tensors) -> Toy {

@@ -131,9 +131,9 @@ fn prober(
     judge: Option<&str>,
     device: &Device,
 ) -> Result<Prober<CachedModel<Cached>>> {
-    let Loaded { model, embedding, positions, ends, .. } = loaded;
+    let Loaded { model, positions, ends, .. } = loaded;
+    let embedding = Embedding::new(&model.embedding()?)?;
     let model = CachedModel::new(Cached(model), device.clone(), Some(positions));
-    let embedding = Embedding::new(&embedding)?;
     let prober = Prober::new(model, vocabulary, embedding, device, &ends, options)?;
     Ok(match judge {
         Some(command) => prober.with_judge(Program::start(command)?),

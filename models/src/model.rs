@@ -1,0 +1,123 @@
+//! A model with what it has read.
+
+use std::{fmt, sync::Arc};
+
+use candle_core::{DType, Result, Tensor, bail};
+
+use crate::decoder::{Cache, Decoder, Output, Pass};
+
+/// A decoder-only transformer with its KV cache. A clone shares the weights and has a cache of its
+/// own.
+#[derive(Clone)]
+pub struct Model {
+    decoder: Arc<Decoder>,
+    cache: Cache,
+}
+
+impl Model {
+    pub(crate) fn new(decoder: Decoder) -> Self {
+        Self { decoder: Arc::new(decoder), cache: Cache::default() }
+    }
+
+    /// Reads `tokens`, `u32` `[N, T]`, after the `offset` tokens that each row has read before, and
+    /// returns the logits `[N, V]` of the next token.
+    ///
+    /// ```
+    /// use candle_core::{Device, Tensor};
+    ///
+    /// let folder = concept_mass_tiny::folder();
+    /// let mut model = concept_mass_models::load(&folder, None, &Device::Cpu, None)?.model;
+    /// let first = model.forward(&Tensor::new(&[[5u32, 7]], &Device::Cpu)?, 0)?;
+    /// let next = model.forward(&Tensor::new(&[[9u32]], &Device::Cpu)?, 2)?;
+    /// assert_eq!(first.dims(), next.dims());
+    ///
+    /// model.reset(); // for another text
+    /// let again = model.forward(&Tensor::new(&[[5u32, 7, 9]], &Device::Cpu)?, 0)?;
+    /// # assert_eq!(next.dims(), again.dims());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If `offset` is not the number of tokens that were read, or the text is longer than
+    /// [`positions`](crate::Loaded::positions); candle's, for tokens of another shape, dtype or
+    /// device. After an error, nothing is read.
+    pub fn forward(&mut self, tokens: &Tensor, offset: usize) -> Result<Tensor> {
+        if offset != self.cache.len() {
+            let read = self.cache.len();
+            bail!("the offset is {offset}, but {read} tokens were read; truncate or reset first");
+        }
+        Ok(self.read(&Pass::new(tokens))?.logits)
+    }
+
+    /// Reads tokens after those that were read before: rows of unequal length by padding, with
+    /// the logits of all positions and the states of blocks if the [`Pass`] says so.
+    ///
+    /// # Errors
+    ///
+    /// If the pass has another number of rows than what was read before, or the text is longer than
+    /// [`positions`](crate::Loaded::positions); candle's. After an error, nothing is read.
+    pub fn read(&mut self, pass: &Pass<'_>) -> Result<Output> {
+        let output = self.decoder.forward(pass, &mut self.cache);
+        if output.is_err() {
+            self.cache.clear();
+        }
+        output
+    }
+
+    /// Forgets all tokens that were read.
+    pub fn reset(&mut self) {
+        self.cache.clear();
+    }
+
+    /// What was read.
+    pub fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    /// What was read, to be cut back.
+    pub fn cache_mut(&mut self) -> &mut Cache {
+        &mut self.cache
+    }
+
+    /// Has the model go on from what it, or a copy of it, has read.
+    ///
+    /// # Errors
+    ///
+    /// If it is of a model with another number of blocks.
+    pub fn set_cache(&mut self, cache: Cache) -> Result<()> {
+        let (got, blocks) = (cache.blocks.len(), self.num_blocks());
+        if got != blocks && !cache.is_empty() {
+            bail!("the cache is of {got} blocks, and the model has {blocks}");
+        }
+        self.cache = cache;
+        Ok(())
+    }
+
+    /// The matrix `[V, D]` that turns tokens into vectors. A quantised one is dequantised, to
+    /// `f32`: that may take several times the memory of the file's.
+    ///
+    /// # Errors
+    ///
+    /// candle's.
+    pub fn embedding(&self) -> Result<Tensor> {
+        self.decoder.embedding()
+    }
+
+    /// The number of blocks, whose states can be [read](Pass::states).
+    pub fn num_blocks(&self) -> usize {
+        self.decoder.num_blocks()
+    }
+
+    /// The dtype that the model computes in, which is that of its logits.
+    pub fn dtype(&self) -> DType {
+        self.decoder.dtype()
+    }
+}
+
+/// The architecture, without the weights.
+impl fmt::Debug for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Model").field(&self.decoder.model_type()).finish()
+    }
+}

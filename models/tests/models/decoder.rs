@@ -1,0 +1,193 @@
+//! What is read is the same however it is read: alone or in a batch, at once or bit by bit.
+
+use candle_core::{D, Device, Tensor};
+
+use super::support::{ARCHITECTURES, loaded, toy};
+use concept_mass_models::{Model, Pass};
+use concept_mass_tiny::toy::{HIDDEN, WINDOW, config, tensors};
+
+/// Longer than any window.
+const LENGTH: usize = 3 * WINDOW;
+
+fn model(architecture: &str) -> Model {
+    let toy = toy(architecture, &config(architecture, true), &tensors(architecture, true));
+    loaded(&toy.dir).model
+}
+
+fn text(length: usize) -> Vec<u32> {
+    (0..length as u32).map(|i| (i * 37 + 11) % 1152).collect()
+}
+
+fn rows(rows: &[Vec<u32>]) -> Tensor {
+    let (n, columns) = (rows.len(), rows[0].len());
+    Tensor::from_vec(rows.concat(), (n, columns), &Device::Cpu).unwrap()
+}
+
+fn says(logits: &Tensor) -> Vec<f32> {
+    logits.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+#[track_caller]
+fn same(a: &Tensor, b: &Tensor) {
+    let (a, b) = (says(a), says(b));
+    assert_eq!(a.len(), b.len());
+    for (a, b) in a.iter().zip(&b) {
+        assert!((a - b).abs() < 1e-4, "{a} {b}");
+    }
+}
+
+/// The logits after `text`, alone.
+fn alone(model: &mut Model, text: &[u32]) -> Tensor {
+    model.reset();
+    model.forward(&rows(&[text.to_vec()]), 0).unwrap()
+}
+
+#[test]
+fn rows_of_unequal_length_are_read_as_each_alone() {
+    for architecture in ARCHITECTURES {
+        let mut model = model(architecture);
+        let texts = [text(LENGTH), text(LENGTH - 5)[1..].to_vec(), text(3)];
+        let padding: Vec<usize> = texts.iter().map(|text| LENGTH - text.len()).collect();
+        let padded = texts
+            .iter()
+            .zip(&padding)
+            .map(|(text, &padding)| [vec![9; padding], text.clone()].concat());
+        let padded = rows(&padded.collect::<Vec<_>>());
+        let batch = model.read(&Pass::new(&padded).padding(&padding)).unwrap().logits;
+        let next = model.forward(&rows(&[vec![5], vec![6], vec![7]]), LENGTH).unwrap();
+        for (row, (text, token)) in texts.iter().zip([5, 6, 7]).enumerate() {
+            same(&alone(&mut model, text), &batch.get(row).unwrap());
+            let longer = [text.clone(), vec![token]].concat();
+            same(&alone(&mut model, &longer), &next.get(row).unwrap());
+        }
+    }
+}
+
+#[test]
+fn continuations_of_unequal_length_may_follow_one_prompt() {
+    for architecture in ARCHITECTURES {
+        let mut model = model(architecture);
+        alone(&mut model, &text(10));
+        let prompt = model.cache().clone();
+        model.set_cache(prompt.spread(2).unwrap()).unwrap();
+        let more = rows(&[vec![1, 2, 3], vec![9, 9, 4]]);
+        let logits = model.read(&Pass::new(&more).padding(&[0, 2])).unwrap().logits;
+        for (row, more) in [&[1u32, 2, 3][..], &[4]].into_iter().enumerate() {
+            let whole = [&text(10), more].concat();
+            same(&alone(&mut model, &whole), &logits.get(row).unwrap());
+        }
+    }
+}
+
+#[test]
+fn a_text_in_pieces_is_the_whole() {
+    for architecture in ARCHITECTURES {
+        let mut model = model(architecture);
+        let text = text(LENGTH);
+        let whole = model.read(&Pass::new(&rows(&[text.clone()])).all_positions()).unwrap();
+        model.reset();
+        let mut read = 0;
+        for size in [1, 6, 1, 1, 10, 5] {
+            let piece = rows(&[text[read..read + size].to_vec()]);
+            let pass = Pass::new(&piece).all_positions();
+            let logits = model.read(&pass).unwrap().logits;
+            same(&logits, &whole.logits.narrow(1, read, size).unwrap());
+            read += size;
+        }
+        assert_eq!(read, LENGTH);
+    }
+}
+
+#[test]
+fn a_cache_is_spread_cut_back_and_chosen_from() {
+    for architecture in ARCHITECTURES {
+        let mut model = model(architecture);
+        let text = text(LENGTH);
+        alone(&mut model, &text);
+        let mut cache = model.cache().clone();
+        assert_eq!((cache.len(), cache.num_rows()), (LENGTH, 1));
+        cache.truncate(LENGTH - 4);
+        let three = cache.spread(3).unwrap();
+        model.set_cache(three.clone()).unwrap();
+        let next = [700, 5, 1151];
+        let logits = model.forward(&rows(&next.map(|token| vec![token])), LENGTH - 4).unwrap();
+        let two = model.cache().select(&[2, 0]).unwrap();
+        for (row, token) in next.into_iter().enumerate() {
+            let whole = [text[..LENGTH - 4].to_vec(), vec![token]].concat();
+            same(&alone(&mut model, &whole), &logits.get(row).unwrap());
+        }
+        // What was taken before is as it was, and what was chosen goes on.
+        assert_eq!(three.len(), LENGTH - 4);
+        model.set_cache(two).unwrap();
+        let after = model.forward(&rows(&[vec![1], vec![2]]), LENGTH - 3).unwrap();
+        for (row, more) in [[1151, 1], [700, 2]].into_iter().enumerate() {
+            let whole = [&text[..LENGTH - 4], &more].concat();
+            same(&alone(&mut model, &whole), &after.get(row).unwrap());
+        }
+    }
+}
+
+/// A block sees as far as its window, and two blocks twice as far.
+#[test]
+fn what_is_beyond_the_windows_does_not_matter() {
+    for architecture in ["mistral", "phi3"] {
+        let mut model = model(architecture);
+        let differs = |model: &mut Model, place: usize| {
+            let (mut text, length) = (text(LENGTH), LENGTH);
+            let before = says(&alone(model, &text));
+            text[length - 1 - place] = 1000;
+            before != says(&alone(model, &text))
+        };
+        let reach = 2 * (WINDOW - 1);
+        assert!(differs(&mut model, reach), "{architecture}");
+        assert!(!differs(&mut model, reach + 1), "{architecture}");
+    }
+}
+
+#[test]
+fn the_state_of_a_block_is_what_the_next_one_reads() {
+    for architecture in ARCHITECTURES {
+        let mut model = model(architecture);
+        assert_eq!(model.num_blocks(), 2);
+        let tokens = rows(&[text(6), text(7)[1..].to_vec()]);
+        let output = model.read(&Pass::new(&tokens).states(&[1, 0])).unwrap();
+        let [last, first] = &output.states[..] else { panic!("{}", output.states.len()) };
+        assert_eq!(first.dims(), [2, 6, HIDDEN]);
+        assert_ne!(says(first), says(last));
+        // The same in pieces.
+        model.reset();
+        model.forward(&tokens.narrow(1, 0, 4).unwrap(), 0).unwrap();
+        let rest = tokens.narrow(1, 4, 2).unwrap();
+        let pieces = model.read(&Pass::new(&rest).states(&[0])).unwrap();
+        same(&pieces.states[0], &first.narrow(D::Minus2, 4, 2).unwrap());
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_refused_and_forgotten() {
+    let mut model = model("llama");
+    let token = rows(&[vec![5]]);
+    let mut refused = |pass: &Pass<'_>, part: &str| {
+        alone(&mut model, &text(3));
+        let error = model.read(pass).unwrap_err().to_string();
+        assert!(error.contains(part), "{error}");
+        assert!(model.cache().is_empty());
+    };
+    let two = rows(&[vec![5], vec![6]]);
+    refused(&Pass::new(&two), "2 rows are to follow 1");
+    refused(&Pass::new(&token).padding(&[1]), "row 0 has 1 columns of padding, of 1");
+    refused(&Pass::new(&token).padding(&[0, 0]), "padding is given for 2 rows of 1");
+    refused(&Pass::new(&token).states(&[2]), "no block 2; the model has 2");
+    let long = rows(&[text(126)]);
+    refused(&Pass::new(&long), "the text has 129 tokens, but the model reads at most 128");
+    let none = Tensor::zeros((1, 0), candle_core::DType::U32, &Device::Cpu).unwrap();
+    refused(&Pass::new(&none), "there are no tokens");
+
+    alone(&mut model, &text(3));
+    let error = model.forward(&token, 2).unwrap_err().to_string();
+    assert!(error.contains("the offset is 2, but 3 tokens were read"), "{error}");
+    let cache = model.cache().clone();
+    assert!(cache.select(&[1]).unwrap_err().to_string().contains("no row 1"));
+    let two = cache.spread(2).unwrap();
+    assert!(two.spread(2).unwrap_err().to_string().contains("only one can be spread"));
+}
