@@ -84,7 +84,8 @@ fn a_text_in_pieces_is_the_whole() {
     for architecture in ARCHITECTURES {
         let mut model = model(architecture);
         let text = text(LENGTH);
-        let whole = model.read(&Pass::new(&rows(&[text.clone()])).all_positions()).unwrap();
+        let whole =
+            model.read(&Pass::new(&rows(std::slice::from_ref(&text))).all_positions()).unwrap();
         model.reset();
         let mut read = 0;
         for size in [1, 6, 1, 1, 10, 5] {
