@@ -203,6 +203,11 @@ impl Fetch<'_> {
     /// Notes which commit the branch or tag is, now that its files are there.
     fn refer(&self) -> Result<(), HubError> {
         let Found { hub, repository, .. } = self.found;
+        let known = hub.commit(repository);
+        // A cache that nothing is added to may be read-only.
+        if known.as_deref() == Some(self.found.commit()) {
+            return Ok(());
+        }
         let repo = repository.at(repository.revision());
         let cache = Cache::new(hub.cache.clone()).repo(repo);
         cache.create_ref(self.found.commit()).map_err(|source| HubError::Cache {

@@ -91,23 +91,27 @@ impl Listing {
 
     /// Looks into the cache: there may be more files in the commit.
     pub fn of_cache(hub: &Hub, repository: &Repository) -> Result<Self, HubError> {
-        let revision = repository.revision();
         let nothing = || HubError::not_cached(hub, repository, None);
-        let folder = repository.at(revision).folder_name();
-        let reference = hub.cache.join(folder).join("refs").join(revision);
-        let commit = match fs::read_to_string(reference) {
-            Ok(commit) => commit.trim().to_owned(),
-            Err(_) => revision.to_owned(),
-        };
-        if !is_commit(&commit) {
-            return Err(nothing());
-        }
+        let commit = hub.commit(repository).ok_or_else(nothing)?;
         let mut files = BTreeMap::new();
         list(&hub.snapshot(repository, &commit), "", &mut files);
         if files.is_empty() {
             return Err(nothing());
         }
         Ok(Self { commit, files })
+    }
+}
+
+impl Hub {
+    /// The commit that the revision is, or was when it was fetched, as far as the cache knows.
+    pub(super) fn commit(&self, repository: &Repository) -> Option<String> {
+        let revision = repository.revision();
+        let folder = self.cache.join(repository.at(revision).folder_name());
+        let commit = match fs::read_to_string(folder.join("refs").join(revision)) {
+            Ok(commit) => commit.trim().to_owned(),
+            Err(_) => revision.to_owned(),
+        };
+        is_commit(&commit).then_some(commit)
     }
 }
 
