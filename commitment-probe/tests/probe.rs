@@ -3,6 +3,8 @@
 mod probe {
     mod device;
     mod extremes;
+    #[cfg(feature = "hub")]
+    mod hub;
     mod killed;
     mod layouts;
     mod measures;

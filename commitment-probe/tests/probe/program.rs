@@ -356,6 +356,18 @@ fn a_prompt_that_is_too_long_is_named_before_any_is_asked() {
     assert!(lines(&run.join("samples.jsonl")).is_empty());
 }
 
+#[cfg(not(feature = "hub"))]
+#[test]
+fn names_of_the_hub_need_a_feature() {
+    let out = folder("no-hub");
+    for (model, questions) in [("owner/name", QUESTIONS.as_str()), (TINY.as_str(), "owner/name")] {
+        let words = ["run", "--model", model, "--questions", questions, "--out"].map(OsStr::new);
+        let said = complaint(words.into_iter().chain([out.as_os_str()]));
+        assert!(said.contains("no file or folder owner/name"), "{said}");
+        assert!(said.contains("--features hub"), "{said}");
+    }
+}
+
 /// On the device that is tested; the CPU needs no comparison with itself.
 #[test]
 fn a_run_on_cuda_measures_what_one_on_the_cpu_does() {

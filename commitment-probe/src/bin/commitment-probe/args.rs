@@ -28,15 +28,18 @@ pub enum Command {
 
 #[derive(Args)]
 pub struct RunArgs {
-    /// A Llama, Qwen2 or Qwen3 model: a folder in the layout of Hugging Face, or a GGUF file
-    #[arg(long, value_name = "PATH")]
+    /// A Llama, Qwen2 or Qwen3 model: a folder in the layout of Hugging Face, or a GGUF file; or, if
+    /// there is no such path, owner/name on the Hugging Face Hub, owner/name@revision, or
+    /// owner/name:file.gguf, in a program built with `--features hub`
+    #[arg(long, value_name = "PATH|NAME")]
     pub model: PathBuf,
     /// The model's tokenizer.json, if it is not beside the model
     #[arg(long, value_name = "FILE")]
     pub tokenizer: Option<PathBuf>,
     /// The questions: JSONL of {"id", "question", "answers"}, or TriviaQA or Natural Questions as
-    /// published
-    #[arg(long, value_name = "FILE")]
+    /// published; or, if there is no such path, a dataset on the Hugging Face Hub, owner/name or
+    /// owner/name@revision:path/of/file
+    #[arg(long, value_name = "FILE|NAME")]
     pub questions: PathBuf,
     /// The folder for the results; an existing partial run is resumed
     #[arg(long, value_name = "DIR")]

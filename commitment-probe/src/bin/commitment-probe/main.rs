@@ -7,7 +7,7 @@
 //! ```
 //!
 //! The modules in the order of the work: `args`, `settings` and `folder`, what is asked and where
-//! the results go; `prompt`, how it is asked; `run`, the asking; `report`, the summary; and `demo`,
+//! the results go; `source` and `transfer`, where models and questions come from; `prompt`, how it is asked; `run`, the asking; `report`, the summary; and `demo`,
 //! all of that with the tiny model. The measurements and statistics are those of the library,
 //! `commitment_probe`.
 
@@ -19,7 +19,10 @@ mod prompt;
 mod report;
 mod run;
 mod settings;
+mod source;
 mod terminal;
+#[cfg(feature = "hub")]
+mod transfer;
 
 use std::process::ExitCode;
 

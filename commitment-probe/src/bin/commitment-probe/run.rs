@@ -19,15 +19,17 @@ use crate::folder::Folder;
 use crate::judge::Program;
 use crate::prompt::Prompt;
 use crate::settings::Settings;
+use crate::source::Source;
 
 /// Asks all questions that have no sample yet.
 pub fn run(args: &RunArgs) -> Result<()> {
     let options = options(args)?;
     ensure!(args.limit != Some(0), "--limit 0 asks nothing; give 1 or more, or leave it out");
-    let questions = Question::load(&args.questions)?;
+    let questions = Question::load(Source::questions(&args.questions)?.fetch()?)?;
     ensure!(!questions.is_empty(), "{} has no questions", args.questions.display());
     let questions = pick(questions, args.limit, args.seed);
-    let settings = Settings::new(args)?;
+    let source = Source::model(&args.model, args.tokenizer.is_none())?;
+    let settings = Settings::new(args, &source)?;
     let (mut folder, done) = Folder::open(&args.out, &settings, &questions)?;
     if done.len() == questions.len() {
         return Ok(());
@@ -35,7 +37,8 @@ pub fn run(args: &RunArgs) -> Result<()> {
 
     let device = device(args)?;
     let dtype = args.dtype.map(Into::into);
-    let loaded = concept_mass_models::load(&args.model, args.tokenizer.as_deref(), &device, dtype)?;
+    let model = source.fetch()?;
+    let loaded = concept_mass_models::load(&model, args.tokenizer.as_deref(), &device, dtype)?;
     let vocabulary = Vocabulary::new(loaded.tokenizer.clone(), loaded.vocab_size)
         .with_context(|| format!("cannot use the tokenizer of {}", args.model.display()))?;
     let prompt = prompt(&loaded, &settings, &args.model)?;

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::args::RunArgs;
 use crate::folder::SETTINGS;
+use crate::source::Source;
 
 /// The default template,
 const PLAIN: &str = "Q: {question}\nA:";
@@ -24,7 +25,10 @@ pub struct Settings {
     /// The version of this program.
     pub program: String,
     pub model: String,
-    /// The files of the model and of its tokenizer, and what each [is known by](identity).
+    /// The hash of the commit, of a model on the Hub.
+    pub commit: Option<String>,
+    /// The files of the model and of its tokenizer, and what each [is known by](identity); of a model
+    /// on the Hub the commit says all.
     pub files: BTreeMap<String, String>,
     pub tokenizer: Option<String>,
     pub device: String,
@@ -44,14 +48,21 @@ pub struct Settings {
 }
 
 impl Settings {
-    pub fn new(args: &RunArgs) -> Result<Self> {
+    pub fn new(args: &RunArgs, model: &Source) -> Result<Self> {
         let text = |path: &Path| path.display().to_string();
+        let (model, commit, files) = match model.commit() {
+            Some((name, commit)) => (name.to_owned(), Some(commit.to_owned()), BTreeMap::new()),
+            None => {
+                (text(&args.model), None, files(&args.model, args.tokenizer.as_deref())?)
+            }
+        };
         let template = if args.chat { CHAT } else { PLAIN };
         Ok(Self {
             schema: Schema,
             program: env!("CARGO_PKG_VERSION").to_owned(),
-            model: text(&args.model),
-            files: files(&args.model, args.tokenizer.as_deref())?,
+            model,
+            commit,
+            files,
             tokenizer: args.tokenizer.as_deref().map(text),
             device: if args.cuda { "cuda" } else { "cpu" }.to_owned(),
             dtype: args.dtype.map(|dtype| dtype.name().to_owned()),

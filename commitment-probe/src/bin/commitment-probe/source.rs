@@ -1,0 +1,101 @@
+//! Where a model or the questions are: on this machine or, with the feature `hub`, on the Hugging
+//! Face Hub.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+/// What `--model` or `--questions` names.
+pub enum Source {
+    /// A file or folder.
+    Path(PathBuf),
+    /// What the Hub has, and perhaps its cache.
+    #[cfg(feature = "hub")]
+    Hub { found: Box<concept_mass_models::hub::Found>, name: String },
+}
+
+impl Source {
+    /// A model; `needs_tokenizer` says that none was given.
+    pub fn model(name: &Path, needs_tokenizer: bool) -> Result<Self> {
+        if name.exists() {
+            return Ok(Self::Path(name.to_owned()));
+        }
+        hub::model(name, needs_tokenizer).with_context(|| elsewhere(name))
+    }
+
+    /// Questions.
+    pub fn questions(name: &Path) -> Result<Self> {
+        if name.exists() {
+            return Ok(Self::Path(name.to_owned()));
+        }
+        hub::questions(name).with_context(|| elsewhere(name))
+    }
+
+    /// What it is called, without the revision, and the hash of the commit, if it is the Hub's.
+    pub fn commit(&self) -> Option<(&str, &str)> {
+        match self {
+            Self::Path(_) => None,
+            #[cfg(feature = "hub")]
+            Self::Hub { found, name } => Some((name, found.commit())),
+        }
+    }
+
+    /// The file or folder, which is fetched if need be.
+    pub fn fetch(&self) -> Result<PathBuf> {
+        match self {
+            Self::Path(path) => Ok(path.clone()),
+            #[cfg(feature = "hub")]
+            Self::Hub { found, name } => {
+                Ok(found.fetch(&mut crate::transfer::Transfer::new(name))?)
+            }
+        }
+    }
+}
+
+fn elsewhere(name: &Path) -> String {
+    format!("there is no file or folder {} here, and from the Hub it cannot be had", name.display())
+}
+
+#[cfg(feature = "hub")]
+mod hub {
+    use super::*;
+    use concept_mass_models::hub::{Found, Hub, Repository};
+
+    /// The ends of the names of files that `Question::load` may be able to read.
+    const QUESTIONS: [&str; 2] = ["json", "jsonl"];
+
+    pub fn model(name: &Path, needs_tokenizer: bool) -> Result<Source> {
+        let repository = Repository::model(&name.to_string_lossy())?;
+        source(&repository, Hub::from_env().find_model(&repository, needs_tokenizer)?)
+    }
+
+    pub fn questions(name: &Path) -> Result<Source> {
+        let repository = Repository::dataset(&name.to_string_lossy())?;
+        source(&repository, Hub::from_env().find_file(&repository, &QUESTIONS)?)
+    }
+
+    fn source(repository: &Repository, found: Found) -> Result<Source> {
+        let name = match repository.file() {
+            Some(file) => format!("{}:{file}", repository.id()),
+            None => repository.id().to_owned(),
+        };
+        if let Some(error) = found.unreachable() {
+            let commit = found.commit();
+            eprintln!("note: {error}; what the cache has of {name} is used, commit {commit}");
+        }
+        Ok(Source::Hub { found: found.into(), name })
+    }
+}
+
+#[cfg(not(feature = "hub"))]
+mod hub {
+    use super::*;
+
+    pub fn model(_: &Path, _: bool) -> Result<Source> {
+        anyhow::bail!("this program was built without --features hub")
+    }
+
+    pub fn questions(_: &Path) -> Result<Source> {
+        anyhow::bail!("this program was built without --features hub")
+    }
+}
