@@ -48,6 +48,7 @@
 mod answer;
 mod error;
 mod keys;
+mod line;
 mod measure;
 mod question;
 mod report;

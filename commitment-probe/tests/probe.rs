@@ -1,6 +1,7 @@
 //! The commitment probe: its statistics, its measurements, and the program.
 
 mod probe {
+    mod bytes;
     mod device;
     mod extremes;
     #[cfg(feature = "hub")]

@@ -35,6 +35,26 @@ impl Piece {
         }
     }
 
+    /// The bytes that the token stands for: those of its text, or a part of some text's; none of a
+    /// token that stands for no text.
+    ///
+    /// A line break, for one, is a text in some vocabularies and a byte in others: what looks for
+    /// it in a token looks here.
+    ///
+    /// ```
+    /// # use concept_mass::source::Piece;
+    /// assert_eq!(Piece::Text("\n".to_owned()).bytes(), b"\n");
+    /// assert_eq!(Piece::Bytes(vec![0x0A]).bytes(), b"\n"); // written `<0x0A>`
+    /// assert_eq!(Piece::Special("<|end|>".to_owned()).bytes(), b"");
+    /// ```
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Bytes(bytes) => bytes,
+            Self::Special(_) | Self::Absent => &[],
+        }
+    }
+
     /// The text, if it may be a word: it has a visible character and no control characters.
     pub(super) fn word(&self) -> Option<&str> {
         self.text().filter(|text| !text.contains(char::is_control) && !is_blank(text))
@@ -42,11 +62,7 @@ impl Piece {
 
     /// Whether there is a space before it.
     pub(super) fn begins_with_space(&self) -> bool {
-        match self {
-            Self::Text(text) => text.starts_with(' '),
-            Self::Bytes(bytes) => bytes.first() == Some(&b' '),
-            Self::Special(_) | Self::Absent => false,
-        }
+        self.bytes().first() == Some(&b' ')
     }
 }
 

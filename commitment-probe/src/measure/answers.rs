@@ -4,6 +4,7 @@ use candle_core::Tensor;
 
 use super::{Prober, rows};
 use crate::Result;
+use crate::line::{before_spelt_break, first_line};
 use concept_mass::phrase::NextLogits;
 
 /// An answer.
@@ -33,7 +34,8 @@ impl<M: NextLogits> Prober<M> {
             }
             Ok(rows.iter().map(|row| row.greedy).collect())
         })?;
-        let second = |i: usize| second.get(i).copied().filter(|_| !self.is_end(firsts[i].1));
+        let goes_on = |i: usize| self.said(&[firsts[i].1]).is_none();
+        let second = |i: usize| second.get(i).copied().filter(|_| goes_on(i));
         let said = said.into_iter().enumerate();
         Ok(said.map(|(i, tokens)| Said { tokens, second: second(i) }).collect())
     }
@@ -47,11 +49,9 @@ impl<M: NextLogits> Prober<M> {
         prompt: usize,
         mut choose: impl FnMut(&Tensor) -> Result<Vec<u32>>,
     ) -> Result<Vec<Vec<u32>>> {
-        let mut lengths: Vec<Option<usize>> = sequences
-            .iter()
-            .map(|sequence| sequence.last().filter(|&&last| self.is_end(last)).map(|_| prompt))
-            .collect();
-        for length in prompt + 1..prompt.saturating_add(self.options.max_tokens) {
+        let length = |of: &Self, sequence: &[u32]| Some(prompt + of.said(&sequence[prompt..])?);
+        let mut lengths: Vec<_> = sequences.iter().map(|sequence| length(self, sequence)).collect();
+        for _ in 1..self.options.max_tokens {
             if lengths.iter().all(Option::is_some) {
                 break;
             }
@@ -59,8 +59,8 @@ impl<M: NextLogits> Prober<M> {
             for (i, token) in choose(&logits)?.into_iter().enumerate() {
                 // A sequence that has ended is padded with anything until all have.
                 sequences[i].push(token);
-                if lengths[i].is_none() && self.is_end(token) {
-                    lengths[i] = Some(length);
+                if lengths[i].is_none() {
+                    lengths[i] = length(self, &sequences[i]);
                 }
             }
         }
@@ -71,15 +71,21 @@ impl<M: NextLogits> Prober<M> {
         Ok(said.collect())
     }
 
-    /// Whether `token` ends an answer.
-    pub(super) fn is_end(&self, token: u32) -> bool {
-        self.ends.binary_search(&token).is_ok()
+    /// How many of the tokens `said` are the answer, if it ends with the last of them.
+    fn said(&self, said: &[u32]) -> Option<usize> {
+        let (last, before) = said.split_last()?;
+        if self.ends.binary_search(last).is_ok() {
+            Some(before.len())
+        } else if self.closing.binary_search(last).is_ok() {
+            Some(said.len())
+        } else {
+            before_spelt_break(&self.vocabulary, said)
+        }
     }
 
     /// The first line of an answer, without the white space around it.
     pub(super) fn text(&self, tokens: &[u32]) -> Result<String> {
         let text = self.vocabulary.decode(tokens)?;
-        let line = text.trim_start().lines().next().unwrap_or_default();
-        Ok(line.trim_end().to_owned())
+        Ok(first_line(&text).to_owned())
     }
 }

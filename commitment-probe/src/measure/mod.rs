@@ -23,6 +23,7 @@ use super::answer::is_match;
 use super::question::Question;
 use super::sample::{Sample, SecondStep};
 use super::{Decoder, Schema};
+use crate::line::LineEnds;
 use crate::{Error, Result};
 use answers::Said;
 use choice::FirstVote;
@@ -31,7 +32,7 @@ use concept_mass::{
     ConceptMap, DeviceMap, Row,
     phrase::NextLogits,
     sample::TopKPooling,
-    source::{Embedding, Judge, Piece, Spelling, Vocabulary},
+    source::{Embedding, Judge, Spelling, Vocabulary},
 };
 use known::Known;
 
@@ -183,8 +184,12 @@ pub struct Prober<M> {
     vocabulary: Vocabulary,
     embedding: Embedding,
     device: Device,
-    /// What ends an answer: the model's own ends, and tokens that begin with a line break.
+    /// What an answer ends before: the model's own ends, and tokens that begin with a line break.
     ends: Vec<u32>,
+    /// What an answer ends with: other tokens that hold a line break.
+    closing: Vec<u32>,
+    /// What ends a phrase: the ends, and what closes a sentence and its line.
+    phrase_ends: Vec<u32>,
     options: ProbeOptions,
     /// Counts tokens.
     tokens: DeviceMap,
@@ -230,13 +235,8 @@ impl<M: NextLogits> Prober<M> {
         if let Some(&token) = ends.iter().find(|&&token| token as usize >= vocab_size) {
             return Err(Error::EndToken { token, vocab_size });
         }
-        let is_break = |piece: &Piece| {
-            piece.text().is_some_and(|text| text.trim_start_matches(' ').starts_with(['\n', '\r']))
-        };
-        let breaks = (0u32..).zip(vocabulary.pieces()).filter(|(_, piece)| is_break(piece));
-        let mut ends: Vec<u32> = ends.iter().copied().chain(breaks.map(|(t, _)| t)).collect();
-        ends.sort_unstable();
-        ends.dedup();
+        let LineEnds { blank, closing, stops } = LineEnds::find(&vocabulary);
+        let ends = sorted(ends.iter().copied().chain(blank));
         Ok(Self {
             tokens: tokens.to_device(device)?,
             spelling: Spelling::default().map(&vocabulary)?.to_device(device)?,
@@ -245,7 +245,9 @@ impl<M: NextLogits> Prober<M> {
             model,
             vocabulary,
             embedding,
+            phrase_ends: sorted(ends.iter().copied().chain(stops)),
             ends,
+            closing,
             options,
         })
     }
@@ -313,7 +315,7 @@ impl<M: NextLogits> Prober<M> {
                 second: greedy.second.map(|(token, entropy)| SecondStep {
                     token,
                     entropy,
-                    valid: known[i].is_prefix(vote.step.token, token, &self.ends),
+                    valid: known[i].is_prefix(vote.step.token, token, &self.phrase_ends),
                 }),
                 first: vote.step,
                 decisions,
@@ -404,6 +406,11 @@ impl<M: NextLogits> Prober<M> {
         }
         Ok(logits.to_dtype(DType::F32)?)
     }
+}
+
+/// Ascending, each once.
+fn sorted(tokens: impl Iterator<Item = u32>) -> Vec<u32> {
+    tokens.collect::<BTreeSet<u32>>().into_iter().collect()
 }
 
 /// The rows of the logits `[N, V]`, or `[V]` for one, counted by `map`; fails if one has no winner.

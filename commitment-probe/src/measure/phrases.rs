@@ -43,7 +43,7 @@ impl<M: NextLogits> Prober<M> {
         for (concept, phrase) in self.ballot(asked, probabilities, said, text)? {
             builder = builder.phrase(concept, phrase)?;
         }
-        let trie = match builder.ends(self.ends.iter().copied())?.build() {
+        let trie = match builder.ends(self.phrase_ends.iter().copied())?.build() {
             Err(PhraseError::NoPhrases) => return Ok((0.0, greedy())),
             built => built?,
         };
@@ -88,14 +88,20 @@ impl<M: NextLogits> Prober<M> {
             let forms = forms.iter().filter(|form| can_begin(form));
             ballot.extend(forms.map(|form| (name.to_owned(), form.tokens.clone())));
         }
-        ballot.push((own.unwrap_or(text).to_owned(), said.to_vec()));
+        let is_end = |token: &u32| self.phrase_ends.binary_search(token).is_ok();
+        // What closes its line is the end of the phrase.
+        let phrase = match said.split_last() {
+            Some((last, phrase)) if is_end(last) => phrase,
+            _ => said,
+        };
+        ballot.push((own.unwrap_or(text).to_owned(), phrase.to_vec()));
 
         let unknown = self.vocabulary.unknown();
         let mut seen = HashSet::new();
         ballot.retain(|(_, phrase)| {
             let likely =
                 |&first: &u32| probabilities.get(first as usize).is_some_and(|&p| p >= FLOOR);
-            let sayable = |&token: &u32| !self.is_end(token) && Some(token) != unknown;
+            let sayable = |token: &u32| !is_end(token) && Some(*token) != unknown;
             phrase.first().is_some_and(likely)
                 && phrase.len() <= self.options.max_tokens
                 && phrase.iter().all(sayable)

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use candle_core::DType;
 use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
+use serde::{Deserialize, Serialize};
 
 /// Measures commitment failures: how often a language model knows the answer, and says another.
 ///
@@ -56,6 +57,11 @@ pub struct RunArgs {
     /// The system message, with --chat
     #[arg(long, value_name = "TEXT", requires = "chat")]
     pub system: Option<String>,
+
+    /// How to keep the model from thinking before it answers, with --chat: `off` asks its template,
+    /// and `close` also closes, empty, a thought that is open nevertheless
+    #[arg(long, value_enum, default_value_t, value_name = "HOW", requires = "chat")]
+    pub thinking: Thinking,
 
     /// Run on the first CUDA device; needs a program built with `--features cuda`
     #[arg(long)]
@@ -145,6 +151,23 @@ const DEMO: &str = "commitment-probe-demo";
 
 /// The threshold of the paper.
 pub const TAU: f64 = 0.2;
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Thinking {
+    #[default]
+    Off,
+    Close,
+}
+
+impl From<Thinking> for concept_mass_models::Thinking {
+    fn from(thinking: Thinking) -> Self {
+        match thinking {
+            Thinking::Off => Self::Off,
+            Thinking::Close => Self::Close,
+        }
+    }
+}
 
 #[derive(Clone, Copy, ValueEnum)]
 pub enum Dtype {

@@ -97,7 +97,7 @@ fn prompt(loaded: &Loaded, settings: &Settings, model: &Path) -> Result<Prompt> 
     let chat = loaded.chat.as_ref().with_context(|| {
         format!("{} has no chat template; give a --template instead of --chat", model.display())
     })?;
-    Prompt::chat(chat, &settings.template, settings.system.as_deref())
+    Prompt::chat(chat, &settings.template, settings.system.as_deref(), settings.thinking.into())
 }
 
 /// A loaded model, in the form that the core takes.

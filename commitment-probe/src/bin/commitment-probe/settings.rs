@@ -8,7 +8,7 @@ use concept_mass_models::read_json;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::args::RunArgs;
+use crate::args::{RunArgs, Thinking};
 use crate::folder::SETTINGS;
 use crate::source::Source;
 
@@ -37,6 +37,8 @@ pub struct Settings {
     pub template: String,
     pub chat: bool,
     pub system: Option<String>,
+    #[serde(default)]
+    pub thinking: Thinking,
     pub limit: Option<usize>,
     pub seed: u64,
     pub max_tokens: usize,
@@ -70,6 +72,7 @@ impl Settings {
             template: args.template.clone().unwrap_or_else(|| template.to_owned()),
             chat: args.chat,
             system: args.system.clone(),
+            thinking: args.thinking,
             limit: args.limit,
             seed: args.seed,
             max_tokens: args.max_tokens,

@@ -4,49 +4,6 @@ use super::*;
 
 const QUESTION: &str = "Who built it?";
 
-/// Llama 3.1's and 3.2's, without tools.
-const LLAMA3: &str = r#"{{- bos_token }}
-{%- if not tools_in_user_message is defined %}
-    {%- set tools_in_user_message = true %}
-{%- endif %}
-{%- if not date_string is defined %}
-    {%- if strftime_now is defined %}
-        {%- set date_string = strftime_now("%d %b %Y") %}
-    {%- else %}
-        {%- set date_string = "26 Jul 2024" %}
-    {%- endif %}
-{%- endif %}
-{%- if not tools is defined %}
-    {%- set tools = none %}
-{%- endif %}
-
-{#- The system message is taken out, so that it comes first. #}
-{%- if messages[0]['role'] == 'system' %}
-    {%- set system_message = messages[0]['content']|trim %}
-    {%- set messages = messages[1:] %}
-{%- else %}
-    {%- set system_message = "" %}
-{%- endif %}
-
-{{- "<|start_header_id|>system<|end_header_id|>\n\n" }}
-{%- if tools is not none %}
-    {{- tools | tojson(indent=4) }}
-{%- endif %}
-{{- "Today Date: " + date_string + "\n\n" }}
-{{- system_message }}
-{{- "<|eot_id|>" }}
-{%- for message in messages %}
-    {%- if not (message.role == 'ipython' or message.role == 'tool' or 'tool_calls' in message) %}
-        {{- '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n'+ message['content'] | trim + '<|eot_id|>' }}
-    {%- elif 'tool_calls' in message %}
-        {{- raise_exception("This model only supports single tool-calls at once!") }}
-    {%- endif %}
-{%- endfor %}
-{%- if add_generation_prompt %}
-    {{- '<|start_header_id|>assistant<|end_header_id|>\n\n' }}
-{%- endif %}
-"#;
-
 /// Qwen2.5's, without tools.
 const QWEN2: &str = r#"{%- if tools %}
     {{- tools | tojson }}
@@ -67,32 +24,6 @@ const QWEN2: &str = r#"{%- if tools %}
 {%- endif %}
 "#;
 
-/// Qwen3's, with its search for the last question and its empty thoughts.
-const QWEN3: &str = r#"{%- if messages[0].role == 'system' %}
-    {{- '<|im_start|>system\n' + messages[0].content + '<|im_end|>\n' }}
-{%- endif %}
-{%- set ns = namespace(multi_step_tool=true, last_query_index=messages|length - 1) %}
-{%- for message in messages[::-1] %}
-    {%- set index = (messages|length - 1) - loop.index0 %}
-    {%- if ns.multi_step_tool and message.role == "user" and message.content is string and not(message.content.startswith('<tool_response>') and message.content.endswith('</tool_response>')) %}
-        {%- set ns.multi_step_tool = false %}
-        {%- set ns.last_query_index = index %}
-    {%- endif %}
-{%- endfor %}
-{%- for message in messages %}
-    {%- if (message.role == "user") or (message.role == "system" and not loop.first) %}
-        {{- '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>' + '\n' }}
-    {%- elif message.role == "assistant" %}
-        {{- message.content.split('</think>')[-1].lstrip('\n') }}
-    {%- endif %}
-{%- endfor %}
-{%- if add_generation_prompt %}
-    {{- '<|im_start|>assistant\n' }}
-    {%- if enable_thinking is defined and enable_thinking is false %}
-        {{- '<think>\n\n</think>\n\n' }}
-    {%- endif %}
-{%- endif %}"#;
-
 /// In the way of Mistral and Gemma, which know no system message.
 const STRICT: &str = r#"{{ bos_token }}{% for message in messages %}
 {% if message['role'] == 'system' %}
@@ -111,7 +42,7 @@ fn chat(template: &str) -> Chat {
 /// What the model reads of a question and a template of the chat.
 #[track_caller]
 fn says(template: &str, system: Option<&str>, expected: &str) {
-    let prompt = Prompt::chat(&chat(template), "{question}", system).unwrap();
+    let prompt = Prompt::chat(&chat(template), "{question}", system, Thinking::Off).unwrap();
     assert_eq!(prompt.text(QUESTION).unwrap(), expected);
 }
 
@@ -127,24 +58,6 @@ fn fails(prompt: Result<Prompt>, parts: &[&str]) {
 fn plain() {
     let prompt = Prompt::plain("Q: {question}\nA:").unwrap();
     assert_eq!(prompt.text(QUESTION).unwrap(), "Q: Who built it?\nA:");
-}
-
-#[test]
-fn llama3() {
-    says(
-        LLAMA3,
-        None,
-        "<s><|start_header_id|>system<|end_header_id|>\n\nToday Date: 26 Jul 2024\n\n<|eot_id|>\
-         <|start_header_id|>user<|end_header_id|>\n\nWho built it?<|eot_id|>\
-         <|start_header_id|>assistant<|end_header_id|>\n\n",
-    );
-    says(
-        LLAMA3,
-        Some(" Be brief. "),
-        "<s><|start_header_id|>system<|end_header_id|>\n\nToday Date: 26 Jul 2024\n\nBe brief.\
-         <|eot_id|><|start_header_id|>user<|end_header_id|>\n\nWho built it?<|eot_id|>\
-         <|start_header_id|>assistant<|end_header_id|>\n\n",
-    );
 }
 
 #[test]
@@ -164,20 +77,10 @@ fn qwen2() {
 }
 
 #[test]
-fn qwen3_does_not_think() {
-    says(
-        QWEN3,
-        Some("Be brief."),
-        "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nWho built it?<|im_end|>\n\
-         <|im_start|>assistant\n<think>\n\n</think>\n\n",
-    );
-}
-
-#[test]
 fn blocks_are_trimmed_and_a_template_may_refuse() {
     says(STRICT, None, "<s>[INST] Who built it? [/INST]");
     fails(
-        Prompt::chat(&chat(STRICT), "{question}", Some("Be brief.")),
+        Prompt::chat(&chat(STRICT), "{question}", Some("Be brief."), Thinking::Off),
         &["chat template fails", "System role not supported"],
     );
 }
@@ -187,7 +90,7 @@ fn a_question_is_taken_as_it_is() {
     let question = "{question} {{ messages }} {% if x %} <b> & \"'";
     let plain = Prompt::plain("Q: {question}\nA:").unwrap();
     assert_eq!(plain.text(question).unwrap(), format!("Q: {question}\nA:"));
-    let strict = Prompt::chat(&chat(STRICT), "Q: {question} A:", None).unwrap();
+    let strict = Prompt::chat(&chat(STRICT), "Q: {question} A:", None, Thinking::Off).unwrap();
     let expected = format!("<s>[INST] Q: {question} A: [/INST]");
     assert_eq!(strict.text(question).unwrap(), expected);
 }
@@ -196,29 +99,8 @@ fn a_question_is_taken_as_it_is() {
 fn the_placeholder_must_be_there_once() {
     for (template, times) in [("Q: A:", "0 times"), ("{question} {question}", "2 times")] {
         fails(Prompt::plain(template), &[template, times, "write it once"]);
-        fails(Prompt::chat(&chat(QWEN2), template, None), &[template, times]);
+        fails(Prompt::chat(&chat(QWEN2), template, None, Thinking::Off), &[template, times]);
     }
-}
-
-#[test]
-fn a_template_that_is_none() {
-    fails(
-        Prompt::chat(&chat("{% if %}"), "{question}", None),
-        &["chat template cannot be read", "syntax error"],
-    );
-    fails(
-        Prompt::chat(&chat("{{ strftime_now('%Q') }}"), "{question}", None),
-        &["chat template fails", "\"%Q\""],
-    );
-}
-
-#[test]
-fn json_is_pythons() {
-    says(
-        "{{ {'a': [1, 2.5, true, none], 'b': '<é\"\\n>'} | tojson }}",
-        None,
-        r#"{"a": [1, 2.5, true, null], "b": "<é\"\n>"}"#,
-    );
 }
 
 #[test]
@@ -238,7 +120,19 @@ fn a_chat_writes_special_tokens_itself() {
 
     let plain = Prompt::plain("{question}").unwrap();
     assert_eq!(plain.tokens(&vocabulary, "Saint").unwrap(), [&[0], &bare[..]].concat());
-    let chat = Prompt::chat(&chat(QWEN2), "{question}", None).unwrap();
+    let chat = Prompt::chat(&chat(QWEN2), "{question}", None, Thinking::Off).unwrap();
     assert_eq!(chat.tokens(&vocabulary, "Saint").unwrap(), bare);
     assert_eq!(chat.tokens(&vocabulary, "<|end|>Saint").unwrap(), [&[0], &bare[..]].concat());
+}
+
+#[test]
+fn a_template_is_tried_before_questions_are_asked() {
+    let with =
+        |template: &str, thinking| Prompt::chat(&chat(template), "{question}", None, thinking);
+    fails(with("{% if %}", Thinking::Off), &["chat template cannot be read", "syntax error"]);
+    fails(with("What?", Thinking::Off), &["drops the message of the user", TRIAL]);
+    let open = format!("{QWEN2}{{{{ '<think>\\n' }}}}");
+    fails(with(&open, Thinking::Off), &["opens a thought (<think>)", "--thinking close"]);
+    let closed = with(&open, Thinking::Close).unwrap().text(QUESTION).unwrap();
+    assert!(closed.ends_with("<|im_start|>assistant\n<think>\n\n</think>\n\n"), "{closed:?}");
 }
