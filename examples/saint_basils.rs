@@ -27,8 +27,8 @@
 //! cargo run --release --example saint_basils -- --phrases --all   # 14 such questions
 //! ```
 //!
-//! Your own model works the same way, if it is a Llama, Qwen2 or Qwen3, as Hugging Face hosts it or
-//! as GGUF:
+//! Your own model works the same way, if it is a Llama, Mistral, SmolLM, Qwen, Gemma, Phi-3 or
+//! OLMo 2, as Hugging Face hosts it or as GGUF:
 //!
 //! ```sh
 //! cargo run --release --example saint_basils -- --model path/to/Qwen3-0.6B --map aliases moscow.json \
@@ -104,8 +104,8 @@ struct Args {
 #[derive(clap::Args)]
 #[group(requires_all = ["model", "prompt"])]
 struct Own {
-    /// A folder with config.json, tokenizer.json and safetensors, or a GGUF file; llama, qwen2 or
-    /// qwen3.
+    /// A folder with config.json, tokenizer.json and safetensors, or a GGUF file: a Llama, Mistral,
+    /// SmolLM, Qwen, Gemma, Phi-3 or OLMo 2.
     #[arg(long, value_name = "PATH", required = false)]
     model: PathBuf,
     /// The prompt, which ends where the answer begins.

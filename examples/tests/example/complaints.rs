@@ -42,7 +42,7 @@ fn config_without_a_field() {
 #[test]
 fn config_of_an_unsupported_model() {
     let toy = Toy::with("config-gpt2", config("gpt2", true), &tensors("llama", true));
-    toy.complains_of("config.json", &["\"gpt2\"", "llama, qwen2 and qwen3"]);
+    toy.complains_of("config.json", &["\"gpt2\"", "llama, mistral, smollm3, qwen2, qwen3, gemma2, gemma3_text, phi3, olmo2"]);
 }
 
 #[test]

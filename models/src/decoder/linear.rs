@@ -4,10 +4,11 @@ use std::{borrow::Cow, sync::Arc};
 
 use candle_core::{
     D, DType, Result, Tensor, bail,
-    quantized::{QStorage, QTensor},
+    quantized::{GgmlDType, QStorage, QTensor},
     shape::Dim,
 };
 use candle_nn::ops::rms_norm;
+use rayon::prelude::*;
 
 /// A weight of the model.
 #[derive(Debug, Clone)]
@@ -33,10 +34,13 @@ impl Matrix {
                 let data = pieces.iter().map(|piece| piece.data()).collect::<Result<Vec<_>>>()?;
                 let width = data[0].len() / each;
                 let row = |&i: &usize| &data[i / each][i % each * width..][..width];
-                let bytes = Cow::Owned(order.iter().flat_map(row).copied().collect());
                 let (device, dtype) = (pieces[0].device(), pieces[0].dtype());
-                let storage = QStorage::from_data(bytes, &device, dtype)?;
-                Ok(Self::Quantised(vec![Arc::new(QTensor::new(storage, (order.len(), columns))?)]))
+                let piece = |order: &[usize]| {
+                    let bytes = Cow::Owned(order.iter().flat_map(row).copied().collect());
+                    let storage = QStorage::from_data(bytes, &device, dtype)?;
+                    Ok(Arc::new(QTensor::new(storage, (order.len(), columns))?))
+                };
+                Ok(Self::Quantised(order.chunks(each).map(piece).collect::<Result<_>>()?))
             }
         }
     }
@@ -53,8 +57,14 @@ impl Matrix {
             }
             Self::Quantised(pieces) => {
                 let x = x.contiguous()?;
-                let parts = pieces.iter().map(|piece| x.apply_op1_no_bwd(piece.as_ref()));
-                joined(parts.collect::<Result<_>>()?, D::Minus1)
+                let parts: Result<_> = if x.device().is_cpu() && is_slow(pieces[0].dtype()) {
+                    let part =
+                        |piece: &Arc<QTensor>| Self::Dense(piece.dequantize(x.device())?).apply(&x);
+                    pieces.par_iter().map(part).collect()
+                } else {
+                    pieces.iter().map(|piece| x.apply_op1_no_bwd(piece.as_ref())).collect()
+                };
+                joined(parts?, D::Minus1)
             }
         }
     }
@@ -94,6 +104,13 @@ impl Matrix {
             }
         }
     }
+}
+
+/// Whether candle 0.11 multiplies matrices of this type number by number on a CPU of today: a piece
+/// that is dequantised for the time being is multiplied sooner, and by activations that are not
+/// rounded.
+pub fn is_slow(dtype: GgmlDType) -> bool {
+    matches!(dtype, GgmlDType::Q4_1 | GgmlDType::Q5_0 | GgmlDType::Q5_1)
 }
 
 fn joined<D: Dim>(parts: Vec<Tensor>, dim: D) -> Result<Tensor> {

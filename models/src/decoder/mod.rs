@@ -25,8 +25,8 @@ use crate::{
 use attention::{Attention, Shared};
 use block::{Block, Mlp};
 pub use cache::Cache;
-pub use linear::Matrix;
 use linear::{Linear, Norm, capped, last};
+pub use linear::{Matrix, is_slow};
 use rope::Rope;
 
 /// The weights of a model, and how they are used.

@@ -18,15 +18,30 @@ use super::{
 use crate::{
     computed_in,
     config::{Config, LARGEST, Norms},
-    decoder::Matrix,
+    decoder::{Matrix, is_slow},
     layout::{EMBEDDING, HEAD, Layout, NORM, Weights},
 };
 
 /// The bytes of the largest piece that a matrix is read in.
 const PIECE: usize = 32 << 20;
 
-/// The rows that candle's kernels take at a time.
+/// The same of a matrix that is dequantised piece by piece.
+const SMALL_PIECE: usize = 64 << 10;
+
+/// The rows of a tile of candle's fastest kernels.
 const ROWS: usize = 16;
+
+/// The bytes of tensors above which memory comes before speed: these kernels keep another copy of
+/// what they multiply by, in an order of their own, which takes 1.3 times the memory of the first.
+const COMPACT: u64 = 3 << 30;
+
+/// How tensors are read.
+struct How<'a> {
+    quantised: bool,
+    compact: bool,
+    dtype: DType,
+    device: &'a Device,
+}
 
 impl Gguf {
     /// Reads the tensors that the model has, one by one, and returns them with the dtype that the
@@ -40,15 +55,19 @@ impl Gguf {
         device: &Device,
     ) -> Result<(Weights, DType)> {
         let mut names = Vec::new();
+        let mut bytes = 0u64;
         let contents = [&self.content].into_iter().chain(self.more.iter().map(|(c, _)| c));
         for (part, content) in contents.enumerate() {
             for (name, info) in &content.tensor_infos {
+                let blocks = info.shape.elem_count() / info.ggml_dtype.block_size();
+                bytes = bytes.saturating_add((blocks * info.ggml_dtype.type_size()) as u64);
                 names.push((part, info.offset, name.clone(), is_quantised(info.ggml_dtype)));
             }
         }
         names.sort_unstable();
         let quantised = wanted.is_none() && names.iter().any(|(.., quantised)| *quantised);
         let dtype = if quantised { DType::F32 } else { computed_in(device, wanted)? };
+        let how = How { quantised, compact: bytes > COMPACT, dtype, device };
 
         let mut weights = Weights::new(Layout::new(config));
         for (.., name, _) in names {
@@ -59,7 +78,7 @@ impl Gguf {
             let known = known.with_context(|| format!("the tensor {name} is not known"))?;
             let shape = self.info(&name).map_or(&[][..], |info| info.shape.dims());
             if weights.layout().wants(&known, shape)? {
-                let tensor = self.matrix(&name, &known, config, quantised, dtype, device);
+                let tensor = self.matrix(&name, &known, config, &how);
                 weights.insert(known, tensor.with_context(|| unread(&name))?)?;
             }
         }
@@ -71,19 +90,17 @@ impl Gguf {
         name: &str,
         known: &str,
         config: &Config,
-        quantised: bool,
-        dtype: DType,
-        device: &Device,
+        how: &How<'_>,
     ) -> Result<Matrix> {
         let info = self.info(name).with_context(|| format!("there is no tensor {name}"))?;
         let order = their_order(config, known, info.shape.dims()[0]);
-        let matrix = if quantised && is_quantised(info.ggml_dtype) {
-            Matrix::Quantised(self.pieces(name, device)?)
+        let matrix = if how.quantised && is_quantised(info.ggml_dtype) {
+            Matrix::Quantised(self.pieces(name, how)?)
         } else {
             // Norms are computed in f32. The CPU dequantises all types.
-            let dtype = if known.ends_with("norm.weight") { DType::F32 } else { dtype };
+            let dtype = if known.ends_with("norm.weight") { DType::F32 } else { how.dtype };
             let tensor = self.tensor(name, &Device::Cpu)?.dequantize(&Device::Cpu)?;
-            Matrix::Dense(tensor.to_dtype(dtype)?.to_device(device)?)
+            Matrix::Dense(tensor.to_dtype(dtype)?.to_device(how.device)?)
         };
         Ok(match order {
             Some(order) => matrix.rows(&order)?,
@@ -92,7 +109,7 @@ impl Gguf {
     }
 
     /// A matrix as it is. candle reads a tensor into memory twice; of a large one, a piece.
-    fn pieces(&mut self, name: &str, device: &Device) -> Result<Vec<Arc<QTensor>>> {
+    fn pieces(&mut self, name: &str, how: &How<'_>) -> Result<Vec<Arc<QTensor>>> {
         let (content, info, reader) = self.place(name)?;
         let (dtype, (rows, columns)) = (info.ggml_dtype, info.shape.dims2()?);
         ensure!(
@@ -101,12 +118,15 @@ impl Gguf {
         );
         let width = columns / dtype.block_size() * dtype.type_size();
         // A multiple of what candle's kernels take at a time.
-        let most = (PIECE / width).next_multiple_of(ROWS);
+        let piece = if is_slow(dtype) { SMALL_PIECE } else { PIECE };
+        let most = (piece / width).next_multiple_of(ROWS).max(ROWS);
+        // No number of tiles.
+        let most = if how.compact { most + 1 } else { most };
         let pieces = (0..rows).step_by(most).map(|first| {
             let shape = (most.min(rows - first), columns).into();
             let offset = info.offset.saturating_add((first * width) as u64);
             let piece = TensorInfo { ggml_dtype: dtype, shape, offset };
-            Ok(Arc::new(piece.read(reader, content.tensor_data_offset, device)?))
+            Ok(Arc::new(piece.read(reader, content.tensor_data_offset, how.device)?))
         });
         pieces.collect()
     }

@@ -21,7 +21,11 @@ use concept_mass_tiny::{
 /// Asserts that a file of `dtype` is the model of a folder with the same numbers.
 #[track_caller]
 fn is_the_folders(architecture: &str, tied: bool, dtype: GgmlDType) {
-    let (config, tensors) = (config(architecture, tied), tensors(architecture, tied));
+    let (mut config, tensors) = (config(architecture, tied), tensors(architecture, tied));
+    if architecture == "smollm3" {
+        // Every fourth, which files do not say.
+        config["no_rope_layers"] = json!([1, 1]);
+    }
     let file = GgufFile::new(&config, &tensors, dtype);
     let rounded = tensors.into_iter().map(|(name, tensor)| {
         let tensor = quantized(&tensor, dtype).dequantize(&Device::Cpu).unwrap();

@@ -105,7 +105,7 @@ def make(config):
                 weight.copy_(centre + 0.2 * noise)
             elif "embed" in name or "lm_head" in name:
                 # Logits of a tenth or so: what bf16 rounds is some percent of a logit.
-                weight.copy_(noise / 80)
+                weight.copy_(noise / 128)
             elif name.endswith("bias"):
                 weight.copy_(0.2 * noise)
             else:

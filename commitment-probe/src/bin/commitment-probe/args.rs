@@ -29,8 +29,8 @@ pub enum Command {
 
 #[derive(Args)]
 pub struct RunArgs {
-    /// A Llama, Qwen2 or Qwen3 model: a folder in the layout of Hugging Face, or a GGUF file; or, if
-    /// there is no such path, owner/name on the Hugging Face Hub, owner/name@revision, or
+    /// A Llama, Mistral, SmolLM, Qwen, Gemma, Phi-3 or OLMo 2 model: a folder in the layout of
+    /// Hugging Face, or a GGUF file; or, if there is no such path, owner/name on the Hugging Face Hub, owner/name@revision, or
     /// owner/name:file.gguf, in a program built with `--features hub`
     #[arg(long, value_name = "PATH|NAME")]
     pub model: PathBuf,
