@@ -53,7 +53,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Device};
 use serde::de::DeserializeOwned;
-use tokenizers::Tokenizer;
+use tokenizers::{AddedVocabulary, Tokenizer};
 
 pub use chat::Chat;
 #[cfg(feature = "chat")]
@@ -201,22 +201,32 @@ fn read_tokenizer(path: &Path, vocab_size: usize) -> Result<Tokenizer> {
         Tokenizer::from_file(path).map_err(anyhow::Error::from_boxed).with_context(|| {
             format!("cannot use {}, which must be a Hugging Face tokenizer", path.display())
         })?;
-    check_width(&tokenizer, vocab_size)
-        .with_context(|| format!("cannot use {}", path.display()))?;
-    Ok(tokenizer)
+    fit(tokenizer, vocab_size).with_context(|| format!("cannot use {}", path.display()))
 }
 
-/// Fails if a token has no column in the logits.
-fn check_width(tokenizer: &Tokenizer, vocab_size: usize) -> Result<()> {
-    let tokens = tokenizer.get_vocab(true);
-    let last = tokens.values().copied().max().unwrap_or(0);
-    ensure!(
-        (last as usize) < vocab_size,
-        "it knows {} tokens, one of them with id {last}, and the logits have {vocab_size} columns; \
-         take both from one model",
-        tokens.len()
-    );
-    Ok(())
+/// Leaves out the added tokens that have no column in the logits, which a model can neither read nor
+/// write: Gemma 3's tokenizer has one for images. Fails if another token has none.
+fn fit(mut tokenizer: Tokenizer, vocab_size: usize) -> Result<Tokenizer> {
+    let known = |tokenizer: &Tokenizer| {
+        let tokens = tokenizer.get_vocab(true);
+        (tokens.len(), tokens.values().copied().max().unwrap_or(0))
+    };
+    let (tokens, last) = known(&tokenizer);
+    if last as usize >= vocab_size {
+        let mut added: Vec<_> = tokenizer.get_added_tokens_decoder().into_iter().collect();
+        added.retain(|&(id, _)| (id as usize) < vocab_size);
+        added.sort_by_key(|&(id, _)| id);
+        tokenizer.with_added_vocabulary(AddedVocabulary::new());
+        // In the order of their ids, they get the same ones again.
+        let added = added.into_iter().map(|(_, token)| token);
+        tokenizer.add_tokens(added).map_err(anyhow::Error::from_boxed)?;
+        ensure!(
+            (known(&tokenizer).1 as usize) < vocab_size,
+            "it knows {tokens} tokens, one of them with id {last}, and the logits have {vocab_size} \
+             columns; take both from one model"
+        );
+    }
+    Ok(tokenizer)
 }
 
 /// Reads a JSON file, which must be what `ought` says, such as "an index of safetensors files".

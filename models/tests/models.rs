@@ -10,6 +10,7 @@ mod models {
     mod folder;
     mod gguf;
     mod gguf_complaints;
+    mod pre_tokenizers;
     mod real;
     mod support;
     mod tokenizer;
