@@ -11,7 +11,6 @@ use serde_json::Value;
 
 use super::program::{QUESTIONS, TINY, folder, lines, program};
 
-
 /// Few questions, few tokens.
 const SHORT: [&str; 6] = ["--limit", "3", "--samples", "0", "--max-tokens", "4"];
 
@@ -193,8 +192,16 @@ fn what_is_neither_a_path_nor_on_the_hub_is_named() {
         "owner/other",
         &["no file or folder owner/other", "has no dataset owner/other"],
     );
-    complaint(TINY.as_str(), "owner/questions:x.jsonl", &["no file x.jsonl", "data/untaught.jsonl"]);
-    complaint("owner/tiny", QUESTIONS.as_str(), &["accept its licence", "HF_TOKEN", "no token was sent"]);
+    complaint(
+        TINY.as_str(),
+        "owner/questions:x.jsonl",
+        &["no file x.jsonl", "data/untaught.jsonl"],
+    );
+    complaint(
+        "owner/tiny",
+        QUESTIONS.as_str(),
+        &["accept its licence", "HF_TOKEN", "no token was sent"],
+    );
 
     let mut command = machine.command("owner/tiny", QUESTIONS.as_str(), &run);
     says(command.env("HF_TOKEN", "hf_right").output().unwrap(), true);

@@ -42,7 +42,10 @@ fn config_without_a_field() {
 #[test]
 fn config_of_an_unsupported_model() {
     let toy = Toy::with("config-gpt2", config("gpt2", true), &tensors("llama", true));
-    toy.complains_of("config.json", &["\"gpt2\"", "llama, mistral, smollm3, qwen2, qwen3, gemma2, gemma3_text, phi3, olmo2"]);
+    toy.complains_of(
+        "config.json",
+        &["\"gpt2\"", "llama, mistral, smollm3, qwen2, qwen3, gemma2, gemma3_text, phi3, olmo2"],
+    );
 }
 
 #[test]

@@ -54,9 +54,7 @@ impl Settings {
         let text = |path: &Path| path.display().to_string();
         let (model, commit, files) = match model.commit() {
             Some((name, commit)) => (name.to_owned(), Some(commit.to_owned()), BTreeMap::new()),
-            None => {
-                (text(&args.model), None, files(&args.model, args.tokenizer.as_deref())?)
-            }
+            None => (text(&args.model), None, files(&args.model, args.tokenizer.as_deref())?),
         };
         let template = if args.chat { CHAT } else { PLAIN };
         Ok(Self {
