@@ -1,5 +1,5 @@
-//! Loads causal language models from Hugging Face folders and GGUF files: the transformer of
-//! candle-transformers with its KV cache, the tokenizer, and what else a caller must know.
+//! Loads causal language models from Hugging Face folders and GGUF files: the transformer with its KV
+//! cache, the tokenizer, and what else a caller must know.
 //!
 //! ```
 //! use candle_core::{Device, Tensor};

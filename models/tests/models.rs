@@ -1,5 +1,5 @@
-//! Hugging Face folders and GGUF files of every layout
-//! are the same models, and what is unfit is complained of.
+//! Hugging Face folders and GGUF files of every layout are the same models, and what is unfit is
+//! complained of.
 
 mod models {
     mod candle;
@@ -12,6 +12,7 @@ mod models {
     mod gguf_complaints;
     mod pre_tokenizers;
     mod real;
+    mod real_witness;
     mod support;
     mod tokenizer;
     mod witness;

@@ -4,11 +4,12 @@ use std::{borrow::Cow, sync::Arc};
 
 use candle_core::{
     D, DType, Result, Tensor, bail,
-    quantized::{GgmlDType, QStorage, QTensor},
+    quantized::{QStorage, QTensor},
     shape::Dim,
 };
 use candle_nn::ops::rms_norm;
-use rayon::prelude::*;
+
+use super::blocks::Format;
 
 /// A weight of the model.
 #[derive(Debug, Clone)]
@@ -47,26 +48,17 @@ impl Matrix {
 
     /// `x` `[…, K]` times the transposed matrix `[M, K]`.
     fn apply(&self, x: &Tensor) -> Result<Tensor> {
-        match self {
-            Self::Dense(weight) => {
-                let (rows, columns) = weight.dims2()?;
-                let mut shape = x.dims().to_vec();
-                shape.pop();
-                shape.push(rows);
-                x.reshape(((), columns))?.matmul(&weight.t()?)?.reshape(shape)
-            }
+        let mut shape = x.dims().to_vec();
+        let x = x.reshape(((), x.dim(D::Minus1)?))?;
+        let y = match self {
+            Self::Dense(weight) => x.matmul(&weight.t()?)?,
             Self::Quantised(pieces) => {
-                let x = x.contiguous()?;
-                let parts: Result<_> = if x.device().is_cpu() && is_slow(pieces[0].dtype()) {
-                    let part =
-                        |piece: &Arc<QTensor>| Self::Dense(piece.dequantize(x.device())?).apply(&x);
-                    pieces.par_iter().map(part).collect()
-                } else {
-                    pieces.iter().map(|piece| x.apply_op1_no_bwd(piece.as_ref())).collect()
-                };
-                joined(parts?, D::Minus1)
+                joined(pieces.iter().map(|piece| product(&x, piece)).collect::<Result<_>>()?, 1)?
             }
-        }
+        };
+        shape.pop();
+        shape.push(y.dim(1)?);
+        y.reshape(shape)
     }
 
     /// The rows of `tokens` `[N, T]`, `[N, T, D]`; only these are dequantised.
@@ -106,11 +98,12 @@ impl Matrix {
     }
 }
 
-/// Whether candle 0.11 multiplies matrices of this type number by number on a CPU of today: a piece
-/// that is dequantised for the time being is multiplied sooner, and by activations that are not
-/// rounded.
-pub fn is_slow(dtype: GgmlDType) -> bool {
-    matches!(dtype, GgmlDType::Q4_1 | GgmlDType::Q5_0 | GgmlDType::Q5_1)
+/// `x` `[N, K]` times a transposed quantised matrix.
+fn product(x: &Tensor, matrix: &Arc<QTensor>) -> Result<Tensor> {
+    match Format::of(matrix.dtype()).filter(|_| x.device().is_cpu()) {
+        Some(format) => format.multiply(&matrix.data()?, x),
+        None => x.apply_op1_no_bwd(matrix.as_ref()),
+    }
 }
 
 fn joined<D: Dim>(parts: Vec<Tensor>, dim: D) -> Result<Tensor> {

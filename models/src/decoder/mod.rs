@@ -3,6 +3,7 @@
 //! | file | what it has |
 //! | --- | --- |
 //! | `linear` | matrices, dense or quantised; norms |
+//! | `blocks` | products with quantised matrices of the types that candle is slow with |
 //! | `rope` | rotary position embeddings, and what scales them |
 //! | `attention` | attention, and the masks of it |
 //! | `block` | attention and MLP, with norms before or after |
@@ -12,6 +13,7 @@
 
 mod attention;
 mod block;
+mod blocks;
 mod cache;
 mod linear;
 pub mod rope;
@@ -25,8 +27,8 @@ use crate::{
 use attention::{Attention, Shared};
 use block::{Block, Mlp};
 pub use cache::Cache;
+pub use linear::Matrix;
 use linear::{Linear, Norm, capped, last};
-pub use linear::{Matrix, is_slow};
 use rope::Rope;
 
 /// The weights of a model, and how they are used.

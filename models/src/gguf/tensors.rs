@@ -18,15 +18,12 @@ use super::{
 use crate::{
     computed_in,
     config::{Config, LARGEST, Norms},
-    decoder::{Matrix, is_slow},
+    decoder::Matrix,
     layout::{EMBEDDING, HEAD, Layout, NORM, Weights},
 };
 
 /// The bytes of the largest piece that a matrix is read in.
 const PIECE: usize = 32 << 20;
-
-/// The same of a matrix that is dequantised piece by piece.
-const SMALL_PIECE: usize = 64 << 10;
 
 /// The rows of a tile of candle's fastest kernels.
 const ROWS: usize = 16;
@@ -118,8 +115,7 @@ impl Gguf {
         );
         let width = columns / dtype.block_size() * dtype.type_size();
         // A multiple of what candle's kernels take at a time.
-        let piece = if is_slow(dtype) { SMALL_PIECE } else { PIECE };
-        let most = (piece / width).next_multiple_of(ROWS).max(ROWS);
+        let most = (PIECE / width).next_multiple_of(ROWS).max(ROWS);
         // No number of tiles.
         let most = if how.compact { most + 1 } else { most };
         let pieces = (0..rows).step_by(most).map(|first| {

@@ -8,7 +8,9 @@
                                        # that constructs.json is as it would be written
 
 The templates of real models are those of TRL and of llama.cpp, from the packages in sources.txt,
-which pip downloads into FOLDER unless they are there. The date is always 26 July 2024.
+which pip downloads into FOLDER unless they are there; with --models MODELS, also those of the GGUF
+files and tokenizer configurations that scripts/fetch-models.sh has fetched into MODELS. The date is
+always 26 July 2024.
 """
 
 import argparse
@@ -22,6 +24,7 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+from gguf import GGUFReader
 from transformers.utils import chat_template_utils
 
 HERE = Path(__file__).parent
@@ -94,6 +97,17 @@ CONSTRUCTS = {
 }
 
 
+# That of a model which the decoder runs, from its tokenizer_config.json; no package has it.
+OLMO_2 = (
+    "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'system' %}"
+    "{{ '<|system|>\n' + message['content'] + '\n' }}{% elif message['role'] == 'user' %}"
+    "{{ '<|user|>\n' + message['content'] + '\n' }}{% elif message['role'] == 'assistant' %}"
+    "{% if not loop.last %}{{ '<|assistant|>\n'  + message['content'] + eos_token + '\n' }}"
+    "{% else %}{{ '<|assistant|>\n'  + message['content'] + eos_token }}{% endif %}{% endif %}"
+    "{% if loop.last and add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %}{% endfor %}"
+)
+
+
 # A case of llama.cpp's own test: its name, and the template in one literal or several.
 LITERAL = re.compile(r'"(?:[^"\\\n]|\\.)*"')
 TEST_CASE = re.compile(
@@ -136,7 +150,7 @@ def collected(folder):
     if not {"trl", "llama_cpp_python"} <= {path.name.split("-")[0] for path in folder.iterdir()}:
         sources = ["--no-binary", "llama-cpp-python", "-r", str(HERE / "sources.txt")]
         subprocess.run(pip + sources, check=True)
-    templates = {}
+    templates = {"OLMo 2": OLMO_2}
     with zipfile.ZipFile(next(folder.glob("trl-*.whl"))) as wheel:
         for name in wheel.namelist():
             if name.endswith(".jinja"):
@@ -153,10 +167,25 @@ def collected(folder):
     return templates
 
 
+def of_models(folder):
+    """The templates in the folder that scripts/fetch-models.sh has filled."""
+    templates = {}
+    for path in folder.glob("*.gguf"):
+        field = GGUFReader(path).fields.get("tokenizer.chat_template")
+        if field is not None:
+            templates[path.name] = field.contents()
+    for path in folder.glob("*/tokenizer_config.json"):
+        template = json.loads(path.read_text()).get("chat_template")
+        if template is not None:
+            templates[path.parent.name] = template
+    return templates
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path)
     parser.add_argument("--constructs", action="store_true")
+    parser.add_argument("--models", type=Path)
     args = parser.parse_args()
     chat_template_utils.datetime = Always
     chats = [CHATS[0], CHATS[3]]
@@ -168,7 +197,10 @@ def main():
         if CONSTRUCTS_FILE.read_text() != f"[\n{made_up}\n]\n":
             sys.exit("constructs.json is not what --constructs writes")
         args.folder.mkdir(parents=True, exist_ok=True)
-        real = [rendered(*template, CHATS) for template in sorted(collected(args.folder).items())]
+        templates = collected(args.folder)
+        if args.models:
+            templates |= of_models(args.models)
+        real = [rendered(*template, CHATS) for template in sorted(templates.items())]
         (args.folder / "templates.json").write_text(json.dumps(real))
         print(len(real), "templates")
 

@@ -3,7 +3,7 @@
     pip install -r requirements.txt
     python witness.py SOURCES OUT
 
-SOURCES holds whatever there is of
+SOURCES is what scripts/fetch-models.sh has fetched with --all, or whatever there is of
 
     ggml-vocab-*.gguf   vocabularies of llama.cpp's own tests, with the texts (.inp) and the tokens
                         (.out) that transformers made of them
@@ -39,8 +39,11 @@ WAYS = {
     "gpt4o": "gpt-4o",
     "gpt35turbo": "dbrx",
     "deepseek_v3": "deepseek-v3",
+    "mistral_nemo": "tekken",
     "llama2": None,  # SentencePiece
 }
+# Tokens that texts begin with, by their names.
+BEGIN = ["<|begin_of_text|>", "<｜begin▁of▁sentence｜>", "<s>"]
 # The tokenizer.json that a GGUF file's metadata were made of.
 SAME = {"gemma3": "gemma3"}
 # Whose tokenizer.json composes characters first, which llama.cpp does not: it gets composed texts.
@@ -127,9 +130,9 @@ def converted(tokenizer, way):
         writer.add_token_types([types.get(i, 1 if i in by_id else 5) for i in range(size)])
         merges = tokenizer["model"]["merges"]
         writer.add_token_merges([m if isinstance(m, str) else " ".join(m) for m in merges])
-        # Llama 3's begins texts with a token.
-        begin = "<|begin_of_text|>" if way == "llama-bpe" else "<｜begin▁of▁sentence｜>"
-        writer.add_bos_token_id(vocabulary.get(begin, max(types)))
+        # Some begin texts with a token.
+        begin = [i for i, token in sorted(by_id.items()) if token in BEGIN and types.get(i) == 3]
+        writer.add_bos_token_id((begin + [max(types)])[0])
         writer.add_eos_token_id(max(types))
         return size
 

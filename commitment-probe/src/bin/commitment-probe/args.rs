@@ -30,8 +30,8 @@ pub enum Command {
 #[derive(Args)]
 pub struct RunArgs {
     /// A Llama, Mistral, SmolLM, Qwen, Gemma, Phi-3 or OLMo 2 model: a folder in the layout of
-    /// Hugging Face, or a GGUF file; or, if there is no such path, owner/name on the Hugging Face Hub, owner/name@revision, or
-    /// owner/name:file.gguf, in a program built with `--features hub`
+    /// Hugging Face, or a GGUF file; or, if there is no such path, owner/name on the Hugging Face
+    /// Hub, owner/name@revision, or owner/name:file.gguf, in a program built with `--features hub`
     #[arg(long, value_name = "PATH|NAME")]
     pub model: PathBuf,
     /// The model's tokenizer.json, if it is not beside the model
@@ -66,8 +66,8 @@ pub struct RunArgs {
     /// Run on the first CUDA device; needs a program built with `--features cuda`
     #[arg(long)]
     pub cuda: bool,
-    /// The type that the model computes in; by default f32 on the CPU and bf16 on CUDA, except for
-    /// Qwen2, whose positions candle rounds in bf16 and which uses f32
+    /// The type that the model computes in; by default f32 on the CPU and bf16 on CUDA. The weights
+    /// of a GGUF file stay quantised by default, and are dequantised to a type that is given
     #[arg(long, value_enum)]
     pub dtype: Option<Dtype>,
     /// The maximum number of rows of a forward pass

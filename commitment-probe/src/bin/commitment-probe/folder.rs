@@ -175,6 +175,7 @@ mod tests {
 
     use super::*;
     use crate::args::RunArgs;
+    use crate::source::Source;
 
     fn folder(test: &str) -> PathBuf {
         let dir = std::env::temp_dir().join(format!("commitment-probe-{}-{test}", process::id()));
@@ -187,7 +188,7 @@ mod tests {
     fn settings(dir: &Path, change: impl FnOnce(&mut RunArgs)) -> Settings {
         let mut args = RunArgs::of(&concept_mass_tiny::folder(), dir, dir).unwrap();
         change(&mut args);
-        Settings::new(&args).unwrap()
+        Settings::new(&args, &Source::Path(args.model.clone())).unwrap()
     }
 
     /// Texts of characters of one byte to four.

@@ -27,8 +27,8 @@ pub struct Settings {
     pub model: String,
     /// The hash of the commit, of a model on the Hub.
     pub commit: Option<String>,
-    /// The files of the model and of its tokenizer, and what each [is known by](identity); of a model
-    /// on the Hub the commit says all.
+    /// The files of the model and of its tokenizer, and what each [is known by](identity). Of a model
+    /// on the Hub the commit says all, so this has the tokenizer alone, if one was given.
     pub files: BTreeMap<String, String>,
     pub tokenizer: Option<String>,
     pub device: String,
@@ -52,9 +52,10 @@ pub struct Settings {
 impl Settings {
     pub fn new(args: &RunArgs, model: &Source) -> Result<Self> {
         let text = |path: &Path| path.display().to_string();
+        let tokenizer = args.tokenizer.as_deref();
         let (model, commit, files) = match model.commit() {
-            Some((name, commit)) => (name.to_owned(), Some(commit.to_owned()), BTreeMap::new()),
-            None => (text(&args.model), None, files(&args.model, args.tokenizer.as_deref())?),
+            Some((name, commit)) => (name.to_owned(), Some(commit.to_owned()), given(tokenizer)?),
+            None => (text(&args.model), None, files(&args.model, tokenizer)?),
         };
         let template = if args.chat { CHAT } else { PLAIN };
         Ok(Self {
@@ -63,7 +64,7 @@ impl Settings {
             model,
             commit,
             files,
-            tokenizer: args.tokenizer.as_deref().map(text),
+            tokenizer: tokenizer.map(text),
             device: if args.cuda { "cuda" } else { "cpu" }.to_owned(),
             dtype: args.dtype.map(|dtype| dtype.name().to_owned()),
             batch: args.batch,
@@ -134,15 +135,17 @@ fn files(model: &Path, tokenizer: Option<&Path>) -> Result<BTreeMap<String, Stri
         }
     }
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let mut files = BTreeMap::new();
+    let mut files = given(tokenizer)?;
     for path in &paths {
         files.insert(name(path), identity(path)?);
     }
-    if let Some(path) = tokenizer {
-        // By its path, as the model may have a file of that name.
-        files.insert(path.display().to_string(), identity(path)?);
-    }
     Ok(files)
+}
+
+/// The tokenizer that was given, by its path, as the model may have a file of that name.
+fn given(tokenizer: Option<&Path>) -> Result<BTreeMap<String, String>> {
+    let identify = |path: &Path| Ok((path.display().to_string(), identity(path)?));
+    tokenizer.into_iter().map(identify).collect()
 }
 
 /// The endings of the files of a model that are small,

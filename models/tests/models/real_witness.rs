@@ -1,0 +1,156 @@
+//! What transformers and llama.cpp say of two real models: see `tests/real/witness.py`, which asks
+//! them.
+
+use std::{collections::HashMap, path::PathBuf};
+
+use candle_core::{DType, Device, Tensor};
+use serde::Deserialize;
+
+use concept_mass_models::{Model, load, read_json};
+
+/// The folder that `witness.py` has filled.
+const FOLDER: &str = "CONCEPT_MASS_REAL";
+
+const MODELS: [&str; 2] = ["smollm2", "gemma3"];
+
+/// The tokens with p > 1e-4, with ln p.
+type LogProbs = HashMap<u32, f64>;
+
+#[derive(Deserialize)]
+struct Case {
+    text: String,
+    tokens: Vec<u32>,
+    greedy: Vec<u32>,
+    /// Of a GGUF file, before each greedy token.
+    #[serde(rename = "llama.cpp")]
+    llama: Vec<LogProbs>,
+    /// Of the same weights, dequantised.
+    transformers: Vec<LogProbs>,
+}
+
+fn path(name: &str) -> PathBuf {
+    let folder = std::env::var_os(FOLDER).unwrap_or_else(|| panic!("{FOLDER} is not set"));
+    PathBuf::from(folder).join(name)
+}
+
+fn cases(name: &str) -> Vec<Case> {
+    read_json(&path(&format!("{name}.json")), "what witness.py writes").unwrap()
+}
+
+/// Before each greedy token of `case`, ln p of all tokens: a prompt is read, and then one by one.
+fn log_probs(model: &mut Model, case: &Case) -> Vec<Vec<f64>> {
+    model.reset();
+    let mut next = &case.tokens[..];
+    let mut read = 0;
+    let mut rows = Vec::new();
+    for greedy in case.greedy.chunks(1) {
+        let tokens = Tensor::new(next, &Device::Cpu).unwrap().unsqueeze(0).unwrap();
+        let logits = model.forward(&tokens, read).unwrap().squeeze(0).unwrap();
+        let logits = logits.to_dtype(DType::F64).unwrap().to_vec1::<f64>().unwrap();
+        let highest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let sum: f64 = logits.iter().map(|x| (x - highest).exp()).sum();
+        rows.push(logits.iter().map(|x| x - highest - sum.ln()).collect());
+        (next, read) = (greedy, read + next.len());
+    }
+    rows
+}
+
+fn differences(got: &[f64], expected: &LogProbs) -> Vec<f64> {
+    expected.iter().map(|(&token, &ln_p)| (got[token as usize] - ln_p).abs()).collect()
+}
+
+fn between(a: &LogProbs, b: &LogProbs) -> Vec<f64> {
+    a.iter().filter_map(|(token, a)| Some((a - b.get(token)?).abs())).collect()
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn largest(values: &[f64]) -> f64 {
+    // A NaN is larger than anything.
+    values.iter().fold(0.0, |largest, &x| if x > largest || x.is_nan() { x } else { largest })
+}
+
+/// Whether the likeliest token is that of `expected`, or there two are nearly as likely.
+fn same_winner(got: &[f64], expected: &LogProbs) -> bool {
+    let mut ranked: Vec<_> = expected.iter().map(|(&token, &ln_p)| (ln_p.exp(), token)).collect();
+    ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let close = ranked.len() > 1 && ranked[0].0 - ranked[1].0 <= 0.05;
+    let winner = (0..got.len()).max_by(|&a, &b| got[a].total_cmp(&got[b])).unwrap();
+    close || winner == ranked[0].1 as usize
+}
+
+/// How far a GGUF file's median ln p is from what others say of it.
+struct Distances {
+    /// Ours from llama.cpp's.
+    ours: f64,
+    /// Ours from those of transformers, which has dequantised the weights.
+    exact: f64,
+    /// llama.cpp's from those.
+    theirs: f64,
+}
+
+/// Reads the file `name`, whose tokens and winners must be llama.cpp's.
+fn distances(name: &str) -> Distances {
+    let mut loaded = load(&path(&format!("{name}.gguf")), None, &Device::Cpu, None).unwrap();
+    let (mut ours, mut exact, mut theirs) = (Vec::new(), Vec::new(), Vec::new());
+    for case in cases(name) {
+        let text = &case.text;
+        let tokens = loaded.tokenizer.encode(&text[..], true).unwrap();
+        assert_eq!(tokens.get_ids(), case.tokens, "{name}: {text:?}");
+        for (i, got) in log_probs(&mut loaded.model, &case).iter().enumerate() {
+            assert!(same_winner(got, &case.llama[i]), "{name}: {text:?}, step {i}");
+            ours.extend(differences(got, &case.llama[i]));
+            exact.extend(differences(got, &case.transformers[i]));
+            theirs.extend(between(&case.llama[i], &case.transformers[i]));
+        }
+    }
+    let [ours, exact, theirs] = [ours, exact, theirs].map(median);
+    println!(
+        "{name}: the median |Δ ln p| is {ours:.4} from llama.cpp and {exact:.4} from transformers, \
+         and llama.cpp's from transformers {theirs:.4}"
+    );
+    Distances { ours, exact, theirs }
+}
+
+#[test]
+#[ignore = "wants what tests/real/witness.py writes, in CONCEPT_MASS_REAL"]
+fn dequantised_they_are_those_of_transformers() {
+    for name in MODELS {
+        let tokenizer = concept_mass_tiny::folder().join("tokenizer.json");
+        let mut model = load(&path(name), Some(&tokenizer), &Device::Cpu, None).unwrap().model;
+        let mut all = Vec::new();
+        for case in cases(name) {
+            for (got, expected) in log_probs(&mut model, &case).iter().zip(&case.transformers) {
+                all.extend(differences(got, expected));
+                assert!(same_winner(got, expected), "{name}: {:?}", case.text);
+            }
+        }
+        let (number, largest) = (all.len(), largest(&all));
+        println!("{name}: |Δ ln p| of {number} tokens is at most {largest:.1e}");
+        assert!(largest <= 1e-3);
+    }
+}
+
+#[test]
+#[ignore = "wants what tests/real/witness.py writes, in CONCEPT_MASS_REAL"]
+fn in_f32_they_are_those_of_llama_cpp() {
+    for name in MODELS {
+        assert!(distances(&format!("{name}-f32")).ours <= 0.02);
+    }
+}
+
+/// llama.cpp rounds what it multiplies a quantised matrix by to 8 bits, and so does candle for the
+/// types that it is quick with. Two programs that round do not agree, nor do two of llama.cpp's own
+/// ways to compute attention: so the weights themselves, as transformers dequantises them, are the
+/// measure, and we must be nearer to them than llama.cpp is.
+#[test]
+#[ignore = "wants what tests/real/witness.py writes, in CONCEPT_MASS_REAL"]
+fn quantised_they_are_nearer_to_the_weights_than_llama_cpp_is() {
+    for name in MODELS {
+        let Distances { exact, theirs, .. } = distances(name);
+        assert!(exact < theirs);
+    }
+}
