@@ -12,6 +12,7 @@ mod probe {
     mod program;
     mod properties;
     mod questions;
+    mod real;
     mod statistics;
     mod summary;
     mod taught;

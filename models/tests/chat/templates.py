@@ -2,7 +2,7 @@
 """What transformers makes of chat templates.
 
     cd models/tests/chat
-    pip install -r requirements.txt
+    pip install -r ../requirements.txt
     python3 templates.py --constructs  # those made up here, into constructs.json
     python3 templates.py FOLDER        # those of real models, into FOLDER/templates.json; also checks
                                        # that constructs.json is as it would be written

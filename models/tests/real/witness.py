@@ -1,6 +1,6 @@
 """Asks transformers and llama.cpp what two real models say.
 
-    pip install -r ../witness/requirements.txt -r ../tokenizers/requirements.txt
+    pip install -r ../requirements.txt
     python witness.py SOURCES OUT
 
 SOURCES holds smollm2.gguf and gemma3.gguf, as scripts/fetch-models.sh fetches them. Of each, OUT gets

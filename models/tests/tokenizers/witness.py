@@ -1,6 +1,6 @@
 """Asks llama.cpp, and `tokenizers` where a tokenizer.json is at hand, for the tokens of hard texts.
 
-    pip install -r requirements.txt
+    pip install -r ../requirements.txt
     python witness.py SOURCES OUT
 
 SOURCES is what scripts/fetch-models.sh has fetched with --all, or whatever there is of

@@ -4,7 +4,7 @@
 
 Writes, for each case, a folder of its own with the model as transformers saves it, the same weights
 as `model.gguf`, and `expected.safetensors`. The test `witness` of concept-mass-models reads them from
-the folder that CONCEPT_MASS_WITNESS names. Needs what requirements.txt lists.
+the folder that CONCEPT_MASS_WITNESS names. Needs what ../requirements.txt lists.
 """
 
 import json
