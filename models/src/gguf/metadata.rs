@@ -192,8 +192,8 @@ impl Gguf {
                 scaling["attention_factor"] = json!(attention);
             }
             other => bail!(
-                "its positions are scaled by {other:?}, which is not known; run it in \
-                            llama.cpp (the architecture is {model_type})"
+                "its positions are scaled by {other:?}, which is not known for a {model_type}; run it \
+                 in llama.cpp"
             ),
         }
         Ok(scaling)

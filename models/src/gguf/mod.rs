@@ -1,7 +1,6 @@
 //! A model in one GGUF file, or several, as llama.cpp writes them.
 //!
-//! Weights stay as the file has them, unless a dtype is asked for: what is computed with them is
-//! what llama.cpp computes, except that sums are taken in another order.
+//! Weights stay as the file has them, unless a dtype is asked for.
 
 mod alignment;
 mod metadata;
