@@ -8,7 +8,7 @@
 use tokenizers::Tokenizer;
 
 /// The tokens with these names end a turn or a text, whatever their kind.
-const NAMES: [&str; 26] = [
+pub const NAMES: [&str; 26] = [
     "<|eot_id|>",            // Llama 3
     "<|eom_id|>",            // Llama 3, before a tool answers
     "<|end_of_text|>",       // Llama 3, Granite

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device};
 use serde::Deserialize;
 
@@ -25,6 +25,11 @@ pub fn load(
     let path = dir.join("config.json");
     let mut config = config(dir, &path)?;
     let own = dir.join("tokenizer.json");
+    ensure!(
+        tokenizer.is_some() || own.exists(),
+        "{} has no tokenizer.json; put the model's there, or pass it as --tokenizer",
+        dir.display()
+    );
     let tokenizer = read_tokenizer(tokenizer.unwrap_or(&own), config.vocab_size)?;
     let (chat, eos) = chat(dir)?;
     config.ends = ends(&tokenizer, config.ends, eos.as_deref());

@@ -112,7 +112,8 @@ impl Layout {
             // saved of the rotary embeddings.
             None if name == HEAD || name.ends_with(".rotary_emb.inv_freq") => Ok(false),
             None => bail!(
-                "a {} of these sizes has no tensor {name}; run the model in an inference engine",
+                "a {} of these sizes has no tensor {name}; if all files are of one model, run it in \
+                 an inference engine",
                 self.model_type
             ),
         }

@@ -142,19 +142,29 @@ fn gguf_file(path: &Path) -> Result<Option<PathBuf>> {
         );
         return Ok(Some(path.to_owned()));
     }
-    if path.join("config.json").exists() {
-        return Ok(None);
-    }
     // What is wrong with a folder that cannot be read, whoever reads its config.json will say.
     let Ok(entries) = fs::read_dir(path) else { return Ok(None) };
-    let files = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    let files = files.filter(|file| file.extension().is_some_and(|name| name == "gguf"));
-    let mut files = files.filter(|file| !gguf::is_later_part(file));
-    match (files.next(), files.next()) {
-        (Some(_), Some(_)) => {
-            bail!("{} holds several GGUF files; give one of them", path.display())
+    let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    files.sort_unstable();
+    let is = |file: &PathBuf, ending: &str| file.extension().is_some_and(|name| name == ending);
+    let described = path.join("config.json").exists();
+    // Repositories of GGUF files have the original's config.json, too.
+    if described && files.iter().any(|file| is(file, "safetensors")) {
+        return Ok(None);
+    }
+    files.retain(|file| is(file, "gguf") && !gguf::is_later_part(file));
+    let name = |file: &PathBuf| file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    match &files[..] {
+        [] => {
+            ensure!(described, "{} has neither a config.json nor a GGUF file", path.display());
+            Ok(None)
         }
-        (file, _) => Ok(file),
+        [file] => Ok(Some(file.clone())),
+        files => bail!(
+            "{} holds several GGUF files; give one of them: {}",
+            path.display(),
+            files.iter().map(name).collect::<Vec<_>>().join(", ")
+        ),
     }
 }
 

@@ -40,8 +40,9 @@ impl Model {
     /// # Errors
     ///
     /// If `offset` is not the number of tokens that were read, or the text is longer than
-    /// [`positions`](crate::Loaded::positions); candle's, for tokens of another shape, dtype or
-    /// device. After an error, nothing is read.
+    /// [`positions`](crate::Loaded::positions), or its positions are to be [scaled
+    /// anew](Self::read); candle's, for tokens of another shape, dtype or device. After an error,
+    /// what was read before is as it was.
     pub fn forward(&mut self, tokens: &Tensor, offset: usize) -> Result<Tensor> {
         if offset != self.cache.len() {
             let read = self.cache.len();
@@ -56,13 +57,11 @@ impl Model {
     /// # Errors
     ///
     /// If the pass has another number of rows than what was read before, or the text is longer than
-    /// [`positions`](crate::Loaded::positions); candle's. After an error, nothing is read.
+    /// [`positions`](crate::Loaded::positions); if a model with LongRoPE (Phi-3 of 128k) is to go on
+    /// from below the number of tokens at which it scales all positions anew to above it, or from
+    /// above it is cut back to below; candle's. After an error, what was read before is as it was.
     pub fn read(&mut self, pass: &Pass<'_>) -> Result<Output> {
-        let output = self.decoder.forward(pass, &mut self.cache);
-        if output.is_err() {
-            self.cache.clear();
-        }
-        output
+        self.decoder.forward(pass, &mut self.cache)
     }
 
     /// Forgets all tokens that were read.

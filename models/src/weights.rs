@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use candle_core::{DType, Device, safetensors::BufferedSafetensors};
 use serde::Deserialize;
 
@@ -21,17 +21,25 @@ struct Index {
 
 /// The safetensors files that `dir` ought to hold.
 pub fn files(dir: &Path) -> Result<Vec<PathBuf>> {
+    let whole = dir.join("model.safetensors");
     let index = dir.join("model.safetensors.index.json");
-    if !index.exists() {
-        return Ok(vec![dir.join("model.safetensors")]);
+    // In this order in transformers, too.
+    if whole.exists() || !index.exists() {
+        return Ok(vec![whole]);
     }
     Ok(shards(&index)?.iter().map(|name| dir.join(name)).collect())
 }
 
-/// The names of the files that an index lists.
-pub fn shards(index: &Path) -> Result<BTreeSet<String>, LoadError> {
-    let index: Index = read_json(index, "an index of safetensors files")?;
-    Ok(index.weight_map.into_values().collect())
+/// The names of the files that an index lists, which are beside it.
+pub fn shards(path: &Path) -> Result<BTreeSet<String>, LoadError> {
+    let index: Index = read_json(path, "an index of safetensors files")?;
+    let shards: BTreeSet<String> = index.weight_map.into_values().collect();
+    let is_beside = |name: &String| Path::new(name).file_name() == Some(name.as_ref());
+    if let Some(other) = shards.iter().find(|name| !is_beside(name)) {
+        let path = path.display();
+        return Err(LoadError::new(anyhow!("{path} names {other:?}, which is no file beside it")));
+    }
+    Ok(shards)
 }
 
 /// Opens a file, which is in memory as it is from then on.
@@ -73,5 +81,10 @@ fn decoders_name(name: &str) -> Option<String> {
     if let Some(name) = name.strip_prefix("model.language_model.") {
         return Some(format!("model.{name}"));
     }
-    Some(name.strip_prefix("language_model.").unwrap_or(name).to_owned())
+    let name = name.strip_prefix("language_model.").unwrap_or(name);
+    // Saved without the head, by the class of the base model.
+    if ["embed_tokens.", "layers.", "norm."].iter().any(|part| name.starts_with(part)) {
+        return Some(format!("model.{name}"));
+    }
+    Some(name.to_owned())
 }

@@ -11,6 +11,7 @@ mod models {
     mod gguf;
     mod gguf_complaints;
     mod pre_tokenizers;
+    mod published;
     mod real;
     mod real_witness;
     mod support;

@@ -91,13 +91,23 @@ pub struct Json {
     sort_keys: bool,
 }
 
+/// The most columns by which JSON is indented.
+const WIDEST: usize = 100;
+
 impl Json {
     /// Reads the keyword arguments of the filter `tojson`.
     pub fn of(options: &Kwargs) -> Result<Self, Error> {
         let indent: Option<Value> = options.get("indent")?;
         let indent = match indent.filter(|indent| !indent.is_none()) {
             Some(text) if text.kind() == ValueKind::String => Some(text.to_string()),
-            Some(width) => Some(" ".repeat(usize::try_from(i32::try_from(width)?).unwrap_or(0))),
+            Some(width) => {
+                let width = usize::try_from(i32::try_from(width)?).unwrap_or(0);
+                if width > WIDEST {
+                    let message = format!("tojson indents by {width}; {WIDEST} is the most");
+                    return Err(Error::new(ErrorKind::InvalidOperation, message));
+                }
+                Some(" ".repeat(width))
+            }
             None => None,
         };
         let separators: Option<Vec<String>> = options.get("separators")?;

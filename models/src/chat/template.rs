@@ -1,4 +1,4 @@
-use std::{collections::HashSet, fmt};
+use std::fmt;
 
 use minijinja::{Environment, Value, context};
 
@@ -23,6 +23,7 @@ const THOUGHTS: [(&str, &str); 6] = [
 
 /// Who says a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Role {
     /// Who sets up the chat.
     System,
@@ -45,6 +46,7 @@ impl fmt::Display for Role {
 
 /// A message of a chat.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Message {
     /// Who says it.
     pub role: Role,
@@ -71,6 +73,7 @@ impl Message {
 
 /// How a model is kept from thinking before it answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Thinking {
     /// The template is asked not to open a thought: `enable_thinking` and `thinking` are false.
     #[default]
@@ -111,12 +114,8 @@ impl ChatTemplate {
     ///
     /// [`ChatError::Syntax`].
     pub fn new(chat: &Chat) -> Result<Self, ChatError> {
-        let mut jinja = jinja::environment().map_err(|e| ChatError::Syntax(e.into()))?;
         let template = generation::as_blocks(&chat.template);
-        let added = jinja.add_template_owned(NAME, template);
-        added.map_err(|e| ChatError::Syntax(e.into()))?;
-        let read = jinja.get_template(NAME).map(|template| template.undeclared_variables(false));
-        let read: HashSet<String> = read.map_err(|e| ChatError::Syntax(e.into()))?;
+        let (jinja, read) = jinja::read(NAME, template).map_err(|e| ChatError::Syntax(e.into()))?;
         let switch = SWITCHES.into_iter().find(|&switch| read.contains(switch));
         let text = |token: &Option<String>| token.clone().unwrap_or_default();
         Ok(Self { bos: text(&chat.bos), eos: text(&chat.eos), jinja, switch })

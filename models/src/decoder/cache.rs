@@ -1,5 +1,7 @@
 //! The keys and values of what was read.
 
+use std::sync::Arc;
+
 use candle_core::{Result, Tensor, bail};
 
 /// By how many columns a buffer grows at least.
@@ -7,7 +9,7 @@ const GROWTH: usize = 64;
 
 /// What a model has read: keys and values of every block, and where each token stands.
 ///
-/// A clone is a copy: each is continued by itself.
+/// Each clone is continued by itself. What it has in common with others is copied when it is.
 ///
 /// ```
 /// use candle_core::{Device, Tensor};
@@ -28,12 +30,14 @@ const GROWTH: usize = 64;
 /// assert_eq!(model.cache().len(), 2);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Cache {
     /// None before the first token.
     pub(crate) blocks: Vec<KeysValues>,
     /// Of every row, the position of the token in each column; none where there is padding.
     pub(super) places: Vec<Vec<Option<u32>>>,
+    /// Of every row, the most tokens that it has had since it was empty.
+    pub(super) longest: Vec<usize>,
 }
 
 impl Cache {
@@ -67,7 +71,7 @@ impl Cache {
         *self = Self::default();
     }
 
-    /// The rows `rows`, in that order; one may be there several times.
+    /// The rows `rows`, in that order; one may be there several times. Nothing, for no rows.
     ///
     /// # Errors
     ///
@@ -76,9 +80,13 @@ impl Cache {
         if let Some(row) = rows.iter().find(|&&row| row >= self.num_rows()) {
             bail!("the cache has {} rows, and no row {row}", self.num_rows());
         }
+        if rows.is_empty() {
+            return Ok(Self::default());
+        }
         let blocks = self.blocks.iter().map(|block| block.select(rows)).collect::<Result<_>>()?;
         let places = rows.iter().map(|&row| self.places[row].clone()).collect();
-        Ok(Self { blocks, places })
+        let longest = rows.iter().map(|&row| self.longest[row]).collect();
+        Ok(Self { blocks, places, longest })
     }
 
     /// One row `n` times.
@@ -94,12 +102,10 @@ impl Cache {
     }
 
     /// Takes note of `columns` more tokens in each of `rows` rows, of which the first ones of row
-    /// i, `padding[i]`, are no tokens. No row is padded if `padding` is empty.
+    /// i, `padding[i]`, are no tokens. No row is padded if `padding` is empty. After an error,
+    /// nothing has changed.
     pub(super) fn extend(&mut self, rows: usize, columns: usize, padding: &[usize]) -> Result<()> {
-        if self.places.is_empty() {
-            self.places = vec![Vec::new(); rows];
-        }
-        if rows != self.num_rows() {
+        if !self.is_empty() && rows != self.num_rows() {
             bail!("{rows} rows are to follow {}; reset the model first", self.num_rows());
         }
         if !padding.is_empty() && padding.len() != rows {
@@ -108,27 +114,24 @@ impl Cache {
         if let Some(row) = padding.iter().position(|&padding| padding >= columns) {
             bail!("row {row} has {} columns of padding, of {columns}", padding[row]);
         }
+        self.places.resize(rows, Vec::new());
+        self.longest.resize(rows, 0);
         for (row, places) in self.places.iter_mut().enumerate() {
             let padding = padding.get(row).copied().unwrap_or(0);
             let next = places.iter().flatten().last().map_or(0, |last| last + 1);
             places.extend((0..padding).map(|_| None));
             places.extend((0..columns - padding).map(|i| Some(next + i as u32)));
+            self.longest[row] = self.longest[row].max(next as usize + columns - padding);
         }
         Ok(())
     }
 }
 
-impl Clone for Cache {
-    fn clone(&self) -> Self {
-        Self { blocks: self.blocks.clone(), places: self.places.clone() }
-    }
-}
-
 /// The keys and values of one block, in buffers with room for more.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct KeysValues {
-    /// Both `[N, heads, room, D]`; nobody else holds them, as they are written to.
-    buffers: Option<(Tensor, Tensor)>,
+    /// Both `[N, heads, room, D]`. They are written to, so clones that share them copy them first.
+    buffers: Option<Arc<(Tensor, Tensor)>>,
     len: usize,
 }
 
@@ -136,15 +139,19 @@ impl KeysValues {
     /// Adds keys and values `[N, heads, T, D]`, and returns all.
     pub fn append(&mut self, keys: &Tensor, values: &Tensor) -> Result<(Tensor, Tensor)> {
         let (from, len) = (self.len, self.len + keys.dim(2)?);
-        let room = self.buffers.as_ref().map_or(Ok(0), |(keys, _)| keys.dim(2))?;
-        if room < len {
+        let old = self.buffers.as_deref();
+        let room = old.map_or(Ok(0), |(keys, _)| keys.dim(2))?;
+        let shared = self.buffers.as_ref().is_some_and(|buffers| Arc::strong_count(buffers) > 1);
+        if room < len || shared {
             let room = len + (len / 4).max(GROWTH);
-            self.buffers = Some(match &self.buffers {
+            self.buffers = Some(Arc::new(match old {
                 Some((keys, values)) => (grown(keys, from, room)?, grown(values, from, room)?),
                 None => (blank(keys, room)?, blank(values, room)?),
-            });
+            }));
         }
-        let Some((all_keys, all_values)) = &self.buffers else { bail!("there is no buffer") };
+        let Some((all_keys, all_values)) = self.buffers.as_deref() else {
+            bail!("there is no buffer")
+        };
         all_keys.slice_set(&keys.contiguous()?, 2, from)?;
         all_values.slice_set(&values.contiguous()?, 2, from)?;
         self.len = len;
@@ -152,23 +159,12 @@ impl KeysValues {
     }
 
     fn select(&self, rows: &[usize]) -> Result<Self> {
-        let Some((keys, values)) = &self.buffers else { return Ok(Self::default()) };
+        let Some((keys, values)) = self.buffers.as_deref() else { return Ok(Self::default()) };
         let rows = Tensor::from_iter(rows.iter().map(|&row| row as u32), keys.device())?;
         let select =
             |all: &Tensor| all.narrow(2, 0, self.len)?.contiguous()?.index_select(&rows, 0);
-        Ok(Self { buffers: Some((select(keys)?, select(values)?)), len: self.len })
-    }
-}
-
-impl Clone for KeysValues {
-    fn clone(&self) -> Self {
-        // A tensor's clone is the same buffer, and both would write to it; where memory for a copy
-        // is lacking, nothing was read, which the next pass complains of.
-        let copy =
-            |(keys, values): &(Tensor, Tensor)| Some((keys.copy().ok()?, values.copy().ok()?));
-        let buffers = self.buffers.as_ref().and_then(copy);
-        let len = if buffers.is_some() { self.len } else { 0 };
-        Self { buffers, len }
+        let buffers = Arc::new((select(keys)?, select(values)?));
+        Ok(Self { buffers: Some(buffers), len: self.len })
     }
 }
 

@@ -1,24 +1,17 @@
-//! Matrices, dense or as a GGUF file quantises them, and what is computed with them.
+//! Matrices, dense or quantised, and what is computed with them.
 
-use std::{borrow::Cow, sync::Arc};
-
-use candle_core::{
-    D, DType, Result, Tensor, bail,
-    quantized::{QStorage, QTensor},
-    shape::Dim,
-};
+use candle_core::{D, DType, Result, Tensor};
 use candle_nn::ops::rms_norm;
 
-use super::blocks::Format;
+use super::quantised::Quantised;
 
 /// A weight of the model.
 #[derive(Debug, Clone)]
 pub enum Matrix {
     /// In the dtype that the model computes in.
     Dense(Tensor),
-    /// In blocks along rows, and in pieces of so many rows, but for the last; activations are
-    /// `f32`.
-    Quantised(Vec<Arc<QTensor>>),
+    /// As a GGUF file has it; activations are `f32`.
+    Quantised(Quantised),
 }
 
 impl Matrix {
@@ -29,20 +22,7 @@ impl Matrix {
                 let order = Tensor::from_iter(order.iter().map(|&i| i as u32), tensor.device())?;
                 Ok(Self::Dense(tensor.contiguous()?.index_select(&order, 0)?))
             }
-            // A row is a whole number of blocks, so that its bytes stay together.
-            Self::Quantised(pieces) => {
-                let (each, columns) = pieces[0].shape().dims2()?;
-                let data = pieces.iter().map(|piece| piece.data()).collect::<Result<Vec<_>>>()?;
-                let width = data[0].len() / each;
-                let row = |&i: &usize| &data[i / each][i % each * width..][..width];
-                let (device, dtype) = (pieces[0].device(), pieces[0].dtype());
-                let piece = |order: &[usize]| {
-                    let bytes = Cow::Owned(order.iter().flat_map(row).copied().collect());
-                    let storage = QStorage::from_data(bytes, &device, dtype)?;
-                    Ok(Arc::new(QTensor::new(storage, (order.len(), columns))?))
-                };
-                Ok(Self::Quantised(order.chunks(each).map(piece).collect::<Result<_>>()?))
-            }
+            Self::Quantised(matrix) => Ok(Self::Quantised(matrix.rows(order)?)),
         }
     }
 
@@ -52,9 +32,7 @@ impl Matrix {
         let x = x.reshape(((), x.dim(D::Minus1)?))?;
         let y = match self {
             Self::Dense(weight) => x.matmul(&weight.t()?)?,
-            Self::Quantised(pieces) => {
-                joined(pieces.iter().map(|piece| product(&x, piece)).collect::<Result<_>>()?, 1)?
-            }
+            Self::Quantised(matrix) => matrix.multiply(&x)?,
         };
         shape.pop();
         shape.push(y.dim(1)?);
@@ -68,21 +46,7 @@ impl Matrix {
                 let (rows, columns) = tokens.dims2()?;
                 weight.index_select(&tokens.flatten_all()?, 0)?.reshape((rows, columns, ()))
             }
-            Self::Quantised(pieces) if pieces.len() == 1 => pieces[0].embedding(tokens),
-            Self::Quantised(pieces) => {
-                let (rows, columns) = tokens.dims2()?;
-                let each = pieces[0].shape().dims2()?.0;
-                let row = |token: u32| {
-                    let (piece, row) = (token as usize / each, token as usize % each);
-                    let Some(piece) = pieces.get(piece) else {
-                        bail!("token {token} is out of range of the embedding")
-                    };
-                    piece.embedding(&Tensor::new(&[row as u32], &piece.device())?)
-                };
-                let tokens = tokens.flatten_all()?.to_vec1::<u32>()?;
-                let found = tokens.into_iter().map(row).collect::<Result<_>>()?;
-                joined(found, 0)?.reshape((rows, columns, ()))
-            }
+            Self::Quantised(matrix) => matrix.embed(tokens),
         }
     }
 
@@ -90,26 +54,8 @@ impl Matrix {
     pub fn dense(&self) -> Result<Tensor> {
         match self {
             Self::Dense(weight) => Ok(weight.clone()),
-            Self::Quantised(pieces) => {
-                let dense = pieces.iter().map(|piece| piece.dequantize(&piece.device()));
-                joined(dense.collect::<Result<_>>()?, 0)
-            }
+            Self::Quantised(matrix) => matrix.dense(),
         }
-    }
-}
-
-/// `x` `[N, K]` times a transposed quantised matrix.
-fn product(x: &Tensor, matrix: &Arc<QTensor>) -> Result<Tensor> {
-    match Format::of(matrix.dtype()).filter(|_| x.device().is_cpu()) {
-        Some(format) => format.multiply(&matrix.data()?, x),
-        None => x.apply_op1_no_bwd(matrix.as_ref()),
-    }
-}
-
-fn joined<D: Dim>(parts: Vec<Tensor>, dim: D) -> Result<Tensor> {
-    match &parts[..] {
-        [one] => Ok(one.clone()),
-        parts => Tensor::cat(parts, dim),
     }
 }
 

@@ -3,7 +3,8 @@
 //! | file | what it has |
 //! | --- | --- |
 //! | `linear` | matrices, dense or quantised; norms |
-//! | `blocks` | products with quantised matrices of the types that candle is slow with |
+//! | `quantised` | matrices as GGUF files have them, and products with them |
+//! | `formats` | the types of numbers in these |
 //! | `rope` | rotary position embeddings, and what scales them |
 //! | `attention` | attention, and the masks of it |
 //! | `block` | attention and MLP, with norms before or after |
@@ -13,9 +14,10 @@
 
 mod attention;
 mod block;
-mod blocks;
 mod cache;
+mod formats;
 mod linear;
+mod quantised;
 pub mod rope;
 
 use candle_core::{DType, Device, Result, Tensor, bail};
@@ -29,6 +31,7 @@ use block::{Block, Mlp};
 pub use cache::Cache;
 pub use linear::Matrix;
 use linear::{Linear, Norm, capped, last};
+pub use quantised::Quantised;
 use rope::Rope;
 
 /// The weights of a model, and how they are used.
@@ -87,7 +90,8 @@ impl<'a> Pass<'a> {
     }
 
     /// How many columns of each row, from the left, are no tokens: nothing attends to them, and
-    /// they have no position.
+    /// they have no position. Whatever ids stand there must be of the vocabulary all the same, and
+    /// each row needs one token or more. A row's length is that of `tokens` less its padding.
     pub fn padding(self, padding: &'a [usize]) -> Self {
         Self { padding, ..self }
     }
@@ -132,7 +136,7 @@ impl Decoder {
         })
     }
 
-    /// Reads more tokens of each row. After an error, the cache is of no use.
+    /// Reads more tokens of each row. After an error, the cache is as it was.
     pub fn forward(&self, pass: &Pass<'_>, cache: &mut Cache) -> Result<Output> {
         let (rows, columns) = pass.tokens.dims2()?;
         if rows == 0 || columns == 0 {
@@ -141,10 +145,21 @@ impl Decoder {
         if let Some(block) = pass.states.iter().find(|&&block| block >= self.blocks.len()) {
             bail!("there is no block {block}; the model has {}", self.blocks.len());
         }
+        let (len, longest) = (cache.len(), cache.longest.clone());
         cache.blocks.resize_with(self.blocks.len(), Default::default);
         cache.extend(rows, columns, pass.padding)?;
-        let shared = self.shared(cache, columns)?;
+        // On a thread of rayon's, of which each of the many products within would else ask for one.
+        let output = rayon::scope(|_| self.compute(pass, cache, &longest));
+        if output.is_err() {
+            cache.truncate(len);
+            cache.longest = longest;
+        }
+        output
+    }
 
+    /// What the last tokens of `cache` come to, of whose rows some had `earlier` tokens before.
+    fn compute(&self, pass: &Pass<'_>, cache: &mut Cache, earlier: &[usize]) -> Result<Output> {
+        let shared = self.shared(cache, pass.tokens.dim(1)?, earlier)?;
         let mut x = self.embed(pass.tokens)?;
         let mut states = vec![None; pass.states.len()];
         for (i, (block, read)) in self.blocks.iter().zip(&mut cache.blocks).enumerate() {
@@ -171,7 +186,7 @@ impl Decoder {
     }
 
     /// The tables and masks of the last `columns` of `cache`.
-    fn shared(&self, cache: &Cache, columns: usize) -> Result<Shared> {
+    fn shared(&self, cache: &Cache, columns: usize, earlier: &[usize]) -> Result<Shared> {
         let places = &cache.places;
         let first = cache.len() - columns;
         let mut positions = Vec::new();
@@ -182,6 +197,15 @@ impl Decoder {
         }
         if let Some(&length) = lengths.iter().find(|&&length| length > self.positions) {
             bail!("the text has {length} tokens, but the model reads at most {}", self.positions);
+        }
+        for (row, (&earlier, &now)) in earlier.iter().zip(&lengths).enumerate() {
+            if earlier > 0 && !self.ropes.iter().all(|rope| rope.goes_on(earlier, now)) {
+                bail!(
+                    "row {row} has had {earlier} tokens, and now has {now}: between the two, all \
+                     positions are scaled anew; reset the model, and read the text from its \
+                     beginning"
+                );
+            }
         }
         let same = positions.iter().all(|row| *row == positions[0])
             && lengths.iter().all(|length| *length == lengths[0]);

@@ -10,6 +10,8 @@ use anyhow::{Context, Result, bail, ensure};
 use candle_core::{Device, Tensor};
 use serde::Deserialize;
 
+use crate::config::LARGEST;
+
 /// One rotary embedding of a model.
 #[derive(Debug, Clone)]
 pub struct Rope {
@@ -95,9 +97,13 @@ impl Rope {
     /// That of heads of `head` columns, in a model of `positions`.
     pub fn new(fields: &RopeFields, head: usize, positions: usize) -> Result<Self> {
         let theta = fields.rope_theta.context("there is no rope_theta")?;
-        ensure!(theta > 1.0 && theta.is_finite(), "rope_theta is {theta}; it must exceed 1");
+        ensure!(
+            theta > 1.0 && theta.is_finite(),
+            "rope_theta is {theta}; it must be a number above 1"
+        );
         let part = fields.partial_rotary_factor.unwrap_or(1.0);
-        let width = (head as f64 * part) as usize;
+        // Rounded before it is cut off: a part may have been divided, as 30 of 44 columns.
+        let width = (head as f64 * part + 1e-6) as usize;
         ensure!(
             part > 0.0 && part <= 1.0 && width >= 2 && width.is_multiple_of(2),
             "partial_rotary_factor is {part}; it must take an even part of {head} columns"
@@ -127,12 +133,12 @@ impl Rope {
                 ensure!(width > 2, "the rope_type \"dynamic\" needs heads of more than 2 columns");
                 Scaling::Dynamic { factor: factor()?, trained: positions as f64 }
             }
-            "llama3" => Scaling::Llama3 {
-                factor: factor()?,
-                low: positive("low_freq_factor", fields.low_freq_factor)?,
-                high: positive("high_freq_factor", fields.high_freq_factor)?,
-                trained: trained as f64,
-            },
+            "llama3" => {
+                let low = positive("low_freq_factor", fields.low_freq_factor)?;
+                let high = positive("high_freq_factor", fields.high_freq_factor)?;
+                ensure!(low < high, "low_freq_factor is {low}, and high_freq_factor only {high}");
+                Scaling::Llama3 { factor: factor()?, low, high, trained: trained as f64 }
+            }
             "yarn" => {
                 let factor = positive("factor", fields.factor.or(Some(stretch)))?;
                 let temperature = |scale: f64| match factor > 1.0 {
@@ -145,13 +151,17 @@ impl Rope {
                     }
                     _ => temperature(1.0),
                 };
+                // In transformers, 0 is none.
+                let or =
+                    |value: Option<f64>, usual| Some(value.filter(|&v| v != 0.0).unwrap_or(usual));
+                let attention = fields.attention_factor.or(Some(attention));
                 Scaling::Yarn {
                     factor,
                     trained: trained as f64,
-                    fast: fields.beta_fast.unwrap_or(32.0),
-                    slow: fields.beta_slow.unwrap_or(1.0),
+                    fast: positive("beta_fast", or(fields.beta_fast, 32.0))?,
+                    slow: positive("beta_slow", or(fields.beta_slow, 1.0))?,
                     truncate: fields.truncate.unwrap_or(true),
-                    attention: fields.attention_factor.unwrap_or(attention),
+                    attention: positive("attention_factor", attention)?,
                 }
             }
             "longrope" => {
@@ -164,7 +174,10 @@ impl Rope {
                     short: factors("short_factor", &fields.short_factor)?,
                     long: factors("long_factor", &fields.long_factor)?,
                     trained,
-                    attention: fields.attention_factor.unwrap_or(usual),
+                    attention: positive(
+                        "attention_factor",
+                        fields.attention_factor.or(Some(usual)),
+                    )?,
                 }
             }
             other => bail!(
@@ -179,12 +192,24 @@ impl Rope {
     /// some configurations name only those before they are stretched.
     pub fn reach(&self, positions: usize) -> usize {
         let stretched = match &self.scaling {
+            Scaling::Linear { factor } => (factor * positions as f64) as usize,
             Scaling::Dynamic { factor, trained } | Scaling::Yarn { factor, trained, .. } => {
                 (factor * trained) as usize
             }
             _ => 0,
         };
-        positions.max(stretched)
+        positions.max(stretched).min(LARGEST)
+    }
+
+    /// Whether a text that has had `earlier` tokens can go on, or begin to differ, at `now` tokens: what
+    /// was computed for the former must serve the latter.
+    ///
+    /// Where θ grows with the text, it serves as far as transformers lets it, too.
+    pub fn goes_on(&self, earlier: usize, now: usize) -> bool {
+        match &self.scaling {
+            Scaling::LongRope { trained, .. } => (earlier > *trained) == (now > *trained),
+            _ => true,
+        }
     }
 
     /// Divides each frequency by a number of its own; there must be no other scaling.

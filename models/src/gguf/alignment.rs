@@ -8,8 +8,10 @@ pub const KEY: &str = "general.alignment";
 /// How deep lists of lists may be, as in candle.
 const MAX_DEPTH: usize = 64;
 
-/// The alignment that the metadata give, if they do; the reader is at the beginning, before and
+/// The least alignment that the metadata give, if they do; the reader is at the beginning, before and
 /// after. `None` as well for a file that is damaged, of which candle says what is wrong.
+///
+/// candle takes the last, and a key may end in zeros.
 pub fn find(reader: &mut (impl BufRead + Seek)) -> io::Result<Option<u64>> {
     let found = walk(reader);
     reader.seek(SeekFrom::Start(0))?;
@@ -28,25 +30,39 @@ fn walk(reader: &mut (impl BufRead + Seek)) -> io::Result<Option<u64>> {
     let bytes_of_length = if is_short { 4 } else { 8 };
     let length = |reader: &mut _| number(reader, bytes_of_length);
     let _tensors = length(reader)?;
+    let mut least = None;
     for _ in 0..length(reader)? {
         let key = length(reader)?;
-        if key != KEY.len() as u64 {
-            skip(reader, key)?;
-        } else {
-            let mut key = [0; KEY.len()];
-            reader.read_exact(&mut key)?;
-            if key == KEY.as_bytes() {
-                let kind = number(reader, 4)?;
-                return match width(kind) {
-                    Some(bytes) => number(reader, bytes).map(Some),
-                    None => Ok(None),
-                };
-            }
-        }
+        let is_it = is_key(reader, key)?;
         let kind = number(reader, 4)?;
-        skip_value(reader, kind, bytes_of_length, 0)?;
+        match width(kind) {
+            Some(bytes) if is_it => {
+                let alignment = number(reader, bytes)?;
+                least = Some(least.map_or(alignment, |least: u64| least.min(alignment)));
+            }
+            _ => skip_value(reader, kind, bytes_of_length, 0)?,
+        }
     }
-    Ok(None)
+    Ok(least)
+}
+
+/// Reads a key of `length` bytes, and says whether it is [`KEY`], with zeros behind it or without.
+fn is_key(reader: &mut impl BufRead, length: u64) -> io::Result<bool> {
+    let mut begin = Vec::new();
+    reader.by_ref().take(length.min(KEY.len() as u64)).read_to_end(&mut begin)?;
+    let mut rest = length.saturating_sub(KEY.len() as u64);
+    let mut is_key = begin == KEY.as_bytes();
+    while rest > 0 {
+        let bytes = reader.fill_buf()?;
+        if bytes.is_empty() {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+        let read = bytes.len().min(usize::try_from(rest).unwrap_or(usize::MAX));
+        is_key &= bytes[..read].iter().all(|&byte| byte == 0);
+        reader.consume(read);
+        rest -= read as u64;
+    }
+    Ok(is_key)
 }
 
 /// A little-endian number of so many bytes.

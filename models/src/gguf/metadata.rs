@@ -49,7 +49,7 @@ impl Gguf {
         let turned = self.integer(&key("rope.dimension_count"))?.unwrap_or(head);
         let positions = self.count(&key("context_length"))?;
         let epsilon = key("attention.layer_norm_rms_epsilon");
-        let ends = ENDS.iter().filter_map(|key| self.integer(key).transpose());
+        let ends = ENDS.iter().filter_map(|key| self.id(key).transpose());
         let ends = ends.collect::<Result<Vec<_>>>()?;
 
         let mut fields = json!({
@@ -67,9 +67,13 @@ impl Gguf {
             "tie_word_embeddings": self.info("output.weight").is_none(),
             "partial_rotary_factor": turned as f64 / head.max(1) as f64,
             "rope_scaling": self.rope_scaling(&architecture, model_type)?,
-            "sliding_window": self.window(&architecture)?,
             "eos_token_id": ends,
         });
+        // Where there is none, llama.cpp takes Gemma 2's for granted, and so does transformers.
+        let window = self.window(&architecture)?;
+        if window.is_some() || architecture != "gemma2" {
+            fields["sliding_window"] = json!(window);
+        }
         let original = self.integer(&key("rope.scaling.original_context_length"))?;
         if let Some(original) = original {
             fields["original_max_position_embeddings"] = json!(original);
@@ -85,8 +89,13 @@ impl Gguf {
                     fields[cap] = json!(value);
                 }
             }
-            if let Some(period) = self.period(&key("attention.sliding_window_pattern"))? {
-                fields["sliding_window_pattern"] = json!(period);
+            match self.content.metadata.get(&key("attention.sliding_window_pattern")) {
+                Some(Value::Array(windowed)) => fields["layer_types"] = layer_types(windowed),
+                Some(_) => {
+                    let period = self.integer(&key("attention.sliding_window_pattern"))?;
+                    fields["sliding_window_pattern"] = json!(period);
+                }
+                None => {}
             }
             if let Some(theta) = self.number(&key("rope.freq_base_swa"))? {
                 fields["rope_local_base_freq"] = json!(theta);
@@ -146,15 +155,6 @@ impl Gguf {
         Ok((theirs.to_owned(), ours))
     }
 
-    /// Every how many blocks one attends to all: a number, or a list of which have a window.
-    fn period(&self, key: &str) -> Result<Option<u64>> {
-        let Some(Value::Array(windowed)) = self.content.metadata.get(key) else {
-            return self.integer(key);
-        };
-        let full = windowed.iter().position(|windowed| matches!(windowed, Value::Bool(false)));
-        Ok(full.map(|first| first as u64 + 1))
-    }
-
     fn window(&self, architecture: &str) -> Result<Option<u64>> {
         let window = self.integer(&format!("{architecture}.attention.sliding_window"))?;
         Ok(window.filter(|&window| window > 0))
@@ -204,6 +204,14 @@ impl Gguf {
         self.integer(key)?.with_context(|| missing(key))
     }
 
+    /// The id of a token; a negative one is none.
+    pub fn id(&self, key: &str) -> Result<Option<u64>> {
+        match self.content.metadata.get(key) {
+            Some(Value::I8(..0) | Value::I16(..0) | Value::I32(..0) | Value::I64(..0)) => Ok(None),
+            _ => self.integer(key),
+        }
+    }
+
     /// A whole number, of whatever type.
     pub fn integer(&self, key: &str) -> Result<Option<u64>> {
         let integer = |value: &Value| match *value {
@@ -222,11 +230,13 @@ impl Gguf {
 
     fn number(&self, key: &str) -> Result<Option<f64>> {
         let number = |value: &Value| match *value {
-            Value::F32(number) => Some(number.into()),
+            Value::F32(number) => Some(f64::from(number)),
             Value::F64(number) => Some(number),
             _ => None,
         };
-        self.value(key, "a floating-point number", number)
+        // A NaN would be null in the words of a config.json, which is none at all.
+        let finite = |value: &Value| number(value).filter(|number| number.is_finite());
+        self.value(key, "a finite floating-point number", finite)
     }
 
     pub fn text(&self, key: &str) -> Result<Option<&str>> {
@@ -263,6 +273,16 @@ impl Gguf {
         let rows = info.and_then(|info| info.shape.dims().first().copied());
         rows.with_context(|| format!("there is no matrix {tensor}"))
     }
+}
+
+/// What transformers calls the blocks, of which a file lists whether they have a window.
+fn layer_types(windowed: &[Value]) -> Json {
+    let name = |windowed: &Value| match windowed {
+        Value::Bool(true) => json!("sliding_attention"),
+        Value::Bool(false) => json!("full_attention"),
+        other => json!(format!("{other:?}")),
+    };
+    windowed.iter().map(name).collect()
 }
 
 /// What is said where `key` is not in the metadata.

@@ -37,7 +37,12 @@ pub fn load(
     let mut config = file.config().with_context(unfit)?;
     let chat = file.chat().with_context(unfit)?;
     let tokenizer = match tokenizer::file(path, tokenizer) {
-        Some(file) => read_tokenizer(&file, config.vocab_size)?,
+        Some(path) => {
+            let tokenizer = read_tokenizer(&path, config.vocab_size)?;
+            let known = file.check_is_own(&tokenizer);
+            known.with_context(|| format!("cannot use {}", path.display()))?;
+            tokenizer
+        }
         None => file.tokenizer(config.vocab_size).with_context(unfit)?,
     };
     config.ends = ends(&tokenizer, config.ends, None);

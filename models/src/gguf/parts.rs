@@ -46,14 +46,14 @@ impl Gguf {
             return Ok(file);
         }
         let place = place.with_context(unfit)?.unwrap_or(0);
-        let first = split(path, count).filter(|&(_, number)| number == place + 1);
+        let first = split(path, count).filter(|&(_, number)| number == place.saturating_add(1));
         let (stem, number) = first.with_context(|| {
             format!(
                 "cannot use {}, which is part {} of {count}; its name must end in \
                  -{:05}-of-{count:05}.gguf, as llama.cpp's gguf-split has it",
                 path.display(),
-                place + 1,
-                place + 1
+                place.saturating_add(1),
+                place.saturating_add(1)
             )
         })?;
         let part = |number: u64| path.with_file_name(part_name(&stem, number, count));
@@ -64,10 +64,25 @@ impl Gguf {
             part(1).display()
         );
         for number in 2..=count {
-            file.more.push(open(&part(number))?);
+            let path = part(number);
+            ensure!(path.exists(), "part {number} of {count} is missing: {}", path.display());
+            let (content, reader) = open(&path)?;
+            let other = Self { content, reader, more: Vec::new() };
+            let place = other.integer("split.no").with_context(|| unfit_part(&path))?;
+            ensure!(
+                place.is_none_or(|place| place == number - 1),
+                "{} is part {} of the model, whatever its name; fetch it again",
+                path.display(),
+                place.unwrap_or(0).saturating_add(1)
+            );
+            file.more.push((other.content, other.reader));
         }
         Ok(file)
     }
+}
+
+fn unfit_part(path: &Path) -> String {
+    format!("cannot use {}", path.display())
 }
 
 /// Whether the name is that of a part of a model, and not the first.

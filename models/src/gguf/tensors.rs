@@ -1,6 +1,9 @@
 //! The tensors of a GGUF file, as Hugging Face names and orders them.
 
-use std::{fs::File, io::BufReader, sync::Arc};
+use std::{
+    fs::File,
+    io::{BufReader, Read, Seek, SeekFrom},
+};
 
 use anyhow::{Context, Result, ensure};
 use candle_core::{
@@ -18,24 +21,13 @@ use super::{
 use crate::{
     computed_in,
     config::{Config, LARGEST, Norms},
-    decoder::Matrix,
+    decoder::{Matrix, Quantised},
     layout::{EMBEDDING, HEAD, Layout, NORM, Weights},
 };
-
-/// The bytes of the largest piece that a matrix is read in.
-const PIECE: usize = 32 << 20;
-
-/// The rows of a tile of candle's fastest kernels.
-const ROWS: usize = 16;
-
-/// The bytes of tensors above which memory comes before speed: these kernels keep another copy of
-/// what they multiply by, in an order of their own, which takes 1.3 times the memory of the first.
-const COMPACT: u64 = 3 << 30;
 
 /// How tensors are read.
 struct How<'a> {
     quantised: bool,
-    compact: bool,
     dtype: DType,
     device: &'a Device,
 }
@@ -52,19 +44,16 @@ impl Gguf {
         device: &Device,
     ) -> Result<(Weights, DType)> {
         let mut names = Vec::new();
-        let mut bytes = 0u64;
         let contents = [&self.content].into_iter().chain(self.more.iter().map(|(c, _)| c));
         for (part, content) in contents.enumerate() {
             for (name, info) in &content.tensor_infos {
-                let blocks = info.shape.elem_count() / info.ggml_dtype.block_size();
-                bytes = bytes.saturating_add((blocks * info.ggml_dtype.type_size()) as u64);
                 names.push((part, info.offset, name.clone(), is_quantised(info.ggml_dtype)));
             }
         }
         names.sort_unstable();
         let quantised = wanted.is_none() && names.iter().any(|(.., quantised)| *quantised);
         let dtype = if quantised { DType::F32 } else { computed_in(device, wanted)? };
-        let how = How { quantised, compact: bytes > COMPACT, dtype, device };
+        let how = How { quantised, dtype, device };
 
         let mut weights = Weights::new(Layout::new(config));
         for (.., name, _) in names {
@@ -91,8 +80,13 @@ impl Gguf {
     ) -> Result<Matrix> {
         let info = self.info(name).with_context(|| format!("there is no tensor {name}"))?;
         let order = their_order(config, known, info.shape.dims()[0]);
-        let matrix = if how.quantised && is_quantised(info.ggml_dtype) {
-            Matrix::Quantised(self.pieces(name, how)?)
+        // Half-precision matrices of a quantised file stay what they are, too, on a CPU.
+        let (dtype, dims) = (info.ggml_dtype, info.shape.dims());
+        let half = || {
+            how.device.is_cpu() && matches!(*dims, [_, columns] if Quantised::fits(dtype, columns))
+        };
+        let matrix = if how.quantised && (is_quantised(dtype) || half()) {
+            Matrix::Quantised(self.quantised(name, how.device)?)
         } else {
             // Norms are computed in f32. The CPU dequantises all types.
             let dtype = if known.ends_with("norm.weight") { DType::F32 } else { how.dtype };
@@ -105,31 +99,26 @@ impl Gguf {
         })
     }
 
-    /// A matrix as it is. candle reads a tensor into memory twice; of a large one, a piece.
-    fn pieces(&mut self, name: &str, how: &How<'_>) -> Result<Vec<Arc<QTensor>>> {
+    /// A matrix as it is. (candle would read it into memory twice.)
+    fn quantised(&mut self, name: &str, device: &Device) -> Result<Quantised> {
         let (content, info, reader) = self.place(name)?;
         let (dtype, (rows, columns)) = (info.ggml_dtype, info.shape.dims2()?);
-        ensure!(
-            columns.is_multiple_of(dtype.block_size()),
-            "its rows have {columns} columns, which are no whole number of blocks of {dtype:?}"
-        );
-        let width = columns / dtype.block_size() * dtype.type_size();
-        // A multiple of what candle's kernels take at a time.
-        let most = (PIECE / width).next_multiple_of(ROWS).max(ROWS);
-        // No number of tiles.
-        let most = if how.compact { most + 1 } else { most };
-        let pieces = (0..rows).step_by(most).map(|first| {
-            let shape = (most.min(rows - first), columns).into();
-            let offset = info.offset.saturating_add((first * width) as u64);
-            let piece = TensorInfo { ggml_dtype: dtype, shape, offset };
-            Ok(Arc::new(piece.read(reader, content.tensor_data_offset, how.device)?))
-        });
-        pieces.collect()
+        let width = (columns / dtype.block_size()).checked_mul(dtype.type_size());
+        let size = width.and_then(|width| width.checked_mul(rows)).context("it is too large")?;
+        let start = content.tensor_data_offset.saturating_add(info.offset);
+        let end = start.saturating_add(size as u64);
+        let file = reader.get_ref().metadata()?.len();
+        ensure!(end <= file, "it ends at byte {end}, and the file has {file}; fetch it again");
+        let mut bytes = vec![0; size];
+        reader.seek(SeekFrom::Start(start))?;
+        reader.read_exact(&mut bytes)?;
+        Ok(Quantised::new(dtype, (rows, columns), bytes, device)?)
     }
 
     /// The numbers of a small tensor.
     pub fn factors(&mut self, name: &str) -> Result<Vec<f32>> {
-        let dims = self.info(name).map_or(&[][..], |info| info.shape.dims());
+        let info = self.info(name).with_context(|| format!("there is no tensor {name}"))?;
+        let dims = info.shape.dims();
         // Before it is read: candle multiplies the dimensions.
         ensure!(
             matches!(*dims, [factors] if factors <= LARGEST),

@@ -19,6 +19,28 @@ fn render(text: &str, messages: &[Message], thinking: Thinking) -> Result<String
 
 const PLAIN: &str = "{% for m in messages %}<|{{ m.role }}|>{{ m.content | trim }}{% endfor %}";
 
+/// A template is code from elsewhere: it may not take all time, memory or stack.
+#[test]
+fn a_template_has_limits() {
+    let template = |text: &str| {
+        let chat = Chat { template: text.to_owned(), bos: None, eos: None };
+        ChatTemplate::new(&chat)
+    };
+    let fails = |text: &str| template(text).unwrap().render(&[], Thinking::Off).unwrap_err();
+    let ranges = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}";
+    assert!(matches!(fails(ranges), ChatError::Render(_)));
+    assert!(matches!(fails("{{ [[1]] | tojson(indent=999999999) }}"), ChatError::Render(_)));
+    let sum = format!("{{{{ {}1 }}}}", "1+".repeat(60_000));
+    let signs = format!("{{{{ {}1 }}}}", "-".repeat(120_000));
+    for deep in [sum, signs] {
+        // Whatever it comes to, or that it is too deep, is said.
+        if let Ok(template) = template(&deep) {
+            drop(template.render(&[], Thinking::Off));
+        }
+    }
+    assert!(matches!(template(&" ".repeat(300_000)), Err(ChatError::Syntax(_))));
+}
+
 #[test]
 fn a_message_that_is_dropped_is_an_error() {
     let messages = [Message::system("Be brief."), Message::user(" Who? ")];

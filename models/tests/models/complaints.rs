@@ -35,9 +35,13 @@ fn sizes_that_no_model_has() {
     field("llama", "max_position_embeddings", json!(1u64 << 40), &["max_position_embeddings is"]);
     field("qwen3", "head_dim", json!(15), &["head_dim is 15", "even"]);
     field("llama", "head_dim", json!(16), &["has the shape", "take all files"]);
-    field("gemma2", "query_pre_attn_scalar", json!(0), &["query_pre_attn_scalar must be"]);
+    field(
+        "gemma2",
+        "query_pre_attn_scalar",
+        json!(0),
+        &["query_pre_attn_scalar is 0; it must be a positive number"],
+    );
     field("phi3", "partial_rotary_factor", json!(0.9), &["partial_rotary_factor is 0.9"]);
-    field("llama", "eos_token_id", json!(1160), &["eos_token_id 1160", "vocab_size is 1160"]);
 }
 
 /// What a number in a file sizes before the weights are held against it: the list of tensors.
@@ -124,7 +128,7 @@ fn files_beside_the_model() {
     let make = || toy("beside", &config("llama", true), &tensors("llama", true));
     for (file, text, part) in [
         ("generation_config.json", "{", "EOF"),
-        ("generation_config.json", r#"{"eos_token_id": -1}"#, "a generation_config.json"),
+        ("generation_config.json", r#"{"eos_token_id": "x"}"#, "a generation_config.json"),
         ("tokenizer_config.json", r#"{"chat_template": 1}"#, "a tokenizer_config.json"),
     ] {
         let toy = make();

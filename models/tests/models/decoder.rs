@@ -3,7 +3,7 @@
 use candle_core::{D, Device, Tensor};
 
 use super::support::{ARCHITECTURES, loaded, toy};
-use concept_mass_models::{Model, Pass};
+use concept_mass_models::{Cache, Model, Pass};
 use concept_mass_tiny::toy::{HIDDEN, WINDOW, config, tensors};
 
 /// Longer than any window.
@@ -34,6 +34,62 @@ fn same(a: &Tensor, b: &Tensor) {
     for (a, b) in a.iter().zip(&b) {
         assert!((a - b).abs() < 1e-4, "{a} {b}");
     }
+}
+
+/// Phi-3's positions are scaled anew beyond some number of tokens, and what was read before with
+/// them.
+#[test]
+fn a_text_does_not_go_on_across_the_length_at_which_positions_are_scaled_anew() {
+    let mut config = config("phi3", true);
+    let factors = |factor: f64| vec![factor; config["hidden_size"].as_u64().unwrap() as usize / 8];
+    let scaling = serde_json::json!({
+        "type": "longrope", "short_factor": factors(1.0), "long_factor": factors(4.0),
+    });
+    config["rope_scaling"] = scaling;
+    config["original_max_position_embeddings"] = 20.into();
+    let mut model = loaded(&toy("longrope", &config, &tensors("phi3", true)).dir).model;
+    let token = rows(&[vec![5]]);
+    alone(&mut model, &text(19));
+    model.forward(&token, 19).unwrap(); // the twentieth
+    let error = model.forward(&token, 20).unwrap_err().to_string();
+    assert!(error.contains("has had 20 tokens, and now has 21"), "{error}");
+    assert_eq!(model.cache().len(), 20);
+    alone(&mut model, &text(21));
+    model.forward(&token, 21).unwrap();
+    model.cache_mut().truncate(10);
+    let error = model.forward(&token, 10).unwrap_err().to_string();
+    assert!(error.contains("has had 22 tokens, and now has 11"), "{error}");
+    model.reset();
+    model.forward(&token, 0).unwrap();
+}
+
+/// What copies share is theirs as long as they do not write to it.
+#[test]
+fn copies_of_a_cache_go_on_by_themselves() {
+    let mut model = model("llama");
+    alone(&mut model, &text(5));
+    let cache = model.cache().clone();
+    let mut says = |cache: &Cache, tokens: &[u32]| {
+        model.set_cache(cache.clone()).unwrap();
+        let logits = model.forward(&rows(&[tokens.to_vec()]), 5).unwrap();
+        (says(&logits), model.cache().clone())
+    };
+    let (first, longer) = says(&cache, &[1, 2]);
+    let (second, _) = says(&cache, &[3, 4]);
+    assert_ne!(first, second);
+    assert_eq!(says(&cache, &[1, 2]).0, first);
+    // Spread, gone on, and cut back.
+    let mut three = longer.spread(3).unwrap();
+    three.truncate(5);
+    model.set_cache(three).unwrap();
+    let logits = model.forward(&rows(&[vec![3, 4], vec![1, 2], vec![3, 4]]), 5).unwrap();
+    for (row, expected) in [&second, &first, &second].into_iter().enumerate() {
+        let got = self::says(&logits.get(row).unwrap());
+        assert!(got.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-4));
+    }
+    assert!(cache.spread(0).unwrap().is_empty());
+    model.set_cache(cache.select(&[]).unwrap()).unwrap();
+    model.forward(&rows(&[vec![1]]), 0).unwrap();
 }
 
 /// The logits after `text`, alone.
@@ -165,14 +221,17 @@ fn the_state_of_a_block_is_what_the_next_one_reads() {
 }
 
 #[test]
-fn what_cannot_be_read_is_refused_and_forgotten() {
+fn what_cannot_be_read_is_refused_and_changes_nothing() {
     let mut model = model("llama");
     let token = rows(&[vec![5]]);
+    alone(&mut model, &text(3));
+    let expected = model.forward(&token, 3).unwrap();
     let mut refused = |pass: &Pass<'_>, part: &str| {
         alone(&mut model, &text(3));
         let error = model.read(pass).unwrap_err().to_string();
         assert!(error.contains(part), "{error}");
-        assert!(model.cache().is_empty());
+        let again = model.forward(&token, 3).unwrap();
+        assert_eq!(says(&again), says(&expected));
     };
     let two = rows(&[vec![5], vec![6]]);
     refused(&Pass::new(&two), "2 rows are to follow 1");

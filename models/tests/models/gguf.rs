@@ -164,7 +164,9 @@ fn a_model_in_several_files_is_that_in_one() {
     let second = toy.path("model-00002-of-00003.gguf");
     complains(&second, &second, &["is part 2 of 3; give the first", "00001-of-00003.gguf"]);
     toy.remove("model-00003-of-00003.gguf");
-    complains(&first, &toy.path("model-00003-of-00003.gguf"), &["must be a whole GGUF file"]);
+    complains(&first, &toy.path("model-00003-of-00003.gguf"), &["part 3 of 3 is missing"]);
+    fs::copy(&second, toy.path("model-00003-of-00003.gguf")).unwrap();
+    complains(&first, &toy.path("model-00003-of-00003.gguf"), &["is part 2 of the model"]);
     fs::rename(&first, toy.path("renamed.gguf")).unwrap();
     let renamed = toy.path("renamed.gguf");
     complains(&renamed, &renamed, &["part 1 of 3", "-00001-of-00003.gguf"]);

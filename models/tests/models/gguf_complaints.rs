@@ -55,7 +55,7 @@ fn several_files_and_none() {
     for file in ["model.gguf", "other.gguf"] {
         toy.remove(file);
     }
-    complains(&toy.dir, &toy.path("config.json"), &["Hugging Face model"]);
+    complains(&toy.dir, &toy.dir, &["neither a config.json nor a GGUF file"]);
 }
 
 #[test]
@@ -78,7 +78,8 @@ fn metadata_of_another_type() {
     set(count, text("two"), "is String(\"two\"), not a whole number");
     set(count, Value::I32(-2), "is I32(-2), not a whole number");
     set(count, Value::Array(vec![Value::U32(2)]), "is a list, not a whole number");
-    set("qwen2.rope.freq_base", Value::U32(1), "is U32(1), not a floating-point number");
+    set("qwen2.rope.freq_base", Value::U32(1), "is U32(1), not a finite floating-point number");
+    set("qwen2.rope.freq_base", Value::F32(f32::NAN), "is F32(NaN), not a finite");
     set("general.architecture", Value::Bool(true), "is Bool(true), not a text");
 }
 

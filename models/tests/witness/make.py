@@ -58,19 +58,25 @@ CASES = {
     "llama-yarn-told": LlamaConfig(
         **SIZES, **UNTIED, **rope("yarn", factor=8.0, original_max_position_embeddings=64,
                                   attention_factor=0.9, beta_fast=16.0, beta_slow=2.0)),
+    "llama-yarn-mscale": LlamaConfig(
+        **SIZES, **UNTIED, **rope("yarn", factor=6.0, original_max_position_embeddings=64,
+                                  mscale=0.8, mscale_all_dim=0.5, truncate=False)),
     "llama-longrope": LlamaConfig(
+        # Less than any text but the shortest: transformers lets a cache mix both kinds of factors.
         **SIZES, **UNTIED, **rope("longrope", factor=4.0, **FACTORS,
-                                  original_max_position_embeddings=TRAINED)),
+                                  original_max_position_embeddings=5)),
     "mistral": MistralConfig(**SIZES, **UNTIED, sliding_window=None),
     "mistral-window": MistralConfig(**SIZES, **UNTIED, sliding_window=WINDOW),
-    "smollm3": SmolLM3Config(**SIZES, no_rope_layers=[1, 0, 1, 0], **rope("default")),
+    "smollm3": SmolLM3Config(**SIZES, **rope("default")),
+    "smollm3-told": SmolLM3Config(**SIZES, no_rope_layers=[1, 0, 1, 0], **rope("default")),
     "qwen2": Qwen2Config(**SIZES, tie_word_embeddings=True),
     "qwen2-window": Qwen2Config(
         **SIZES, **UNTIED, use_sliding_window=True, sliding_window=WINDOW, max_window_layers=2),
     "qwen3": Qwen3Config(**SIZES, **UNTIED, head_dim=32),
     "qwen3-yarn": Qwen3Config(
         **SIZES, tie_word_embeddings=True, head_dim=16,
-        **rope("yarn", factor=4.0, original_max_position_embeddings=128)),
+        # Not the ratio of positions, as in the real Qwen3.
+        **rope("yarn", factor=3.0, original_max_position_embeddings=128)),
     "gemma2": Gemma2Config(
         **SIZES, head_dim=32, query_pre_attn_scalar=32, sliding_window=WINDOW,
         attn_logit_softcapping=5.0, final_logit_softcapping=3.0),
@@ -236,7 +242,10 @@ def write_gguf(path, model):
 
 
 # What GGUF files cannot say.
-NO_GGUF = ("llama-dynamic", "llama-yarn-told", "qwen2-window", "smollm3", "llama-longrope")
+NO_GGUF = (
+    "llama-dynamic", "llama-yarn-told", "llama-yarn-mscale", "qwen2-window", "smollm3-told",
+    "llama-longrope",
+)
 
 
 def main():

@@ -34,7 +34,8 @@ pub struct RunArgs {
     /// Hub, owner/name@revision, or owner/name:file.gguf, in a program built with `--features hub`
     #[arg(long, value_name = "PATH|NAME")]
     pub model: PathBuf,
-    /// The model's tokenizer.json, if it is not beside the model
+    /// The model's tokenizer.json, if it is not beside the model. It goes before the one that a GGUF
+    /// file brings, and so does a tokenizer.json beside the file
     #[arg(long, value_name = "FILE")]
     pub tokenizer: Option<PathBuf>,
     /// The questions: JSONL of {"id", "question", "answers"}, or TriviaQA or Natural Questions as
@@ -87,7 +88,7 @@ pub struct RunArgs {
     #[arg(long, default_value_t = 10, value_name = "N")]
     pub samples: usize,
     /// The temperature of sampled answers
-    #[arg(long, default_value_t = 1.0, value_name = "T")]
+    #[arg(long, default_value_t = 1.0, value_name = "T", allow_negative_numbers = true)]
     pub temperature: f64,
     /// A command that decides which sampled answers mean the same: for each line it reads, a JSON
     /// array of texts, it prints a line, an array of groups of indices such as `[[0,2]]`; by default,

@@ -7,9 +7,9 @@
 //! ```
 //!
 //! The modules in the order of the work: `args`, `settings` and `folder`, what is asked and where
-//! the results go; `source` and `transfer`, where models and questions come from; `prompt`, how it is asked; `run`, the asking; `report`, the summary; and `demo`,
-//! all of that with the tiny model. The measurements and statistics are those of the library,
-//! `commitment_probe`.
+//! the results go; `source` and `transfer`, where models and questions come from; `prompt`, how it
+//! is asked; `run`, the asking; `report`, the summary; and `demo`, all of that with the tiny model.
+//! The measurements and statistics are those of the library, `commitment_probe`.
 
 mod args;
 mod demo;

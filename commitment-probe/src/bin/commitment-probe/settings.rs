@@ -1,6 +1,11 @@
 //! The settings of a run, stored beside its results.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::{Read, Seek, SeekFrom},
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, bail};
 use commitment_probe::Schema;
@@ -120,14 +125,15 @@ fn files(model: &Path, tokenizer: Option<&Path>) -> Result<BTreeMap<String, Stri
     if model.is_dir() {
         for entry in fs::read_dir(model).with_context(unreadable)? {
             let path = entry.with_context(unreadable)?.path();
-            if path.extension().is_some_and(|extension| {
-                TEXTS.iter().chain(&WEIGHTS).any(|known| extension == *known)
-            }) {
+            if path
+                .extension()
+                .is_some_and(|extension| FILES.iter().any(|known| extension == *known))
+            {
                 paths.push(path);
             }
         }
     } else {
-        paths.push(model.to_owned());
+        paths.extend(parts(model));
         // It takes the place of what the GGUF file has.
         let beside = model.with_file_name("tokenizer.json");
         if tokenizer.is_none() && beside.exists() {
@@ -148,24 +154,48 @@ fn given(tokenizer: Option<&Path>) -> Result<BTreeMap<String, String>> {
     tokenizer.into_iter().map(identify).collect()
 }
 
-/// The endings of the files of a model that are small,
-const TEXTS: [&str; 2] = ["json", "jinja"];
-/// and of those that are large.
-const WEIGHTS: [&str; 2] = ["safetensors", "gguf"];
-
-/// What tells a file from another version of it: its size, and for all but weights a hash (64 bits
-/// of FNV-1a), as a word or a number may be exchanged for one that is as long.
-fn identity(path: &Path) -> Result<String> {
-    let unreadable = || format!("cannot read {}", path.display());
-    let bytes = fs::metadata(path).with_context(unreadable)?.len();
-    if !path.extension().is_some_and(|extension| TEXTS.iter().any(|text| extension == *text)) {
-        return Ok(format!("{bytes} bytes"));
-    }
-    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01B3);
-    let text = fs::read(path).with_context(unreadable)?;
-    let hash = text.iter().fold(0xCBF2_9CE4_8422_2325, step);
-    Ok(format!("{bytes} bytes, {hash:016x}"))
+/// A GGUF file, and the others of the same model if it is the first of several.
+fn parts(model: &Path) -> Vec<PathBuf> {
+    let name = model.file_name().unwrap_or_default().to_string_lossy();
+    let split = name.split_once("-00001-of-");
+    let count = split.and_then(|(_, rest)| rest.strip_suffix(".gguf")?.parse::<u32>().ok());
+    let (Some((stem, _)), Some(count)) = (split, count) else { return vec![model.to_owned()] };
+    let part = |i: u32| model.with_file_name(format!("{stem}-{i:05}-of-{count:05}.gguf"));
+    (1..=count).map(part).filter(|path| path.exists()).collect()
 }
+
+/// The endings of the files of a model.
+const FILES: [&str; 4] = ["json", "jinja", "safetensors", "gguf"];
+
+/// What tells a file from another version of it: its size, and a hash (64 bits of FNV-1a) of all of
+/// it, or of samples if it is large: whoever trains or quantises weights anew changes them all.
+fn identity(path: &Path) -> Result<String> {
+    let identify = || -> std::io::Result<String> {
+        let mut file = File::open(path)?;
+        let bytes = file.metadata()?.len();
+        let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(PRIME);
+        let mut hash = 0xCBF2_9CE4_8422_2325;
+        let samples = bytes.div_ceil(SAMPLE).min(SAMPLES);
+        for i in 0..samples {
+            // The first begins where the file does, and the last ends there.
+            let last = bytes.saturating_sub(SAMPLE);
+            let start = u128::from(last) * u128::from(i) / u128::from((samples - 1).max(1));
+            file.seek(SeekFrom::Start(start as u64))?;
+            let mut sample = Vec::new();
+            file.by_ref().take(SAMPLE).read_to_end(&mut sample)?;
+            hash = sample.iter().fold(hash, step);
+        }
+        Ok(format!("{bytes} bytes, {hash:016x}"))
+    };
+    identify().with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// The prime of FNV-1a.
+const PRIME: u64 = 0x0000_0100_0000_01B3;
+
+/// How many samples there are at most, and their bytes.
+const SAMPLES: u64 = 256;
+const SAMPLE: u64 = 64 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -196,11 +226,28 @@ mod tests {
             write(changed, "as it is!");
             assert_ne!(before, files(&model, tokenizer).unwrap(), "{changed}");
         }
-        begin();
-        let before = files(&dir.join("model.gguf"), None).unwrap();
-        write("model.gguf", "weights");
-        assert_ne!(before, files(&dir.join("model.gguf"), None).unwrap());
-        assert_eq!(before["model.gguf"], "9 bytes");
+        for (file, parts) in [("model.gguf", 1), ("split-00001-of-00003.gguf", 3)] {
+            let names = match parts {
+                1 => vec![file.to_owned()],
+                n => (1..=n).map(|i| format!("split-{i:05}-of-{n:05}.gguf")).collect(),
+            };
+            // Of several samples; a change anywhere but between them is seen.
+            let weights = vec![7; 3 * SAMPLE as usize];
+            for name in &names {
+                fs::write(dir.join(name), &weights).unwrap();
+            }
+            let before = files(&dir.join(file), None).unwrap();
+            for name in &names {
+                for at in [0, weights.len() / 2, weights.len() - 1] {
+                    let mut changed = weights.clone();
+                    changed[at] = 8;
+                    fs::write(dir.join(name), changed).unwrap();
+                    assert_ne!(before, files(&dir.join(file), None).unwrap(), "{name} {at}");
+                    fs::write(dir.join(name), &weights).unwrap();
+                }
+            }
+            assert_eq!(before, files(&dir.join(file), None).unwrap());
+        }
         fs::remove_dir_all(dir).unwrap();
     }
 }

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 /// What `--model` or `--questions` names.
 pub enum Source {
@@ -20,6 +20,7 @@ impl Source {
         if name.exists() {
             return Ok(Self::Path(name.to_owned()));
         }
+        check_may_be_elsewhere(name)?;
         hub::model(name, needs_tokenizer).with_context(|| elsewhere(name))
     }
 
@@ -28,6 +29,7 @@ impl Source {
         if name.exists() {
             return Ok(Self::Path(name.to_owned()));
         }
+        check_may_be_elsewhere(name)?;
         hub::questions(name).with_context(|| elsewhere(name))
     }
 
@@ -50,6 +52,20 @@ impl Source {
             }
         }
     }
+}
+
+/// Fails for what can be nothing but a path: the Hub has nothing to do with a file that is missed.
+fn check_may_be_elsewhere(name: &Path) -> Result<()> {
+    let is_file = ["gguf", "json", "jsonl", "safetensors"]
+        .map(|ending| name.extension() == Some(ending.as_ref()));
+    let names_a_file_of_the_hub = name.to_string_lossy().contains(':');
+    let is_path = name.is_absolute() || name.starts_with(".") || name.starts_with("..");
+    ensure!(
+        !is_path && (names_a_file_of_the_hub || !is_file.contains(&true)),
+        "there is no file or folder {}",
+        name.display()
+    );
+    Ok(())
 }
 
 fn elsewhere(name: &Path) -> String {

@@ -17,7 +17,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use candle_core::quantized::gguf_file::Value;
 use serde_json::json;
 use tokenizers::{
@@ -127,6 +127,27 @@ impl Gguf {
             .with_context(|| format!("its metadata make no tokenizer; {REMEDY}"))
     }
 
+    /// Fails if `tokenizer` is another model's: if too few tokens are those that the metadata list.
+    /// (A few may be: what is reserved in one is named in the other.)
+    pub fn check_is_own(&self, tokenizer: &Tokenizer) -> Result<()> {
+        let Some(Value::Array(listed)) = self.content.metadata.get(TOKENS) else { return Ok(()) };
+        let pairs = listed.iter().zip(0..).filter_map(|(token, id)| match token {
+            Value::String(token) => Some((token, tokenizer.id_to_token(id)?)),
+            _ => None,
+        });
+        let (mut both, mut same) = (0, 0);
+        for (listed, known) in pairs {
+            both += 1;
+            same += usize::from(*listed == known);
+        }
+        ensure!(
+            same >= both - both / 10,
+            "it is another model's: of {both} tokens, {same} are those of the GGUF file's own \
+             tokenizer; take it away or give no --tokenizer, and the file's own is used"
+        );
+        Ok(())
+    }
+
     /// The chat template, if there is one.
     pub fn chat(&self) -> Result<Option<Chat>> {
         let template = self.text("tokenizer.chat_template")?;
@@ -143,11 +164,11 @@ impl Gguf {
 
     /// The text of the token whose id `key` has.
     fn special(&self, key: &str) -> Result<Option<String>> {
-        let Some(id) = self.integer(key)? else { return Ok(None) };
+        let Some(id) = self.id(key)? else { return Ok(None) };
         let Some(Value::Array(tokens)) = self.content.metadata.get(TOKENS) else { return Ok(None) };
         match tokens.get(id as usize) {
             Some(Value::String(text)) => Ok(Some(text.clone())),
-            _ => bail!("{key} is {id}, but there are {} tokens", tokens.len()),
+            _ => Ok(None), // as for llama.cpp
         }
     }
 }

@@ -6,6 +6,8 @@ use anyhow::{Context, Result, bail, ensure};
 use candle_core::quantized::gguf_file::Value;
 use tokenizers::models::bpe::Vocab;
 
+use crate::ends;
+
 pub const MODEL: &str = "tokenizer.ggml.model";
 pub const PRE: &str = "tokenizer.ggml.pre";
 pub const TOKENS: &str = "tokenizer.ggml.tokens";
@@ -114,8 +116,13 @@ impl<'a> Vocabulary<'a> {
         Ok(())
     }
 
-    /// Finds the tokens that begin and end texts, which are not text whatever their kind.
+    /// Finds the tokens that begin and end texts or turns, which are not text whatever their kind.
     fn name_ends(&mut self) -> Result<()> {
+        for name in ends::NAMES {
+            if let Some(&id) = self.ids.get(name) {
+                self.tokens[id as usize].kind = Kind::Control;
+            }
+        }
         let id = |key| self.id(key);
         let (bos, eos, unknown) = (id(BOS)?, id(EOS)?, id(UNKNOWN)?);
         let others = [id("tokenizer.ggml.eot_token_id")?, id("tokenizer.ggml.eom_token_id")?];
@@ -130,19 +137,14 @@ impl<'a> Vocabulary<'a> {
     fn id(&self, key: &str) -> Result<Option<u32>> {
         let id = match self.metadata.get(key) {
             None => return Ok(None),
-            Some(Value::U32(id)) => Some(*id),
-            Some(Value::I32(id)) => u32::try_from(*id).ok(),
-            Some(Value::U64(id)) => u32::try_from(*id).ok(),
-            Some(_) => None,
+            Some(Value::U32(id)) => i64::from(*id),
+            Some(Value::I32(id)) => i64::from(*id),
+            Some(Value::U64(id)) => i64::try_from(*id).unwrap_or(i64::MAX),
+            Some(Value::I64(id)) => *id,
+            Some(other) => bail!("{key} is {other:?}, not the id of a token"),
         };
-        match id {
-            Some(id) if (id as usize) < self.tokens.len() => Ok(Some(id)),
-            _ => bail!(
-                "{key} is {:?}, but there are {} tokens",
-                self.metadata[key],
-                self.tokens.len()
-            ),
-        }
+        // Out of range, such as -1, it is none, as for llama.cpp.
+        Ok(usize::try_from(id).ok().filter(|&id| id < self.tokens.len()).map(|id| id as u32))
     }
 
     /// Takes the tokens that begin and end texts for those of Llama where the file names none, as
@@ -155,11 +157,13 @@ impl<'a> Vocabulary<'a> {
     }
 
     /// Whether white space after an added token belongs to it: in Phi-3's `tokenizer.json` it does,
-    /// which only the model's name tells.
+    /// of which only the architecture tells. (Vocabularies without a model have its name at most.)
     pub fn strips_what_follows(&self) -> Result<bool> {
         let name = text(self.metadata, "general.name")?.unwrap_or_default().to_lowercase();
         let is_llamas = text(self.metadata, MODEL)? == Some("llama");
-        Ok(is_llamas && ["phi-3", "phi3"].iter().any(|phi| name.contains(phi)))
+        let is_phi3 = text(self.metadata, "general.architecture")? == Some("phi3");
+        Ok(is_llamas
+            && (is_phi3 || ["phi-3", "phi3", "phi 3"].iter().any(|phi| name.contains(phi))))
     }
 
     /// Whether `key` is true, or `otherwise` if the file does not say.
