@@ -54,6 +54,20 @@ impl Model {
     /// Reads tokens after those that were read before: rows of unequal length by padding, with
     /// the logits of all positions and the states of blocks if the [`Pass`] says so.
     ///
+    /// ```
+    /// use candle_core::{Device, Tensor};
+    /// use concept_mass_models::Pass;
+    ///
+    /// let folder = concept_mass_tiny::folder();
+    /// let mut model = concept_mass_models::load(&folder, None, &Device::Cpu, None)?.model;
+    /// let last = model.num_blocks() - 1;
+    /// let tokens = Tensor::new(&[[5u32, 7, 9]], &Device::Cpu)?;
+    /// let output = model.read(&Pass::new(&tokens).states(&[0, last]))?;
+    /// assert_eq!(output.logits.dims2()?.0, 1); // [N, V]
+    /// assert_eq!(output.states.len(), 2); // [N, T, D] each
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// If the pass has another number of rows than what was read before, or the text is longer than
@@ -64,12 +78,12 @@ impl Model {
         self.decoder.forward(pass, &mut self.cache)
     }
 
-    /// Forgets all tokens that were read.
+    /// Forgets all tokens that were read, as [`forward`](Self::forward)'s example does.
     pub fn reset(&mut self) {
         self.cache.clear();
     }
 
-    /// What was read.
+    /// What was read; [`Cache`] has an example.
     pub fn cache(&self) -> &Cache {
         &self.cache
     }
@@ -95,6 +109,14 @@ impl Model {
 
     /// The matrix `[V, D]` that turns tokens into vectors. A quantised one is dequantised, to
     /// `f32`: that may take several times the memory of the file's.
+    ///
+    /// ```
+    /// # use candle_core::Device;
+    /// let folder = concept_mass_tiny::folder();
+    /// let loaded = concept_mass_models::load(&folder, None, &Device::Cpu, None)?;
+    /// assert_eq!(loaded.model.embedding()?.dims()[0], loaded.vocab_size);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///

@@ -177,7 +177,13 @@ fn what_is_neither_a_path_nor_on_the_hub_is_named() {
             assert!(said.contains(part), "{part:?} is not in {said:?}");
         }
     };
-    for name in ["no-such-folder", "./no/such", "a/b/c"] {
+    // What can be nothing but a path: the Hub has nothing to do with it.
+    for name in ["./no/such", "/no/such/model", "data/no-such.gguf", "no/such.jsonl"] {
+        let only = format!("error: there is no file or folder {name}\n");
+        assert_eq!(machine.complaint(name, QUESTIONS.as_str(), &run), only);
+        assert_eq!(machine.complaint(TINY.as_str(), name, &run), only);
+    }
+    for name in ["no-such-folder", "a/b/c"] {
         let both = ["no file or folder", name, "is no name on the Hub", "owner/name"];
         complaint(name, QUESTIONS.as_str(), &both);
         complaint(TINY.as_str(), name, &both);

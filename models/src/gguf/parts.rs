@@ -68,7 +68,8 @@ impl Gguf {
             ensure!(path.exists(), "part {number} of {count} is missing: {}", path.display());
             let (content, reader) = open(&path)?;
             let other = Self { content, reader, more: Vec::new() };
-            let place = other.integer("split.no").with_context(|| unfit_part(&path))?;
+            let place = other.integer("split.no");
+            let place = place.with_context(|| format!("cannot use {}", path.display()))?;
             ensure!(
                 place.is_none_or(|place| place == number - 1),
                 "{} is part {} of the model, whatever its name; fetch it again",
@@ -79,10 +80,6 @@ impl Gguf {
         }
         Ok(file)
     }
-}
-
-fn unfit_part(path: &Path) -> String {
-    format!("cannot use {}", path.display())
 }
 
 /// Whether the name is that of a part of a model, and not the first.

@@ -3,7 +3,7 @@
 
 use std::{
     fs::{self, File},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Instant,
 };
 
@@ -11,6 +11,7 @@ use candle_core::{Device, Result, Tensor, quantized::gguf_file::Content};
 use candle_transformers::models::{quantized_gemma3, quantized_llama};
 
 use concept_mass_models::{Loaded, load};
+use tokenizers::{Tokenizer, models::wordlevel::WordLevel};
 
 const FILE: &str = "CONCEPT_MASS_GGUF";
 
@@ -25,10 +26,23 @@ fn file() -> PathBuf {
     std::env::var_os(FILE).unwrap_or_else(|| panic!("{FILE} is not set")).into()
 }
 
-/// With a tokenizer that takes next to no memory, and is not used.
-fn loaded() -> Loaded {
-    let tokenizer = concept_mass_tiny::folder().join("tokenizer.json");
-    load(&file(), Some(&tokenizer), &Device::Cpu, None).unwrap()
+fn content() -> Content {
+    Content::read(&mut File::open(file()).unwrap()).unwrap()
+}
+
+/// A tokenizer that takes next to no memory and is not used: some of the file's own tokens.
+fn tokenizer() -> PathBuf {
+    let content = content();
+    let tokens = content.metadata["tokenizer.ggml.tokens"].to_vec().unwrap().iter().take(1000);
+    let vocab = tokens.zip(0..).map(|(token, id)| (token.to_string().unwrap().clone(), id));
+    let model = WordLevel::builder().vocab(vocab.collect()).build().unwrap();
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("some-tokens.json");
+    Tokenizer::new(model).save(&path, false).unwrap();
+    path
+}
+
+fn loaded(tokenizer: &Path) -> Loaded {
+    load(&file(), Some(tokenizer), &Device::Cpu, None).unwrap()
 }
 
 /// The shortest times of reading a prompt, and of a token after it, in seconds.
@@ -54,7 +68,7 @@ fn times(mut forward: impl FnMut(&Tensor, usize) -> Result<Tensor>) -> [f64; 2] 
 #[test]
 #[ignore = "wants a GGUF file, in CONCEPT_MASS_GGUF"]
 fn no_slower_than_candles_own() {
-    let mut ours = loaded().model;
+    let mut ours = loaded(&tokenizer()).model;
     let ours = times(|tokens, offset| {
         if offset == 0 {
             ours.reset();
@@ -62,7 +76,7 @@ fn no_slower_than_candles_own() {
         ours.forward(tokens, offset)
     });
     let mut reader = File::open(file()).unwrap();
-    let content = Content::read(&mut reader).unwrap();
+    let content = content();
     let architecture = content.metadata["general.architecture"].to_string().unwrap().clone();
     let (cpu, theirs) = (Device::Cpu, &mut reader);
     let theirs = match architecture.as_str() {
@@ -100,12 +114,11 @@ fn peak() -> u64 {
 #[test]
 #[ignore = "wants a GGUF file, in CONCEPT_MASS_GGUF"]
 fn memory_is_that_of_the_tensors() {
-    let mut reader = File::open(file()).unwrap();
-    let content = Content::read(&mut reader).unwrap();
-    let tensors = fs::metadata(file()).unwrap().len() - content.tensor_data_offset;
+    let tensors = fs::metadata(file()).unwrap().len() - content().tensor_data_offset;
+    let tokenizer = tokenizer();
     let before = peak();
     let start = Instant::now();
-    let mut loaded = loaded();
+    let mut loaded = loaded(&tokenizer);
     let seconds = start.elapsed().as_secs_f64();
     let after_load = peak() - before;
     let mut offset = 0;

@@ -82,14 +82,12 @@ fn same_winner(got: &[f64], expected: &LogProbs) -> bool {
     close || winner == ranked[0].1 as usize
 }
 
-/// How far a GGUF file's median ln p is from what others say of it.
+/// How far ln p by a GGUF file is from what others say of it.
 struct Distances {
-    /// Ours from llama.cpp's.
+    /// The median from llama.cpp's.
     ours: f64,
-    /// Ours from those of transformers, which has dequantised the weights.
-    exact: f64,
-    /// llama.cpp's from those.
-    theirs: f64,
+    /// The most that any of ours is from transformers', which has dequantised the weights.
+    most: f64,
 }
 
 /// Reads the file `name`, whose tokens and winners must be llama.cpp's.
@@ -107,12 +105,12 @@ fn distances(name: &str) -> Distances {
             theirs.extend(between(&case.llama[i], &case.transformers[i]));
         }
     }
-    let [ours, exact, theirs] = [ours, exact, theirs].map(median);
+    let ([ours, theirs], most) = ([ours, theirs].map(median), largest(&exact));
     println!(
-        "{name}: the median |Δ ln p| is {ours:.4} from llama.cpp and {exact:.4} from transformers, \
-         and llama.cpp's from transformers {theirs:.4}"
+        "{name}: |Δ ln p| from transformers is at most {most:.1e}, and the median from llama.cpp \
+         {ours:.4}; llama.cpp's from transformers is {theirs:.4}"
     );
-    Distances { ours, exact, theirs }
+    Distances { ours, most }
 }
 
 #[test]
@@ -142,15 +140,12 @@ fn in_f32_they_are_those_of_llama_cpp() {
     }
 }
 
-/// llama.cpp rounds what it multiplies a quantised matrix by to 8 bits, and so does candle for the
-/// types that it is quick with. Two programs that round do not agree, nor do two of llama.cpp's own
-/// ways to compute attention: so the weights themselves, as transformers dequantises them, are the
-/// measure, and we must be nearer to them than llama.cpp is.
+/// llama.cpp rounds what it multiplies a quantised matrix by to 8 bits, so that it is not very near to
+/// what its weights say, nor to itself where it computes attention in its other way. We are.
 #[test]
 #[ignore = "wants what tests/real/witness.py writes, in CONCEPT_MASS_REAL"]
-fn quantised_they_are_nearer_to_the_weights_than_llama_cpp_is() {
+fn quantised_they_are_what_their_weights_say() {
     for name in MODELS {
-        let Distances { exact, theirs, .. } = distances(name);
-        assert!(exact < theirs);
+        assert!(distances(name).most <= 1e-3);
     }
 }
