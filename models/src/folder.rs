@@ -27,8 +27,8 @@ pub fn load(
     let own = dir.join("tokenizer.json");
     ensure!(
         tokenizer.is_some() || own.exists(),
-        "{} has no tokenizer.json; put the model's there, or pass it as --tokenizer",
-        dir.display()
+        "there is no {}; put the model's there, or pass it as --tokenizer",
+        own.display()
     );
     let tokenizer = read_tokenizer(tokenizer.unwrap_or(&own), config.vocab_size)?;
     let (chat, eos) = chat(dir)?;
