@@ -65,7 +65,7 @@ pub struct Config {
     pub fused: bool,
     /// The most tokens that a prompt and its answer may have together.
     pub positions: usize,
-    /// The tokens that end an answer, in order.
+    /// The tokens that end an answer, as the files list them.
     pub ends: Vec<u32>,
 }
 

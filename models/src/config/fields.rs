@@ -282,10 +282,7 @@ impl Fields {
     fn ends(&self, more: Option<Ends>) -> Vec<u32> {
         let ends = self.eos_token_id.iter().chain(&more).flat_map(Ends::ids);
         let ends = ends.filter_map(|&end| u32::try_from(end).ok());
-        let mut ends: Vec<u32> = ends.filter(|&end| (end as usize) < self.vocab_size).collect();
-        ends.sort_unstable();
-        ends.dedup();
-        ends
+        ends.filter(|&end| (end as usize) < self.vocab_size).collect()
     }
 }
 

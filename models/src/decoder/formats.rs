@@ -159,19 +159,7 @@ impl Format for Q4K {
 
     #[inline(always)]
     fn unpack(block: &[u8], numbers: &mut [f32]) {
-        let (scale, least) = (half(block, 0), half(block, 2));
-        let pairs = block[16..144].chunks_exact(32);
-        for (i, (numbers, pairs)) in numbers.chunks_exact_mut(64).zip(pairs).enumerate() {
-            let (low, high) = numbers.split_at_mut(32);
-            let (a, b) = scales(&block[4..16], 2 * i);
-            let (a, b) = (scale * a, least * b);
-            let (c, d) = scales(&block[4..16], 2 * i + 1);
-            let (c, d) = (scale * c, least * d);
-            for ((low, high), &pair) in low.iter_mut().zip(high).zip(pairs) {
-                *low = a * f32::from(pair & 15) - b;
-                *high = c * f32::from(pair >> 4) - d;
-            }
-        }
+        eighths(block, &[0; 32], &block[16..144], numbers);
     }
 }
 
@@ -183,20 +171,27 @@ impl Format for Q5K {
 
     #[inline(always)]
     fn unpack(block: &[u8], numbers: &mut [f32]) {
-        let (scale, least) = (half(block, 0), half(block, 2));
-        let (fifths, pairs) = block[16..176].split_at(32);
-        let pairs = pairs.chunks_exact(32);
-        for (i, (numbers, pairs)) in numbers.chunks_exact_mut(64).zip(pairs).enumerate() {
-            let (low, high) = numbers.split_at_mut(32);
-            let (a, b) = scales(&block[4..16], 2 * i);
-            let (a, b) = (scale * a, least * b);
-            let (c, d) = scales(&block[4..16], 2 * i + 1);
-            let (c, d) = (scale * c, least * d);
-            for (((low, high), &pair), &fifth) in low.iter_mut().zip(high).zip(pairs).zip(fifths) {
-                let fifth = fifth >> (2 * i);
-                *low = a * f32::from(pair & 15 | (fifth & 1) << 4) - b;
-                *high = c * f32::from(pair >> 4 | (fifth & 2) << 3) - d;
-            }
+        eighths(block, &block[16..48], &block[48..176], numbers);
+    }
+}
+
+/// 256 numbers in eight parts, of which two are in 32 bytes of `pairs`: four bits of a number of
+/// each. The fifth of number j of part i is bit i of `high[j]`. What the parts are scaled by is at
+/// the beginning of the block.
+#[inline(always)]
+fn eighths(block: &[u8], high: &[u8], pairs: &[u8], numbers: &mut [f32]) {
+    let (scale, least) = (half(block, 0), half(block, 2));
+    let pairs = pairs.chunks_exact(32);
+    for (i, (numbers, pairs)) in numbers.chunks_exact_mut(64).zip(pairs).enumerate() {
+        let (first, second) = numbers.split_at_mut(32);
+        let (a, b) = scales(&block[4..16], 2 * i);
+        let (a, b) = (scale * a, least * b);
+        let (c, d) = scales(&block[4..16], 2 * i + 1);
+        let (c, d) = (scale * c, least * d);
+        for (((x, y), &pair), &high) in first.iter_mut().zip(second).zip(pairs).zip(high) {
+            let high = high >> (2 * i);
+            *x = a * f32::from(pair & 15 | (high & 1) << 4) - b;
+            *y = c * f32::from(pair >> 4 | (high & 2) << 3) - d;
         }
     }
 }
@@ -303,6 +298,23 @@ fn half(bytes: &[u8], at: usize) -> f32 {
     f32::from_bits(magnitude.to_bits() | special | sign << 16)
 }
 
+/// All types that there is a format for.
+#[cfg(test)]
+pub const TYPES: [GgmlDType; 12] = [
+    GgmlDType::F16,
+    GgmlDType::BF16,
+    GgmlDType::Q4_0,
+    GgmlDType::Q4_1,
+    GgmlDType::Q5_0,
+    GgmlDType::Q5_1,
+    GgmlDType::Q8_0,
+    GgmlDType::Q2K,
+    GgmlDType::Q3K,
+    GgmlDType::Q4K,
+    GgmlDType::Q5K,
+    GgmlDType::Q6K,
+];
+
 #[cfg(test)]
 mod tests {
     use std::borrow::Cow;
@@ -332,20 +344,7 @@ mod tests {
 
     #[test]
     fn numbers_are_candles_to_the_last_bit() {
-        for dtype in [
-            GgmlDType::F16,
-            GgmlDType::BF16,
-            GgmlDType::Q4_0,
-            GgmlDType::Q4_1,
-            GgmlDType::Q5_0,
-            GgmlDType::Q5_1,
-            GgmlDType::Q8_0,
-            GgmlDType::Q2K,
-            GgmlDType::Q3K,
-            GgmlDType::Q4K,
-            GgmlDType::Q5K,
-            GgmlDType::Q6K,
-        ] {
+        for dtype in TYPES {
             let blocks = 64 * 256 / dtype.block_size();
             let bytes = bytes(dtype, blocks);
             let storage = QStorage::from_data(Cow::Borrowed(&bytes), &Device::Cpu, dtype).unwrap();

@@ -233,22 +233,7 @@ impl<F: Format> NullaryFnOnce for Dots<'_, F> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    const TYPES: [GgmlDType; 12] = [
-        GgmlDType::F16,
-        GgmlDType::BF16,
-        GgmlDType::Q4_0,
-        GgmlDType::Q4_1,
-        GgmlDType::Q5_0,
-        GgmlDType::Q5_1,
-        GgmlDType::Q8_0,
-        GgmlDType::Q2K,
-        GgmlDType::Q3K,
-        GgmlDType::Q4K,
-        GgmlDType::Q5K,
-        GgmlDType::Q6K,
-    ];
+    use super::{super::formats::TYPES, *};
 
     fn numbers(count: usize, step: usize) -> Vec<f32> {
         (0..count).map(|i| ((i * step % 1009) as f32 / 504.0 - 1.0) * 0.7).collect()

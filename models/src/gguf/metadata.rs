@@ -263,9 +263,7 @@ impl Gguf {
 
     /// Where a tensor is, in whichever file.
     pub fn info(&self, tensor: &str) -> Option<&TensorInfo> {
-        let contents =
-            [&self.content].into_iter().chain(self.more.iter().map(|(content, _)| content));
-        contents.into_iter().find_map(|content| content.tensor_infos.get(tensor))
+        self.contents().find_map(|content| content.tensor_infos.get(tensor))
     }
 
     fn rows(&self, tensor: &str) -> Result<usize> {

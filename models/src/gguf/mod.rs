@@ -25,6 +25,13 @@ struct Gguf {
     more: Vec<(Content, BufReader<File>)>,
 }
 
+impl Gguf {
+    /// What the head of each file says.
+    fn contents(&self) -> impl Iterator<Item = &Content> {
+        std::iter::once(&self.content).chain(self.more.iter().map(|(content, _)| content))
+    }
+}
+
 /// Loads the model, with `tokenizer` or the `tokenizer.json` beside the file, where there is one.
 pub fn load(
     path: &Path,

@@ -44,8 +44,7 @@ impl Gguf {
         device: &Device,
     ) -> Result<(Weights, DType)> {
         let mut names = Vec::new();
-        let contents = [&self.content].into_iter().chain(self.more.iter().map(|(c, _)| c));
-        for (part, content) in contents.enumerate() {
+        for (part, content) in self.contents().enumerate() {
             for (name, info) in &content.tensor_infos {
                 names.push((part, info.offset, name.clone(), is_quantised(info.ggml_dtype)));
             }
@@ -90,7 +89,7 @@ impl Gguf {
         } else {
             // Norms are computed in f32. The CPU dequantises all types.
             let dtype = if known.ends_with("norm.weight") { DType::F32 } else { how.dtype };
-            let tensor = self.tensor(name, &Device::Cpu)?.dequantize(&Device::Cpu)?;
+            let tensor = self.tensor(name)?.dequantize(&Device::Cpu)?;
             Matrix::Dense(tensor.to_dtype(dtype)?.to_device(how.device)?)
         };
         Ok(match order {
@@ -125,15 +124,15 @@ impl Gguf {
             "{name} has the shape {dims:?}; it must be a list of factors"
         );
         let mut read = || -> Result<Vec<f32>> {
-            let tensor = self.tensor(name, &Device::Cpu)?.dequantize(&Device::Cpu)?;
+            let tensor = self.tensor(name)?.dequantize(&Device::Cpu)?;
             Ok(tensor.flatten_all()?.to_vec1()?)
         };
         read().with_context(|| unread(name))
     }
 
-    fn tensor(&mut self, name: &str, device: &Device) -> Result<QTensor> {
+    fn tensor(&mut self, name: &str) -> Result<QTensor> {
         let (content, info, reader) = self.place(name)?;
-        Ok(info.read(reader, content.tensor_data_offset, device)?)
+        Ok(info.read(reader, content.tensor_data_offset, &Device::Cpu)?)
     }
 
     /// Where a tensor is, and the file.
