@@ -96,9 +96,11 @@ impl Form {
     }
 }
 
-/// Whether `text` would continue the word that `prompt` ends in.
+/// Whether `text` would continue the word that `prompt` ends in. In scripts without spaces between
+/// words, and where a script changes, no word is continued.
 fn is_glued(prompt: &str, text: &str) -> bool {
-    prompt.ends_with(char::is_alphanumeric) && text.starts_with(char::is_alphanumeric)
+    let is_of_word = |c: char| c.is_alphanumeric() && !is_unspaced(c);
+    prompt.ends_with(is_of_word) && text.starts_with(is_of_word)
 }
 
 impl Place<'_> {
@@ -125,11 +127,14 @@ fn expects_no_space(prompt: &str, form: &str) -> bool {
     }
 }
 
-/// Thai, Lao, Burmese, Khmer, Chinese and Japanese, with their punctuation.
+/// Scripts that put no spaces between words, with their punctuation: Thai, Lao, Tibetan, Burmese,
+/// Khmer, those of the Tai languages, Balinese, Javanese, Chinese and Japanese.
 fn is_unspaced(c: char) -> bool {
     matches!(u32::from(c),
-        0xE00..=0xEFF | 0x1000..=0x109F | 0x1780..=0x17FF | 0x3000..=0x30FF | 0x3400..=0x9FFF
-            | 0xF900..=0xFAFF | 0xFF00..=0xFFEF | 0x20000..=0x3FFFF)
+        0xE00..=0x109F | 0x1780..=0x17FF | 0x1950..=0x19FF | 0x1A20..=0x1AAF | 0x1B00..=0x1B7F
+            | 0x3000..=0x312F | 0x3190..=0x31FF | 0x3400..=0x9FFF | 0xA980..=0xA9FF
+            | 0xAA60..=0xAADF | 0xF900..=0xFAFF | 0xFF00..=0xFFEF | 0x1AFF0..=0x1B16F
+            | 0x20000..=0x3FFFF)
 }
 
 impl fmt::Display for Beginning {
@@ -142,5 +147,40 @@ impl fmt::Display for Beginning {
             Self::Unknown => "left out: its first character is unknown to the tokenizer",
             Self::Nothing => "left out: it encodes to nothing",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_glued_and_scripts_without_spaces_are_not() {
+        for (prompt, text) in [("Say an", "other"), ("in 19", "69"), ("Л", "ондон"), ("서", "울")]
+        {
+            assert!(is_glued(prompt, text), "{prompt} {text}");
+        }
+        for (prompt, text) in [
+            ("首都是", "北京"),
+            ("首都は", "トウキョウ"),
+            ("カタ", "カナ"),
+            ("เมืองหลวงคือ", "กรุงเทพ"),
+            ("ນະຄອນ", "ວຽງຈັນ"),
+            ("မြို့တော်က", "ရန်ကုန်"),
+            ("រាជធានី", "ភ្នំពេញ"),
+            ("རྒྱལ་ས", "ལྷ་ས"),
+            ("𠀀", "𠀁"),
+            // Where the script changes.
+            ("the capital of China is", "北京"),
+            ("in 1949", "年"),
+            ("首都是", "Beijing"),
+            ("成立于", "1949"),
+            // Where no word ends, or none begins.
+            ("A:", "x"),
+            ("Say an", " other"),
+            ("", "x"),
+        ] {
+            assert!(!is_glued(prompt, text), "{prompt} {text}");
+        }
     }
 }
