@@ -99,6 +99,12 @@ impl Layout {
         Self { model_type: config.model_type.clone(), shapes, splits }
     }
 
+    /// The numbers that all tensors have together.
+    pub fn num_parameters(&self) -> u64 {
+        let of = |shape: &Vec<usize>| shape.iter().map(|&width| width as u64).product::<u64>();
+        self.shapes.values().map(of).sum()
+    }
+
     /// Whether the model reads the tensor `name`, which has the shape `dims`.
     ///
     /// # Errors

@@ -74,6 +74,8 @@ pub struct Loaded {
     pub tokenizer: Tokenizer,
     /// The width of the logits, which may exceed the number of tokens that the tokenizer knows.
     pub vocab_size: usize,
+    /// The number of parameters: the numbers that all tensors of the model have together.
+    pub num_parameters: u64,
     /// The most tokens that a prompt and its answer may have together.
     pub positions: usize,
     /// The tokens that end an answer, in order.
@@ -88,6 +90,7 @@ impl fmt::Debug for Loaded {
         f.debug_struct("Loaded")
             .field("model", &self.model)
             .field("vocab_size", &self.vocab_size)
+            .field("num_parameters", &self.num_parameters)
             .field("positions", &self.positions)
             .field("ends", &self.ends)
             .field("chat", &self.chat)
@@ -187,9 +190,10 @@ impl Parts {
     fn with(self, mut weights: Weights, dtype: DType, device: &Device) -> Result<Loaded> {
         let Self { config, tokenizer, chat } = self;
         weights.check()?;
+        let num_parameters = weights.layout().num_parameters();
         let model = Model::new(Decoder::new(&config, &mut weights, dtype, device)?);
         let Config { vocab_size, positions, ends, .. } = config;
-        Ok(Loaded { model, tokenizer, vocab_size, positions, ends, chat })
+        Ok(Loaded { model, tokenizer, vocab_size, num_parameters, positions, ends, chat })
     }
 }
 
