@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use candle_core::Shape;
 
+use crate::question::QuestionProblem;
+
 /// `Result` with this crate's [`enum@Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -72,17 +74,49 @@ pub enum Error {
         context: usize,
     },
 
-    /// The prompts of one batch have different lengths.
+    /// A vocabulary of another size than the model's.
     #[error(
-        "the prompts of one batch must be equally long, but have {first} and {other} tokens; \
-         measure them in separate batches"
+        "the vocabulary has {vocabulary} tokens, but the model {model}; take model and tokenizer \
+         from one source"
     )]
-    UnequalPrompts {
-        /// The tokens of the first prompt.
-        first: usize,
-        /// The tokens of the first prompt of another length.
-        other: usize,
+    VocabSize {
+        /// The size of the vocabulary.
+        vocabulary: usize,
+        /// The number of tokens that the model knows.
+        model: usize,
     },
+
+    /// A model that left out a part of what it was asked.
+    #[error("the model answered only a part of what it was asked ({asked}); ask it again")]
+    ShortAnswer {
+        /// The method of [`LanguageModel`](crate::LanguageModel).
+        asked: &'static str,
+    },
+
+    /// An error of a model that is not in this process.
+    #[error("the model failed")]
+    Model(#[source] Box<dyn std::error::Error + Send + Sync>),
+
+    /// A question that is not in the plan.
+    #[error("the plan has {questions} questions, and no place {place}")]
+    NotPlanned {
+        /// The place that was asked for.
+        place: usize,
+        /// The number of questions in the plan.
+        questions: usize,
+    },
+
+    /// A grader is to decide what is right, and there is none.
+    #[error("the scorer is a grader, but none was given; see Prober::with_grader")]
+    NoGrader,
+
+    /// An error of a grader.
+    #[error("the grader failed")]
+    Grader(#[source] Box<dyn std::error::Error + Send + Sync>),
+
+    /// An error in making a prompt.
+    #[error("cannot make the prompt that asks whether an answer is true")]
+    Prompt(#[source] Box<dyn std::error::Error + Send + Sync>),
 
     /// Logits of another shape than `[N, V]`.
     #[error(
@@ -105,112 +139,6 @@ pub enum Error {
     /// An error of candle or of a model.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
-}
-
-/// What is wrong with a list of questions.
-///
-/// ```
-/// use std::error::Error;
-/// use commitment_probe::Question;
-///
-/// let error = Question::parse(r#"{"id": 1"#).unwrap_err();
-/// assert_eq!(error.source().unwrap().to_string(), "record 1 is not a question");
-/// ```
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum QuestionProblem {
-    /// The file could not be read.
-    #[error("it cannot be read")]
-    Io(#[from] std::io::Error),
-
-    /// The file is compressed.
-    #[error("it is compressed; decompress it first, with gunzip for example")]
-    Compressed,
-
-    /// One of a file's records is not JSON, or its fields are missing or of another type.
-    #[error("record {number} is not a question")]
-    Record {
-        /// Its number in the file, from 1.
-        number: usize,
-        /// The error of the parser.
-        source: serde_json::Error,
-    },
-
-    /// One of a file's questions cannot be asked.
-    #[error("question {question} cannot be asked")]
-    Question {
-        /// Its number in the file, from 1.
-        question: String,
-        /// What is wrong with it.
-        #[source]
-        problem: UnfitQuestion,
-    },
-}
-
-/// Why a question cannot be asked, or cannot be found in a file's record.
-///
-/// ```
-/// use commitment_probe::{Question, UnfitQuestion};
-///
-/// let error = Question::new("a", " ", vec!["b".into()], Default::default()).unwrap_err();
-/// assert_eq!(error, UnfitQuestion::NoText);
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum UnfitQuestion {
-    /// Its text is blank: nothing in it is visible.
-    #[error("it has no text")]
-    NoText,
-
-    /// It has no acceptable form of an answer, or only blank ones.
-    #[error("it has no answers")]
-    NoAnswers,
-
-    /// Another answer has no forms, or only blank ones.
-    #[error("{name:?}, one of its others, has no forms")]
-    NoForms {
-        /// The name of that answer.
-        name: String,
-    },
-
-    /// The answer is also one of the others.
-    #[error("{name:?} is the answer, and one of its others")]
-    AnswerAmongOthers {
-        /// The usual form of the answer.
-        name: String,
-    },
-
-    /// Another question of the list has its id.
-    #[error("its id {id:?} is taken; ids must be unique")]
-    TakenId {
-        /// The id.
-        id: String,
-    },
-
-    /// Its fields are those of no known layout.
-    #[error(
-        "its layout is not known; write a line for each question, like \
-         {{\"id\": \"1\", \"question\": \"…\", \"answers\": [\"a form\", \"another\"]}}"
-    )]
-    UnknownLayout,
-
-    /// A field of its layout is missing.
-    #[error("it has no {field}")]
-    NoField {
-        /// The field.
-        field: &'static str,
-    },
-
-    /// A short answer of Natural Questions points out of its document.
-    #[error("a short answer is of words {start} to {end}, of {words}")]
-    ShortAnswer {
-        /// Its first word.
-        start: usize,
-        /// The word after its last.
-        end: usize,
-        /// The words of the document.
-        words: usize,
-    },
 }
 
 /// The core has an error for each of its modules; here they are one.

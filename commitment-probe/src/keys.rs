@@ -86,6 +86,8 @@ keys! {
     pub enum Detector {
         /// The probability of the greedy token, negated.
         MaxProbability => "max probability",
+        /// How far the second token is behind the greedy one, negated.
+        Margin => "margin",
         /// The entropy over the first tokens.
         TokenEntropy => "token entropy",
         /// The entropy over concepts by spelling.
@@ -94,38 +96,84 @@ keys! {
         ConceptEntropyEmbedding => "concept entropy (embedding)",
         /// The entropy over concepts by aliases.
         ConceptEntropyAliases => "concept entropy (aliases)",
-        /// The entropy over clusters of sampled answers.
+        /// The log-probability of the whole greedy answer, negated.
+        Sequence => "sequence",
+        /// The same, divided by the number of its tokens.
+        SequencePerToken => "sequence, per token",
+        /// The probability that the model gives to its own answer being true, negated (Kadavath et
+        /// al., 2022).
+        PTrue => "P(True)",
+        /// The entropy over clusters of sampled answers that a judge of entailment makes.
         SemanticEntropy => "semantic entropy",
+        /// The entropy over clusters of sampled answers that contain the same form, or are equal.
+        LexicalClusterEntropy => "lexical-cluster entropy",
+        /// The P-mass of the right concept, negated: the oracle.
+        PMass => "P-mass",
     }
 }
 
 impl Detector {
     /// Whether it uses the acceptable forms of the answer.
     pub fn knows_the_answer(self) -> bool {
-        self == Self::ConceptEntropyAliases
+        matches!(self, Self::ConceptEntropyAliases | Self::LexicalClusterEntropy | Self::PMass)
     }
 }
 
 keys! {
-    /// What became of the greedy answer. Outcomes may contain each other; those of
-    /// [`PARTS`](Outcome::PARTS) do not.
+    /// What is said of a greedy answer; each has exactly one. They are tried in this order.
+    ///
+    /// ```
+    /// use commitment_probe::Verdict;
+    ///
+    /// assert!(Verdict::Wrong.is_counted() && !Verdict::NotAttempted.is_counted());
+    /// assert_eq!(serde_json::to_string(&Verdict::NotAttempted)?, r#""not_attempted""#);
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    pub enum Verdict {
+        /// No form can begin an answer after the prompt: there is no P-mass.
+        Unmeasured => "unmeasured",
+        /// The scorer accepts it.
+        Right => "right",
+        /// It has no visible character.
+        Empty => "empty",
+        /// It declines to answer.
+        NotAttempted => "not attempted",
+        /// It has as many tokens as it may, and did not end.
+        Cut => "cut at the limit",
+        /// Any other: a hallucination.
+        Wrong => "wrong",
+    }
+}
+
+impl Verdict {
+    /// Whether it is in the populations of the measures: right or wrong.
+    pub fn is_counted(self) -> bool {
+        matches!(self, Self::Right | Self::Wrong)
+    }
+}
+
+keys! {
+    /// What became of a greedy answer that is right or wrong. Outcomes may contain each other; those
+    /// of [`PARTS`](Outcome::PARTS) do not.
     ///
     /// ```
     /// use commitment_probe::Outcome;
     ///
     /// assert_eq!(Outcome::Right.to_string(), "Right answers");
-    /// assert!(Outcome::CommitmentFailure.is_wrong());
+    /// assert!(Outcome::StrictFailure.is_wrong());
     /// ```
     pub enum Outcome {
-        /// Every answer.
+        /// Every answer that is right or wrong.
         All => "All answers",
-        /// An answer that is not acceptable.
+        /// A wrong answer.
         Hallucination => "Hallucinations",
         /// A hallucination although the P-mass of the right concept is τ or more.
         CommitmentFailure => "Commitment failures",
-        /// Any other hallucination.
+        /// A commitment failure whose first token is not the right concept's own.
+        StrictFailure => "Strict failures",
+        /// A hallucination that is no commitment failure.
         OtherHallucination => "Other hallucinations",
-        /// An acceptable answer.
+        /// A right answer.
         Right => "Right answers",
     }
 }
@@ -135,8 +183,8 @@ impl Outcome {
     pub const PARTS: &'static [Self] =
         &[Self::CommitmentFailure, Self::OtherHallucination, Self::Right];
 
-    /// Whether no acceptable answer is among them.
+    /// Whether no right answer is among them.
     pub fn is_wrong(self) -> bool {
-        matches!(self, Self::Hallucination | Self::CommitmentFailure | Self::OtherHallucination)
+        !matches!(self, Self::All | Self::Right)
     }
 }

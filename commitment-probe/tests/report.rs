@@ -1,135 +1,19 @@
 //! Reports of summaries that are made up.
 
+#[path = "report/kinds.rs"]
+mod kinds;
+#[path = "report/said.rs"]
+mod said;
 #[path = "report/summaries.rs"]
 mod summaries;
+#[path = "report/warned.rs"]
+mod warned;
 
 use std::{fs, path::Path};
 
-use commitment_probe::{Decoder, Detector, Outcome, Report, Summary};
+use commitment_probe::{Decoder, Detector, Outcome, Report, Schema, Scorer, Verdict};
+use kinds::{cells, report, reports, two};
 use summaries::{nothing, run};
-
-fn two() -> Report {
-    Report::new(vec![run("qwen2.5-7b base", 0.1), run("qwen2.5-7b instruct", 0.6)])
-}
-
-/// Every kind of a report that could come out wrong, and its name.
-fn reports() -> Vec<(&'static str, Report)> {
-    let long = "meta-llama/Meta-Llama-3.1-70B-Instruct, 4 bits, 2000 questions of TriviaQA";
-    let mut never_wrong = run("never wrong", 0.4);
-    never_wrong = Summary {
-        hallucinations: 0,
-        samples: never_wrong.samples,
-        confidence: never_wrong.confidence,
-        ..nothing("never wrong")
-    };
-    never_wrong.confidence.insert(Outcome::Hallucination, None);
-    let mut never_right = run("never right", 0.4);
-    never_right.concentration.right = None;
-    never_right.concentration.matched.right = None;
-    never_right.confidence.insert(Outcome::Right, None);
-    never_right
-        .detectors
-        .values_mut()
-        .for_each(|areas| areas.values_mut().for_each(|area| *area = None));
-    never_right.decoders.values_mut().for_each(|decoder| decoder.broken_rate = None);
-    let mut not_sampled = run("not sampled", 0.4);
-    not_sampled.temperature.sampled = None;
-    not_sampled.planned = 3000;
-    let many = (0..18).map(|i| run(&format!("model of {i} billion"), f64::from(i) / 18.0));
-    vec![
-        ("two", two()),
-        (
-            "four",
-            Report::new(vec![
-                run("qwen2.5-0.5b base", 0.0),
-                run("qwen2.5-0.5b instruct", 0.2),
-                run("qwen2.5-7b instruct", 0.6),
-                run(long, 0.95),
-            ]),
-        ),
-        ("many", Report::new(many.collect())),
-        ("one", Report::new(vec![run("smollm2-135m", 0.3)])),
-        ("no-runs", Report::default()),
-        ("nothing", Report::new(vec![nothing("not begun")])),
-        ("beside-nothing", Report::new(vec![nothing("not begun"), run("finished", 0.5)])),
-        ("never-wrong", Report::new(vec![never_wrong])),
-        ("never-right", Report::new(vec![never_right])),
-        ("not-sampled", Report::new(vec![not_sampled])),
-        ("markup", Report::new(MARKUP.map(|name| run(name, 0.5)).into())),
-    ]
-}
-
-/// Names that are markup wherever they are not escaped.
-const MARKUP: [&str; 4] = [
-    "<script>alert('a')</script> | \"b\" & *c*",
-    "</text></svg><img src=x>",
-    "a|b\nc",
-    "[x](https://example.org)",
-];
-
-/// The row that begins with these labels, after the heading, as its cells.
-fn cells(markdown: &str, heading: &str, labels: &[&str]) -> Vec<String> {
-    let section = markdown.split_once(&format!("# {heading}\n")).expect(heading).1;
-    let rows = section.lines().filter(|line| line.starts_with('|')).map(|line| {
-        line.trim_matches('|').split(" | ").map(|cell| cell.trim().to_owned()).collect()
-    });
-    let mut above = String::new();
-    for row in rows {
-        let mut row: Vec<String> = row;
-        if !row[0].is_empty() {
-            above.clone_from(&row[0]);
-        }
-        row[0].clone_from(&above);
-        if row.iter().zip(labels).all(|(cell, label)| cell == label) {
-            return row.split_off(labels.len());
-        }
-    }
-    panic!("no row {labels:?} under {heading}");
-}
-
-#[test]
-fn markdown_says_what_was_measured() {
-    let text = two().markdown();
-    let row = |heading: &str, labels: &[&str]| cells(&text, heading, labels);
-    assert_eq!(row("Overview", &["Measure"]), ["qwen2.5-7b base", "qwen2.5-7b instruct"]);
-    assert_eq!(row("Overview", &["Questions"]), ["1,200", "1,200"]);
-    assert_eq!(row("Overview", &["Hallucinations"]), ["600", "500"]);
-    assert_eq!(row("Overview", &["Hallucination rate"])[0], ".50 [.47, .53]");
-    assert_eq!(row("Overview", &["Threshold τ"]), [".20", ".20"]);
-    let failures = row("Overview", &["Commitment failures at τ"]);
-    assert_eq!(row("Thresholds", &["Number", ".20"]), failures);
-    let rates = row("Overview", &["Their share of hallucinations"]);
-    assert_eq!(row("Thresholds", &["Share of hallucinations", ".20"]), rates);
-    assert_eq!(row("Overview", &["ECE by tokens"]), [".07", ".05"]);
-
-    assert_eq!(row("Concentration", &["Right answers", "number"]), ["600", "700"]);
-    assert_eq!(row("Concentration", &["Difference", "Cohen's d"]), ["1.70", "2.20"]);
-    assert_eq!(row("Concentration", &["Difference", "U"])[0], "15,840.5");
-    assert_eq!(row("Concentration", &["Difference", "p"])[0], "< 0.001");
-    assert_eq!(row("Matched by P-mass", &["Pairs", "caliper"])[0], ".05");
-    assert_eq!(row("Matched by P-mass", &["Difference", "p"])[0], "0.003");
-
-    assert_eq!(row("Confidence", &["Right answers"])[0], ".71 [.67, .75]");
-    assert_eq!(
-        row("Second token and phrases", &["Phrases that go wrong later", "number"]),
-        ["41", "41"]
-    );
-    let entropy = row("Detectors", &["token entropy", "qwen2.5-7b base"]);
-    assert_eq!([&entropy[0][..3], &entropy[1][..3], &entropy[2][..3]], [".77", ".60", ".82"]);
-    assert_eq!(row("ECE", &["spelling"]), [".03", ".03"]);
-    assert_eq!(row("Reliability", &["spelling", ".00 to .10"]), ["–", "–"]);
-    assert!(row("Reliability", &["spelling", ".50 to .60"])[0].ends_with(" (125)"));
-    assert_eq!(row("Decoders", &["whole phrases†", "qwen2.5-7b instruct"])[1], "48");
-    assert_eq!(
-        row("Confidence", &["Hallucinations"]),
-        row("Overview", &["Wrong-winner confidence"])
-    );
-    assert_eq!(row("Temperature", &["Other hallucinations", "0.5"])[0], ".04");
-    assert_eq!(
-        row("Sampled answers", &["Commitment failures", "qwen2.5-7b base"])[..2],
-        ["0.7", "10"]
-    );
-}
 
 #[test]
 fn tables_are_as_wide_in_every_line() {
@@ -141,7 +25,8 @@ fn tables_are_as_wide_in_every_line() {
                 assert_eq!(pair[0].chars().count(), pair[1].chars().count(), "{name}: {pair:?}");
             }
         }
-        assert!(!text.contains("NaN") && !text.contains("inf"), "{name}");
+        let mut words = text.split(|c: char| !c.is_alphanumeric());
+        assert!(!words.any(|word| ["NaN", "inf"].contains(&word)), "{name}");
         assert!(text.lines().all(|line| line == line.trim_end()), "{name}");
     }
 }
@@ -150,9 +35,13 @@ fn tables_are_as_wide_in_every_line() {
 fn what_the_numbers_mean_is_cited_once() {
     let report = two();
     for page in [report.markdown(), report.html()] {
-        for address in
-            ["arxiv.org/abs/2605.22007", "arxiv.org/abs/1706.04599", "arxiv.org/abs/2302.09664"]
-        {
+        for address in [
+            "arxiv.org/abs/2605.22007",
+            "arxiv.org/abs/1706.04599",
+            "arxiv.org/abs/2207.05221",
+            "arxiv.org/abs/2302.09664",
+            "doi.org/10.1038/s41586-024-07421-0",
+        ] {
             assert_eq!(page.matches(address).count(), 1, "{address}");
         }
     }
@@ -170,17 +59,22 @@ fn json_is_read_again() {
 #[test]
 fn json_of_another_schema_is_refused() {
     let json = two().json();
-    assert!(json.starts_with("{\n  \"schema\": 1,\n"), "{}", &json[..40]);
+    let version = Schema::VERSION;
+    let own = format!("\"schema\": {version},");
+    assert!(json.starts_with(&format!("{{\n  {own}\n")), "{}", &json[..40]);
     let read = |json: &str| serde_json::from_str::<Report>(json).unwrap_err().to_string();
     for (schema, found) in [
         ("\"schema\": 0,", "schema 0,"),
-        ("\"schema\": 2,", "schema 2,"),
+        ("\"schema\": 99,", "schema 99,"),
         ("\"schema\": \"1\",", "schema \"1\","),
         ("\"schema\": null,", "no schema version"),
         ("", "no schema version"),
     ] {
-        let said = read(&json.replacen("\"schema\": 1,", schema, 1));
-        assert!(said.contains(found) && said.contains("reads schema 1"), "{said}");
+        let said = read(&json.replacen(&own, schema, 1));
+        assert!(
+            said.contains(found) && said.contains(&format!("reads schema {version}")),
+            "{said}"
+        );
         assert!(said.contains("use the version that wrote it"), "{said}");
     }
 }
@@ -196,14 +90,16 @@ fn a_key_that_is_not_known_is_an_error() {
 
 #[test]
 fn every_key_of_a_summary_is_in_the_report() {
-    let report = Report::new(vec![Summary::of("run", 0, 0.2, &[]).unwrap()]);
+    let report = Report::new(vec![run("run", 0.4)]);
     for page in [report.markdown(), report.html()] {
         let labels = Decoder::ALL.iter().map(ToString::to_string);
         for label in labels.chain(Detector::ALL.iter().map(ToString::to_string)) {
             assert!(page.contains(&label), "{label}");
         }
-        for outcome in Outcome::ALL {
-            assert!(page.contains(&outcome.to_string()), "{outcome}");
+        let labels = Outcome::ALL.iter().map(ToString::to_string);
+        let labels = labels.chain(Verdict::ALL.iter().map(ToString::to_string));
+        for label in labels.chain(Scorer::ALL.iter().map(ToString::to_string)) {
+            assert!(page.contains(&label), "{label}");
         }
     }
 }
@@ -239,13 +135,15 @@ fn html_is_well_formed_and_fetches_nothing() {
 
 #[test]
 fn names_are_not_markup() {
-    let report = Report::new(MARKUP.map(|name| run(name, 0.5)).into());
+    let report = report("markup");
     let page = report.html();
     assert!(
         page.contains("&lt;script&gt;alert(&#39;a&#39;)&lt;/script&gt; | &quot;b&quot; &amp; *c*")
     );
     assert!(page.contains("[x](https://example.org)") && !page.contains("\"https://example.org"));
     let text = report.markdown();
+    assert!(text.contains(r#"\<b> "#), "a token");
+    assert!(page.contains("&lt;b&gt;"));
     assert!(text.contains(r#"\<script>alert('a')\</script> \| "b" \& \*c\*"#));
     assert!(text.contains(r"a\|b c") && text.contains(r"\[x](https://example.org)"));
 }
@@ -260,18 +158,32 @@ fn a_note_is_one_paragraph() {
 
 #[test]
 fn pictures_are_drawn_of_what_there_is() {
-    let pictures = |name: &str| {
-        let report = reports().into_iter().find(|(found, _)| *found == name).unwrap().1;
-        report.html().matches("<svg class=\"plot\"").count()
-    };
-    // Thresholds, concentration, three of decoders; one for each kind of confidence; detectors and
-    // temperature of each run.
-    let kinds = reports()[0].1.runs[0].calibration.len();
-    assert!(kinds > 1);
-    assert_eq!(pictures("two"), 5 + kinds + 2 * 2);
-    assert_eq!(pictures("four"), 5 + kinds + 2 * 4);
-    assert_eq!(pictures("beside-nothing"), 5 + kinds + 2);
+    let pictures =
+        |name: &str| report(name).html().matches("<svg class=\"plot\" role=\"img\"").count();
+    // Two of rates, four by threshold, two of concentrations, three of decoders; one for each kind
+    // of confidence; pairs at both steps, detectors and temperature of each run.
+    let fixed = 11 + Decoder::ALL.len();
+    assert_eq!(pictures("two"), fixed + 4 * 2);
+    assert_eq!(pictures("four"), fixed + 4 * 4);
+    assert_eq!(pictures("beside-nothing"), fixed + 4);
+    assert_eq!(pictures("withheld"), fixed + 4 * 2);
     assert_eq!(["no-runs", "nothing", "never-wrong"].map(pictures), [0; 3]);
+}
+
+#[test]
+fn every_picture_has_a_text() {
+    for (name, report) in reports() {
+        for picture in report.html().split("<svg class=\"plot\"").skip(1) {
+            let label = picture.split_once("aria-label=\"").unwrap().1.split('"').next().unwrap();
+            assert!(label.ends_with("The table has the numbers."), "{name}: {label}");
+        }
+    }
+    let page = report("one").html();
+    assert!(page.contains(
+        "Scatter plot: smollm2-135m, first step; concentration by mass. In 59 of 72 pairs the \
+         right answer is the more concentrated; 48 of the failures are strict. The table has the \
+         numbers."
+    ));
 }
 
 #[test]
@@ -283,7 +195,9 @@ fn a_report_without_anything_says_so() {
     }
     let text = Report::new(vec![nothing("not begun")]).markdown();
     assert_eq!(cells(&text, "Overview", &["Questions"]), ["0 of 1,000"]);
-    assert_eq!(cells(&text, "Overview", &["Hallucination rate"]), ["–"]);
+    for label in ["Hallucination rate", "Strict rate", "Paper's rate: null", "Scorer"] {
+        assert_eq!(cells(&text, "Overview", &[label]), ["–"], "{label}");
+    }
     assert!(text.contains("## Detectors") && text.contains("Not measured."));
 }
 

@@ -9,11 +9,14 @@ struct Model;
 
 #[test]
 fn all_public_types_are_send_and_sync() {
-    assert::<(Error, QuestionProblem, UnfitQuestion, Question, Schema)>();
-    assert::<(Prober<Model>, ProbeOptions, Asked<'static>)>();
-    assert::<(Sample, FirstStep, SecondStep, Decision, Vote, AtTemperature)>();
-    assert::<(Sampled, SampledAnswer, Decoder, Detector, Outcome, Report)>();
-    assert::<(Summary, Threshold, Concentration, Difference, Matched, SecondToken)>();
-    assert::<(DecoderSummary, Temperature, MassAt, SampledSummary, SampledShares)>();
-    assert::<(Estimate, RankTest, Calibration, Bin)>();
+    assert::<(Error, QuestionProblem, UnfitQuestion, Question, Questions, Layout, Schema)>();
+    assert::<(Prober<Model>, InProcess<Model>, PrefixCache, ProbeOptions, Stops)>();
+    assert::<(Asked<'static>, Plan<'static>, Start<'static>, Step, Sampling)>();
+    assert::<(Sample, FirstStep, LaterStep, Informative, Exchanged, Sequence, Decision)>();
+    assert::<(Vote, AtTemperature, Sampled, SampledAnswer, Grade, Scorer, Accepted<'static>)>();
+    assert::<(Decoder, Detector, Outcome, Verdict, Report, Comparison, Paired, Trends)>();
+    assert::<(Summary, Threshold, Failures, Rates, Rate, Concentration, Matched, Pair, Member)>();
+    assert::<(Later, Entropies, Entropy, DecoderSummary, Temperature, MassAt)>();
+    assert::<(SampledSummary, SampledShares, Compared<'static>)>();
+    assert::<(Estimate, Method, RankTest, SignedRankTest, Trend, Calibration, Bin)>();
 }

@@ -1,91 +1,84 @@
-//! Whole answers, decoded in lock step.
+//! Greedy answers.
 
-use candle_core::Tensor;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Prober, rows};
-use crate::Result;
-use crate::line::{before_spelt_break, first_line};
-use concept_mass::phrase::NextLogits;
+use super::{Prober, first::FirstVote};
+use crate::model::{LanguageModel, Start, Step};
+use crate::sample::Sequence;
+use crate::{Error, Result};
 
-/// An answer.
+/// A greedy answer.
 pub(super) struct Said {
     /// Its tokens, without what ended it.
     pub tokens: Vec<u32>,
-    /// The likeliest second token and the entropy there, unless the first one ended it.
-    pub second: Option<(u32, f32)>,
+    /// What it says.
+    pub text: String,
+    /// Whether it ended, and not only reached the maximum length.
+    pub ended: bool,
+    /// All steps, with the one that ended it.
+    pub steps: Vec<Step>,
 }
 
-impl<M: NextLogits> Prober<M> {
-    /// The greedy answers that begin with `firsts`: each the place of a prompt, and a token. Prompts
-    /// are equally long.
-    pub(super) fn answers(
+impl Said {
+    pub fn sequence(&self) -> Sequence {
+        let ln_probability = self.steps.iter().map(|step| step.ln_probability).sum();
+        Sequence { ln_probability, tokens: self.steps.len() }
+    }
+}
+
+/// By the prompt's place, and the token that the answer begins with.
+pub(super) type Answers = BTreeMap<(usize, u32), Said>;
+
+impl<M: LanguageModel> Prober<M> {
+    /// The greedy answers that begin with the tokens that the decoders choose.
+    pub(super) fn answers_to(
         &mut self,
         prompts: &[Vec<u32>],
-        firsts: &[(usize, u32)],
-    ) -> Result<Vec<Said>> {
-        let begin = |&(i, token): &(usize, u32)| [&prompts[i][..], &[token]].concat();
-        let begun = firsts.iter().map(begin).collect();
-        let tokens = self.tokens.clone();
-        let mut second = Vec::new();
-        let said = self.complete(begun, prompts.first().map_or(0, Vec::len), |logits| {
-            let rows = rows(&tokens, logits)?;
-            if second.is_empty() {
-                second = rows.iter().map(|row| (row.greedy, row.token_entropy)).collect();
-            }
-            Ok(rows.iter().map(|row| row.greedy).collect())
-        })?;
-        let goes_on = |i: usize| self.said(&[firsts[i].1]).is_none();
-        let second = |i: usize| second.get(i).copied().filter(|_| goes_on(i));
-        let said = said.into_iter().enumerate();
-        Ok(said.map(|(i, tokens)| Said { tokens, second: second(i) }).collect())
+        votes: &[FirstVote],
+    ) -> Result<Answers> {
+        let greedy: BTreeSet<_> = votes.iter().map(|vote| vote.step.token).enumerate().collect();
+        let chosen = votes
+            .iter()
+            .enumerate()
+            .flat_map(|(i, vote)| vote.choices.iter().map(move |(_, choice)| (i, choice.token())));
+        let other: BTreeSet<_> = chosen.filter(|first| !greedy.contains(first)).collect();
+        // First the greedy ones, which are asked for with the prompts that have just been read.
+        let mut answers = self.answers(prompts, votes, &greedy)?;
+        answers.extend(self.answers(prompts, votes, &other)?);
+        Ok(answers)
     }
 
-    /// Continues `sequences`, each a prompt of `prompt` tokens and one more, until all have ended or
-    /// have reached the maximum length; `choose` chooses the next tokens by their logits `[N, V]`.
-    /// Returns what follows the prompts, without the ends.
-    pub(super) fn complete(
+    fn answers(
         &mut self,
-        mut sequences: Vec<Vec<u32>>,
-        prompt: usize,
-        mut choose: impl FnMut(&Tensor) -> Result<Vec<u32>>,
-    ) -> Result<Vec<Vec<u32>>> {
-        let length = |of: &Self, sequence: &[u32]| Some(prompt + of.said(&sequence[prompt..])?);
-        let mut lengths: Vec<_> = sequences.iter().map(|sequence| length(self, sequence)).collect();
-        for _ in 1..self.options.max_tokens {
-            if lengths.iter().all(Option::is_some) {
-                break;
-            }
-            let logits = self.ask(&sequences)?;
-            for (i, token) in choose(&logits)?.into_iter().enumerate() {
-                // A sequence that has ended is padded with anything until all have.
-                sequences[i].push(token);
-                if lengths[i].is_none() {
-                    lengths[i] = length(self, &sequences[i]);
-                }
-            }
+        prompts: &[Vec<u32>],
+        votes: &[FirstVote],
+        firsts: &BTreeSet<(usize, u32)>,
+    ) -> Result<Answers> {
+        let (vocabulary, ending) = (&self.vocabulary, &self.ending);
+        let start = |&(i, token): &(usize, u32)| Start { prompt: &prompts[i], begun: vec![token] };
+        let starts: Vec<Start> = firsts.iter().map(start).collect();
+        let is_over = |said: &[u32]| ending.of(vocabulary, said).is_some();
+        let until = ending.until(self.options.max_tokens, &is_over);
+        let after = self.model.greedy(&starts, &until)?;
+        if after.len() != starts.len() {
+            return Err(Error::ShortAnswer { asked: "greedy" });
         }
-        let said = sequences.into_iter().zip(lengths).map(|(mut sequence, length)| {
-            sequence.truncate(length.unwrap_or(usize::MAX));
-            sequence.split_off(prompt)
+        let said = firsts.iter().zip(after).map(|(&(i, token), after)| {
+            let first = Step {
+                token,
+                ln_probability: votes[i].ln[token as usize],
+                entropy: Some(votes[i].step.token_entropy),
+            };
+            Ok(((i, token), self.said([first].into_iter().chain(after).collect())?))
         });
-        Ok(said.collect())
+        said.collect()
     }
 
-    /// How many of the tokens `said` are the answer, if it ends with the last of them.
-    fn said(&self, said: &[u32]) -> Option<usize> {
-        let (last, before) = said.split_last()?;
-        if self.ends.binary_search(last).is_ok() {
-            Some(before.len())
-        } else if self.closing.binary_search(last).is_ok() {
-            Some(said.len())
-        } else {
-            before_spelt_break(&self.vocabulary, said)
-        }
-    }
-
-    /// The first line of an answer, without the white space around it.
-    pub(super) fn text(&self, tokens: &[u32]) -> Result<String> {
-        let text = self.vocabulary.decode(tokens)?;
-        Ok(first_line(&text).to_owned())
+    fn said(&self, steps: Vec<Step>) -> Result<Said> {
+        let mut tokens: Vec<u32> = steps.iter().map(|step| step.token).collect();
+        let length = self.ending.of(&self.vocabulary, &tokens);
+        tokens.truncate(length.unwrap_or(usize::MAX));
+        let text = self.ending.text(&self.vocabulary, &tokens)?;
+        Ok(Said { text, tokens, ended: length.is_some(), steps })
     }
 }

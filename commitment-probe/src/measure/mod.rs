@@ -1,146 +1,76 @@
-//! The measurements of one question, or of several whose prompts are equally long.
+//! The measurements of one question, or of several.
 //!
-//! Everything at the first token comes from the logits of one forward pass: the P-mass is the
-//! mass of a [set of tokens](concept_mass::reduce::DeviceTokenSets), and each way of counting
-//! concepts is a map that [reduces](concept_mass::DeviceMap::reduce) the logits. Further passes give
-//! the answers that begin with the chosen tokens, the vote on whole phrases, and the sampled
-//! answers.
+//! Everything at the first token comes from one distribution over all tokens: the P-mass, those of
+//! exchanged forms, and what each way of counting concepts would choose, by a map that
+//! [reduces](concept_mass::DeviceMap::reduce) it. Further questions to the model give the answers
+//! that begin with the chosen tokens, the masses at the informative step and of whole phrases, the
+//! sampled answers, and what the model thinks of its own answer.
+//!
+//! | file | what it has |
+//! | --- | --- |
+//! | `options` | what is measured, and how |
+//! | `plan` | all questions of a run |
+//! | `forms` | what may be answered, as tokens |
+//! | `first` | the first step |
+//! | `ending`, `answers` | where an answer ends; greedy answers |
+//! | `informative`, `cuts` | the first step that says something |
+//! | `phrases` | whole answers |
+//! | `sampled`, `clusters` | sampled answers |
+//! | `p_true` | what the model thinks of its answer |
+//! | `verdict` | what is said of an answer |
 
 mod answers;
-mod choice;
-mod known;
+mod clusters;
+mod cuts;
+mod ending;
+mod first;
+mod forms;
+mod informative;
+mod options;
+mod p_true;
 mod phrases;
-mod sampling;
+mod plan;
+mod sampled;
+mod verdict;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, HashMap},
     fmt,
 };
 
-use candle_core::{DType, Device, IndexOp, Tensor};
-
-use super::answer::is_match;
-use super::question::Question;
-use super::sample::{Sample, SecondStep};
-use super::{Decoder, Schema};
-use crate::line::LineEnds;
-use crate::{Error, Result};
-use answers::Said;
-use choice::FirstVote;
-use concept_mass::reduce::ReduceError;
+use candle_core::Device;
 use concept_mass::{
-    ConceptMap, DeviceMap, Row,
-    phrase::NextLogits,
-    sample::TopKPooling,
+    ConceptMap, DeviceMap,
     source::{Embedding, Judge, Spelling, Vocabulary},
 };
-use known::Known;
+
+use crate::model::LanguageModel;
+use crate::sample::{LaterStep, Sample};
+use crate::{Decoder, Error, Result, Schema, Verdict};
+use answers::{Answers, Said};
+use ending::Ending;
+use first::FirstVote;
+pub use options::ProbeOptions;
+use p_true::BoxedDoubts;
+pub use p_true::{Doubt, doubt};
+pub use plan::{Asked, Plan};
+pub use verdict::{Grade, Grader};
 
 /// The temperatures at which the P-mass is measured.
 pub const TEMPERATURES: [f64; 7] = [0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0];
 
-/// The largest [`batch`](ProbeOptions::batch): each row of a forward pass takes memory for a whole
-/// vocabulary of logits.
-const MAX_BATCH: usize = 4096;
-
-/// The largest [`max_tokens`](ProbeOptions::max_tokens).
-const MAX_TOKENS: usize = 1 << 20;
-
-/// The largest [`samples`](ProbeOptions::samples).
-const MAX_SAMPLES: usize = 100_000;
-
 /// Any judge.
 type BoxedJudge = Box<dyn Judge + Send + Sync>;
 
-/// What is measured, and how.
-///
-/// ```
-/// use commitment_probe::ProbeOptions;
-///
-/// let options = ProbeOptions { samples: 0, ..ProbeOptions::default() }; // no sampling
-/// assert_eq!(options.max_tokens, 24);
-/// ```
-#[derive(Debug, Clone, PartialEq)]
-pub struct ProbeOptions {
-    /// The maximum number of tokens of an answer, from 1 to 1,048,576.
-    pub max_tokens: usize,
-    /// The number of answers to sample for each question, from 0 to 100,000.
-    pub samples: usize,
-    /// The temperature of sampled answers, above 0.
-    pub temperature: f64,
-    /// The seed of sampled answers, together with the question's id.
-    pub seed: u64,
-    /// How the likeliest tokens are pooled by the model's embedding.
-    pub pooling: TopKPooling,
-    /// The maximum number of rows of a forward pass, from 1 to 4,096; but the questions of one call
-    /// are always read in one.
-    pub batch: usize,
-}
-
-impl Default for ProbeOptions {
-    fn default() -> Self {
-        let pooling = TopKPooling { k: 20, threshold: 0.5 };
-        Self { max_tokens: 24, samples: 10, temperature: 1.0, seed: 0, pooling, batch: 16 }
-    }
-}
-
-impl ProbeOptions {
-    /// Whether they can be used; [`Prober::new`] asks that as well.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::ProbeOption`] for an option out of range.
-    ///
-    /// ```
-    /// use commitment_probe::ProbeOptions;
-    ///
-    /// let error = ProbeOptions { batch: 0, ..ProbeOptions::default() }.check().unwrap_err();
-    /// assert_eq!(error.to_string(), "batch = 0 cannot be used: it must be from 1 to 4,096");
-    /// ```
-    pub fn check(&self) -> Result<()> {
-        let Self { max_tokens, samples, temperature, pooling, batch, .. } = *self;
-        let refuse = |option, value: &dyn std::fmt::Display, requirement| {
-            Err(Error::ProbeOption { option, value: value.to_string(), requirement })
-        };
-        if !(1..=MAX_TOKENS).contains(&max_tokens) {
-            return refuse("max_tokens", &max_tokens, "it must be from 1 to 1,048,576");
-        }
-        if !(1..=MAX_BATCH).contains(&batch) {
-            return refuse("batch", &batch, "it must be from 1 to 4,096");
-        }
-        if samples > MAX_SAMPLES {
-            return refuse("samples", &samples, "it must be from 0 to 100,000");
-        }
-        if pooling.k == 0 {
-            return refuse("top_k", &pooling.k, "it must be 1 or more");
-        }
-        if !(-1.0..=1.0).contains(&pooling.threshold) {
-            return refuse("threshold", &pooling.threshold, "it must be a cosine, from -1 to 1");
-        }
-        if !(temperature > 0.0 && temperature.is_finite()) {
-            return refuse("temperature", &temperature, "it must be above 0 and finite");
-        }
-        Ok(())
-    }
-}
-
-/// A question as it is put to the model.
-#[derive(Debug, Clone, Copy)]
-pub struct Asked<'a> {
-    /// The question, and its answers.
-    pub question: &'a Question,
-    /// The text that the answer is to follow.
-    pub prompt: &'a str,
-    /// Its tokens, including those that the model expects at the beginning of any text.
-    pub tokens: &'a [u32],
-}
+/// Any grader.
+type BoxedGrader = Box<dyn Grader + Send + Sync>;
 
 /// A language model, ready to be asked.
 ///
 /// ```
 /// use candle_core::{DType, Device, Result, Tensor};
 /// use concept_mass::{phrase::NextLogits, source::{Embedding, Vocabulary}};
-/// use commitment_probe::{Asked, Decoder, ProbeOptions, Prober, Question};
+/// use commitment_probe::{Asked, Decoder, InProcess, LogitsModel, ProbeOptions, Prober, Question};
 ///
 /// /// Splits its vote as the paper's example does, and says one token.
 /// struct Model(Vocabulary);
@@ -155,13 +85,15 @@ pub struct Asked<'a> {
 ///         Tensor::new(p, &Device::Cpu)?.log()?.repeat((sequences.len(), 1))
 ///     }
 /// }
+/// impl LogitsModel for Model {}
 ///
 /// # let path = concept_mass_tiny::folder().join("tokenizer.json");
 /// let vocabulary = Vocabulary::load(path, 1152)?;
+/// let model = InProcess::new(Model(vocabulary.clone()), 1152, &Device::Cpu, 16)?;
 /// let embedding = Embedding::new(&Tensor::eye(1152, DType::F32, &Device::Cpu)?)?;
-/// let model = Model(vocabulary.clone());
 /// let options = ProbeOptions { max_tokens: 1, samples: 0, ..ProbeOptions::default() };
-/// let mut prober = Prober::new(model, vocabulary.clone(), embedding, &Device::Cpu, &[0], options)?;
+/// let mut prober =
+///     Prober::new(model, vocabulary.clone(), &[0], options)?.with_embedding(embedding)?;
 ///
 /// let question = Question::parse(
 ///     r#"{"id": "red-square", "question": "Which cathedral did Ivan the Terrible build?",
@@ -169,12 +101,11 @@ pub struct Asked<'a> {
 /// )?.remove(0);
 /// let prompt = "Q: Which cathedral did Ivan the Terrible build?\nA:";
 /// let tokens = vocabulary.encode(prompt)?;
-/// let asked = Asked { question: &question, prompt, tokens: &tokens };
-/// let sample = &prober.measure(&[asked])?[0];
+/// let plan = prober.plan(vec![Asked { question: &question, prompt, tokens: &tokens }])?;
+/// let sample = &prober.measure(&plan, &[0])?[0];
 ///
 /// assert!((sample.first.mass - 0.49).abs() < 1e-4); // the P-mass
 /// assert!((sample.first.concentration.unwrap() - 0.24 / 0.49).abs() < 1e-4);
-/// assert!(sample.is_failure(0.2) && sample.is_failure(0.4) && !sample.is_failure(0.5));
 /// let aliases = &sample.decisions[&Decoder::Aliases];
 /// assert_eq!(aliases.concept.as_deref(), Some("Saint Basil's Cathedral"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -182,20 +113,16 @@ pub struct Asked<'a> {
 pub struct Prober<M> {
     model: M,
     vocabulary: Vocabulary,
-    embedding: Embedding,
-    device: Device,
-    /// What an answer ends before: the model's own ends, and tokens that begin with a line break.
-    ends: Vec<u32>,
-    /// What an answer ends with: other tokens that hold a line break.
-    closing: Vec<u32>,
-    /// What ends a phrase: the ends, and what closes a sentence and its line.
-    phrase_ends: Vec<u32>,
+    embedding: Option<Embedding>,
+    ending: Ending,
     options: ProbeOptions,
-    /// Counts tokens.
-    tokens: DeviceMap,
     /// Counts words, however they are spelt.
     spelling: DeviceMap,
     judge: Option<BoxedJudge>,
+    grader: Option<BoxedGrader>,
+    /// What the grader has said, by question and answer.
+    grades: HashMap<(String, String), Grade>,
+    doubts: Option<BoxedDoubts>,
 }
 
 /// Without the model, the vocabulary and the matrix.
@@ -203,53 +130,57 @@ impl<M> fmt::Debug for Prober<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Prober")
             .field("vocab_size", &self.vocabulary.vocab_size())
-            .field("device", &self.device)
-            .field("ends", &self.ends)
+            .field("ends", &self.ending.ends())
             .field("options", &self.options)
             .field("judge", &self.judge.is_some())
+            .field("grader", &self.grader.is_some())
             .finish_non_exhaustive()
     }
 }
 
-impl<M: NextLogits> Prober<M> {
-    /// Takes a model whose logits are on `device`, its vocabulary, its embedding, and the tokens that
-    /// end an answer; a line break ends it, too. The embedding `[R, D]` has a row for every token, and
-    /// may have more, as matrices that are padded have.
+impl<M: LanguageModel> Prober<M> {
+    /// Takes a model, its vocabulary, and the tokens that end an answer; a stop or a line break ends
+    /// it, too.
     ///
     /// # Errors
     ///
     /// [`Error::ProbeOption`] for options out of range; [`Error::EndToken`] for an end that is not
-    /// in the vocabulary; [`Error::ConceptMass`] if the embedding has too few rows.
+    /// in the vocabulary; [`Error::VocabSize`] if model and vocabulary have other sizes.
     pub fn new(
         model: M,
         vocabulary: Vocabulary,
-        embedding: Embedding,
-        device: &Device,
         ends: &[u32],
         options: ProbeOptions,
     ) -> Result<Self> {
         options.check()?;
-        let tokens = ConceptMap::singletons(vocabulary.vocab_size())?;
-        embedding.check_covers(&tokens)?;
-        let vocab_size = vocabulary.vocab_size();
-        if let Some(&token) = ends.iter().find(|&&token| token as usize >= vocab_size) {
-            return Err(Error::EndToken { token, vocab_size });
+        let (vocab_size, of_model) = (vocabulary.vocab_size(), model.vocab_size());
+        if vocab_size != of_model {
+            return Err(Error::VocabSize { vocabulary: vocab_size, model: of_model });
         }
-        let LineEnds { blank, closing, stops } = LineEnds::find(&vocabulary);
-        let ends = sorted(ends.iter().copied().chain(blank));
         Ok(Self {
-            tokens: tokens.to_device(device)?,
-            spelling: Spelling::default().map(&vocabulary)?.to_device(device)?,
-            device: device.clone(),
+            spelling: Spelling::default().map(&vocabulary)?.to_device(&Device::Cpu)?,
+            ending: Ending::new(&vocabulary, ends, &options.stops)?,
+            embedding: None,
             judge: None,
+            grader: None,
+            grades: HashMap::new(),
+            doubts: None,
             model,
             vocabulary,
-            embedding,
-            phrase_ends: sorted(ends.iter().copied().chain(stops)),
-            ends,
-            closing,
             options,
         })
+    }
+
+    /// Also decides by the model's embedding `[R, D]`, which has a row for every token, and may have
+    /// more, as matrices that are padded have. Without it there is no such decision.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ConceptMass`] if it has too few rows.
+    pub fn with_embedding(mut self, embedding: Embedding) -> Result<Self> {
+        embedding.check_covers(&ConceptMap::singletons(self.vocabulary.vocab_size())?)?;
+        self.embedding = Some(embedding);
+        Ok(self)
     }
 
     /// Lets `judge` decide which sampled answers mean the same, by mutual entailment for example (Kuhn
@@ -257,132 +188,138 @@ impl<M: NextLogits> Prober<M> {
     /// [normalisation](super::normalise_answer), each preceded by the question; but not one that is
     /// blank, which means the same as no other.
     ///
-    /// Without a judge, answers mean the same if they are equal after normalisation.
+    /// Without a judge, answers mean the same if they contain a form of one answer, or are equal
+    /// after normalisation.
     #[must_use]
     pub fn with_judge(mut self, judge: impl Judge + Send + Sync + 'static) -> Self {
         self.judge = Some(Box::new(judge));
         self
     }
 
-    /// Measures questions whose prompts have equally many tokens, which the model reads in one
-    /// batch.
+    /// Has `grader` asked whether an answer is right, where the scorer is
+    /// [`Scorer::Grader`](crate::Scorer::Grader). It sees each answer to a question once.
+    #[must_use]
+    pub fn with_grader(mut self, grader: impl Grader + Send + Sync + 'static) -> Self {
+        self.grader = Some(Box::new(grader));
+        self
+    }
+
+    /// Also asks the model whether its own answer is true, by a prompt that `doubts` makes of the
+    /// question and the answer; [`doubt`] has the words.
+    #[must_use]
+    pub fn with_doubts(
+        mut self,
+        doubts: impl FnMut(&str, &str) -> Result<Doubt, Box<dyn std::error::Error + Send + Sync>>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
+        self.doubts = Some(Box::new(doubts));
+        self
+    }
+
+    /// The model.
+    pub fn model(&mut self) -> &mut M {
+        &mut self.model
+    }
+
+    /// Prepares all questions of a run: what is uninformative in one, and which forms are exchanged
+    /// for its own, depends on the others.
     ///
-    /// Costs one forward pass for the first step, one for each token of the longest answer, as many
-    /// for the answers that begin with another token, and for each question those of a
-    /// [vote](concept_mass::phrase::DevicePhrases::vote) on whole answers and of its sampled answers.
-    ///
-    /// The same questions in the same batches give the same samples.
+    /// O(forms × prompt) for each question, on rayon's threads.
     ///
     /// # Errors
     ///
     /// [`Error::EmptyPrompt`]; [`Error::TooLong`] if a prompt and an answer exceed
-    /// [`NextLogits::context`]; [`Error::ConceptMass`] if the logits hold a NaN or `+inf`, or nothing
-    /// but `-inf`; [`Error::UnequalPrompts`]; those of the model, of the judge and of the device.
-    pub fn measure(&mut self, asked: &[Asked]) -> Result<Vec<Sample>> {
-        let Some(first) = asked.first() else { return Ok(Vec::new()) };
-        let first = first.tokens.len();
-        if let Some(other) = asked.iter().map(|a| a.tokens.len()).find(|&length| length != first) {
-            return Err(Error::UnequalPrompts { first, other });
-        }
-        self.check_prompt(first)?;
-        let prompts: Vec<Vec<u32>> = asked.iter().map(|asked| asked.tokens.to_vec()).collect();
-        let logits = self.ask(&prompts)?;
-        let known = asked.iter().map(|asked| Known::find(asked, &self.vocabulary));
-        let known: Vec<Known> = known.collect::<Result<_>>()?;
-        let votes = self.first_votes(&logits, &known)?;
-        let answers = self.answers_to(&prompts, &votes)?;
-
-        let mut samples = Vec::new();
-        for (i, (asked, vote)) in asked.iter().zip(votes).enumerate() {
-            let right = |text: &str| is_match(text, asked.question.answers());
-            let greedy = &answers[&(i, vote.step.token)];
-            let answer = self.text(&greedy.tokens)?;
-            let mut decisions = BTreeMap::new();
-            for (decoder, choice) in &vote.choices {
-                let answer = self.text(&answers[&(i, choice.token())].tokens)?;
-                let right = right(&answer);
-                decisions.insert(*decoder, choice.decision(answer, right));
-            }
-            let (phrase_mass, phrases) =
-                self.phrases(asked, &vote.probabilities, &greedy.tokens, &answer)?;
-            decisions.insert(Decoder::Phrases, phrases);
-            samples.push(Sample {
-                schema: Schema,
-                id: asked.question.id().to_owned(),
-                question: asked.question.text().to_owned(),
-                right: right(&answer),
-                answer,
-                second: greedy.second.map(|(token, entropy)| SecondStep {
-                    token,
-                    entropy,
-                    valid: known[i].is_prefix(vote.step.token, token, &self.phrase_ends),
-                }),
-                first: vote.step,
-                decisions,
-                phrase_mass,
-                at_temperature: vote.at_temperature,
-                sampled: self.sampled(asked, &logits.i(i)?)?,
-                note: known[i].note.clone(),
-            });
-        }
-        Ok(samples)
+    /// [`LanguageModel::context`]; those of the vocabulary.
+    pub fn plan<'a>(&self, asked: Vec<Asked<'a>>) -> Result<Plan<'a>> {
+        asked.iter().try_for_each(|asked| self.check_prompt(asked.tokens.len()))?;
+        Plan::new(asked, &self.vocabulary, self.options.exchanges, self.options.seed)
     }
 
-    /// The greedy answers that begin with the tokens that the decoders choose, by the prompt's place
-    /// and that token.
-    fn answers_to(
-        &mut self,
-        prompts: &[Vec<u32>],
-        votes: &[FirstVote],
-    ) -> Result<BTreeMap<(usize, u32), Said>> {
-        let greedy: Vec<_> = votes.iter().map(|vote| vote.step.token).enumerate().collect();
-        let chosen = votes
-            .iter()
-            .enumerate()
-            .flat_map(|(i, vote)| vote.choices.iter().map(move |(_, choice)| (i, choice.token())));
-        let other: BTreeSet<_> = chosen.filter(|first| !greedy.contains(first)).collect();
-        let other: Vec<_> = other.into_iter().collect();
-        // First the greedy ones, for which the model need not read the prompts again.
-        let mut answers = BTreeMap::new();
-        for firsts in [&greedy[..]].into_iter().chain(other.chunks(self.options.batch)) {
-            answers.extend(firsts.iter().copied().zip(self.answers(prompts, firsts)?));
+    /// Measures the questions at these places of the plan.
+    ///
+    /// The same places in the same plan give the same samples, whatever was measured before.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotPlanned`]; [`Error::ConceptMass`] if the logits hold a NaN or `+inf`, or nothing but
+    /// `-inf`; those of the model, of the judge and of the grader.
+    pub fn measure(&mut self, plan: &Plan, places: &[usize]) -> Result<Vec<Sample>> {
+        let questions = plan.asked.len();
+        if let Some(&place) = places.iter().find(|&&place| place >= questions) {
+            return Err(Error::NotPlanned { place, questions });
         }
-        Ok(answers)
+        let prompts: Vec<Vec<u32>> =
+            places.iter().map(|&i| plan.asked[i].tokens.to_vec()).collect();
+        self.model.begin();
+        let rows = self.model.all(&prompts)?;
+        let vocab_size = self.vocabulary.vocab_size();
+        if rows.len() != prompts.len() || rows.iter().any(|row| row.len() != vocab_size) {
+            return Err(Error::ShortAnswer { asked: "all" });
+        }
+        let votes = places.iter().zip(rows).map(|(&i, ln)| self.first_vote(ln, &plan.forms[i]));
+        let votes: Vec<FirstVote> = votes.collect::<Result<_>>()?;
+        let answers = self.answers_to(&prompts, &votes)?;
+        let samples = places.iter().zip(votes).enumerate();
+        samples.map(|(at, (&i, vote))| self.sample(plan, i, vote, &answers, at)).collect()
+    }
+
+    /// The sample of question `i` of the plan, whose prompt is at the place `at` of the answers.
+    fn sample(
+        &mut self,
+        plan: &Plan,
+        i: usize,
+        vote: FirstVote,
+        answers: &Answers,
+        at: usize,
+    ) -> Result<Sample> {
+        let (asked, forms) = (&plan.asked[i], &plan.forms[i]);
+        let said = &answers[&(at, vote.step.token)];
+        let scored = self.scored(asked, forms, said)?;
+        let mut decisions = BTreeMap::new();
+        for (decoder, choice) in &vote.choices {
+            let answer = answers[&(at, choice.token())].text.clone();
+            let right = self.accepts(asked.question, &answer)?;
+            decisions.insert(*decoder, choice.decision(answer, right));
+        }
+        let (phrase_mass, phrases) = self.phrases(asked, &vote, said)?;
+        decisions.insert(Decoder::Phrases, phrases);
+        let (informative, exchanged) = self.informative(plan, i, &vote, said)?;
+        let is_silent = scored.verdict == Verdict::Empty;
+        Ok(Sample {
+            schema: Schema,
+            id: asked.question.id().to_owned(),
+            question: asked.question.text().to_owned(),
+            group: asked.question.group().map(str::to_owned),
+            answer: said.text.clone(),
+            verdict: scored.verdict,
+            scorer: self.options.scorer,
+            accepted: scored.accepted,
+            otherwise: scored.otherwise,
+            localised: scored.localised,
+            vocab_size: self.vocabulary.vocab_size(),
+            later: later(said, |tokens| forms.begin_with(tokens)),
+            informative,
+            exchanged,
+            decisions,
+            phrase_mass,
+            sequence: said.sequence(),
+            p_true: if is_silent { None } else { self.p_true(asked, &said.text)? },
+            sampled: self.sampled(asked)?,
+            first: vote.step,
+            at_temperature: vote.at_temperature,
+            note: forms.note.clone(),
+        })
     }
 
     /// Whether a prompt of so many tokens can be measured: there is one at least, and the longest
-    /// answer fits behind it into what the model reads. [`measure`](Self::measure) asks that as well;
-    /// whoever has many prompts finds out before the first.
+    /// answer fits behind it into what the model reads. [`plan`](Self::plan) asks that as well.
     ///
     /// # Errors
     ///
     /// [`Error::EmptyPrompt`]; [`Error::TooLong`] if a prompt and an answer exceed
-    /// [`NextLogits::context`].
-    ///
-    /// ```
-    /// # use candle_core::{DType, Device, Result, Tensor};
-    /// # use concept_mass::{phrase::NextLogits, source::{Embedding, Vocabulary}};
-    /// # use commitment_probe::{Error, ProbeOptions, Prober};
-    /// # struct Model;
-    /// impl NextLogits for Model {
-    ///     fn context(&self) -> Option<usize> {
-    ///         Some(128)
-    ///     }
-    ///     // …
-    /// #   fn next_logits(&mut self, sequences: &[Vec<u32>]) -> Result<Tensor> {
-    /// #       Tensor::zeros((sequences.len(), 1152), DType::F32, &Device::Cpu)
-    /// #   }
-    /// }
-    /// # let path = concept_mass_tiny::folder().join("tokenizer.json");
-    /// # let vocabulary = Vocabulary::load(path, 1152)?;
-    /// # let embedding = Embedding::new(&Tensor::eye(1152, DType::F32, &Device::Cpu)?)?;
-    /// let options = ProbeOptions { max_tokens: 24, ..ProbeOptions::default() };
-    /// let prober = Prober::new(Model, vocabulary, embedding, &Device::Cpu, &[0], options)?;
-    /// assert!(prober.check_prompt(104).is_ok());
-    /// let error = prober.check_prompt(105).unwrap_err();
-    /// assert!(matches!(error, Error::TooLong { prompt: 105, answer: 24, context: 128 }));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
+    /// [`LanguageModel::context`].
     pub fn check_prompt(&self, prompt: usize) -> Result<()> {
         if prompt == 0 {
             return Err(Error::EmptyPrompt);
@@ -395,26 +332,35 @@ impl<M: NextLogits> Prober<M> {
             _ => Ok(()),
         }
     }
+}
 
-    /// The logits `[N, V]` of what follows `sequences`, in `f32`: a model may compute in `f64`.
-    fn ask(&mut self, sequences: &[Vec<u32>]) -> Result<Tensor> {
-        let (sequences_asked, vocab_size) = (sequences.len(), self.vocabulary.vocab_size());
-        let logits = self.model.next_logits(sequences)?;
-        if logits.dims() != [sequences_asked, vocab_size] {
-            let got = logits.shape().clone();
-            return Err(Error::ModelOutput { sequences: sequences_asked, vocab_size, got });
-        }
-        Ok(logits.to_dtype(DType::F32)?)
+/// Steps 2 and 3 of an answer; `is_valid` says whether the tokens before one begin a form.
+fn later(said: &Said, is_valid: impl Fn(&[u32]) -> bool) -> Vec<LaterStep> {
+    let all: Vec<u32> = said.steps.iter().map(|step| step.token).collect();
+    let steps = said.steps.iter().enumerate().skip(1).take(2);
+    let step = |(i, step): (usize, &crate::model::Step)| LaterStep {
+        token: step.token,
+        entropy: step.entropy,
+        valid: is_valid(&all[..i]),
+    };
+    steps.map(step).collect()
+}
+
+/// The seed of one question, which does not depend on the others: FNV-1a over its id, from the
+/// run's seed.
+fn seed(seed: u64, id: &str) -> u64 {
+    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3);
+    id.bytes().fold(0xCBF2_9CE4_8422_2325 ^ seed, step)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::seed;
+
+    #[test]
+    fn questions_have_seeds_of_their_own() {
+        assert_ne!(seed(0, "a"), seed(0, "b"));
+        assert_ne!(seed(0, "a"), seed(1, "a"));
+        assert_eq!(seed(5, "a"), seed(5, "a"));
     }
-}
-
-/// Ascending, each once.
-fn sorted(tokens: impl Iterator<Item = u32>) -> Vec<u32> {
-    tokens.collect::<BTreeSet<u32>>().into_iter().collect()
-}
-
-/// The rows of the logits `[N, V]`, or `[V]` for one, counted by `map`; fails if one has no winner.
-fn rows(map: &DeviceMap, logits: &Tensor) -> Result<Vec<Row>> {
-    let rows = map.reduce(logits)?.rows()?;
-    Ok(rows.into_iter().collect::<Result<_, _>>().map_err(ReduceError::from)?)
 }

@@ -1,112 +1,149 @@
 //! The vote on whole answers: the known ones, and the model's own.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
-use super::known::can_begin;
+use concept_mass::source::Aliases;
+
+use super::answers::Said;
+use super::first::FirstVote;
+use super::forms::can_begin;
 use super::{Asked, Prober};
-use concept_mass::{
-    phrase::{NextLogits, PhraseError, PhraseTrie},
-    source::Aliases,
-};
-
 use crate::Result;
-use crate::answer::is_match;
+use crate::model::LanguageModel;
 use crate::sample::Decision;
+use crate::scorer::is_match;
 
 /// Phrases that begin with a less likely token are left out of the vote: they are less likely still.
 const FLOOR: f64 = 1e-4;
 
-impl<M: NextLogits> Prober<M> {
+/// A concept to vote on, by its place among the names.
+struct Candidate {
+    concept: usize,
+    tokens: Vec<u32>,
+    /// Whether it is one of the known forms, and not only the model's own answer.
+    is_listed: bool,
+    /// Of its tokens and an end.
+    probability: f64,
+}
+
+impl<M: LanguageModel> Prober<M> {
     /// The probability that the whole answer is an acceptable form, and the vote on whole answers:
     /// the forms of all concepts, with and without a full stop, and the model's own greedy answer.
-    /// `probabilities` are those of the first token, `said` and `text` are the greedy answer.
     pub(super) fn phrases(
         &mut self,
         asked: &Asked,
-        probabilities: &[f64],
-        said: &[u32],
-        text: &str,
+        vote: &FirstVote,
+        said: &Said,
     ) -> Result<(f64, Decision)> {
-        let question = asked.question;
-        // An answer that ends at once is no phrase, and has the ends' probability.
-        let probability = |token: u32| probabilities.get(token as usize).copied().unwrap_or(0.0);
-        let ends = self.ends.iter().map(|&end| probability(end));
-        let silence = if said.is_empty() { ends.sum() } else { 0.0 };
-        let greedy = || Decision {
-            concept: said.is_empty().then(String::new),
-            mass: silence,
-            right: is_match(text, question.answers()),
-            answer: text.to_owned(),
-            vote: None,
-        };
-        let mut builder = PhraseTrie::builder(self.vocabulary.vocab_size());
-        for (concept, phrase) in self.ballot(asked, probabilities, said, text)? {
-            builder = builder.phrase(concept, phrase)?;
+        let (names, mut ballot) = self.ballot(asked, vote, said)?;
+        self.count(asked, &mut ballot)?;
+        let mut masses = vec![0.0; names.len()];
+        for candidate in &ballot {
+            masses[candidate.concept] += candidate.probability;
         }
-        let trie = match builder.ends(self.phrase_ends.iter().copied())?.build() {
-            Err(PhraseError::NoPhrases) => return Ok((0.0, greedy())),
-            built => built?,
+        // The right concept is the first; of equals, the first wins.
+        let best = (0..masses.len()).rev().max_by(|&a, &b| masses[a].total_cmp(&masses[b]));
+        // An answer that ends at once is no phrase, and has the ends' probability.
+        let ends = self.ending.ends().iter().map(|&end| vote.probability(end));
+        let silence = if said.tokens.is_empty() { ends.sum() } else { 0.0 };
+        let winner = best.filter(|&best| masses[best] > 0.0 && silence <= masses[best]);
+        let decision = match winner {
+            Some(winner) => {
+                let of = ballot.iter().filter(|candidate| candidate.concept == winner).rev();
+                let likeliest = of.max_by(|a, b| a.probability.total_cmp(&b.probability));
+                let tokens = likeliest.map_or(&[][..], |candidate| &candidate.tokens);
+                let answer = self.ending.text(&self.vocabulary, tokens)?;
+                Decision {
+                    concept: Some(names[winner].clone()),
+                    mass: masses[winner].min(1.0),
+                    right: self.accepts(asked.question, &answer)?,
+                    answer,
+                    vote: None,
+                }
+            }
+            None => Decision {
+                concept: said.tokens.is_empty().then(String::new),
+                mass: silence,
+                right: self.accepts(asked.question, &said.text)?,
+                answer: said.text.clone(),
+                vote: None,
+            },
         };
-        let phrases = trie.to_device(&self.device)?.with_max_batch(self.options.batch)?;
-        let vote = phrases.vote(&mut self.model, asked.tokens)?;
-        let right = trie.find(question.right()).map_or(0.0, |right| vote.mass(right));
-        let winner = vote.winner().filter(|&winner| silence <= vote.mass(winner));
-        let (Some(winner), Some(answer)) = (winner, vote.answer()) else {
-            return Ok((right, greedy()));
-        };
-        let answer = self.text(answer)?;
-        let decision = Decision {
-            concept: trie.name(winner).map(str::to_owned),
-            mass: vote.mass(winner),
-            right: is_match(&answer, question.answers()),
-            answer,
-            vote: None,
-        };
-        Ok((right, decision))
+        // The model's own spelling is a form only where it is the greedy one: it would not be counted
+        // of other answers.
+        let listed =
+            ballot.iter().filter(|candidate| candidate.concept == 0 && candidate.is_listed);
+        let right: f64 = listed.map(|candidate| candidate.probability).sum();
+        Ok((right.min(1.0), decision))
     }
 
-    /// The concepts and phrases to vote on, no phrase twice; the right concept's first, so that a
-    /// phrase of two concepts counts for it.
+    /// Fills in the probability of every candidate, with any end after it.
+    fn count(&mut self, asked: &Asked, ballot: &mut [Candidate]) -> Result<()> {
+        if ballot.is_empty() {
+            return Ok(());
+        }
+        let phrases: Vec<Vec<u32>> =
+            ballot.iter().map(|candidate| candidate.tokens.clone()).collect();
+        let scores = self.model.score(asked.tokens, &phrases, &self.ending.phrase_ends)?;
+        for (candidate, ln) in ballot.iter_mut().zip(scores) {
+            candidate.probability = ln.exp();
+        }
+        Ok(())
+    }
+
+    /// The names of the concepts and the phrases to vote on, no phrase twice; the right concept's
+    /// first, so that a phrase of two concepts counts for it.
     fn ballot(
         &self,
         asked: &Asked,
-        probabilities: &[f64],
-        said: &[u32],
-        text: &str,
-    ) -> Result<Vec<(String, Vec<u32>)>> {
-        let mut ballot = Vec::new();
+        vote: &FirstVote,
+        said: &Said,
+    ) -> Result<(Vec<String>, Vec<Candidate>)> {
+        let mut names = Vec::new();
+        let mut phrases = Vec::new();
         let mut own = None;
         let mut listed = Aliases::new();
         for (name, forms) in asked.question.concepts() {
-            if own.is_none() && is_match(text, forms) {
-                own = Some(name);
+            if own.is_none() && is_match(&said.text, forms) {
+                own = Some(names.len());
             }
+            names.push(name.to_owned());
             let stopped = forms.iter().map(|form| format!("{form}."));
             listed = listed.concept(name, forms.iter().cloned().chain(stopped))?;
         }
+        let places: BTreeMap<&str, usize> =
+            names.iter().enumerate().map(|(i, name)| (name.as_str(), i)).collect();
         for (name, forms) in listed.after(&self.vocabulary, asked.prompt)?.iter() {
             let forms = forms.iter().filter(|form| can_begin(form));
-            ballot.extend(forms.map(|form| (name.to_owned(), form.tokens.clone())));
+            phrases.extend(forms.map(|form| (places[name], form.tokens.clone(), true)));
         }
-        let is_end = |token: &u32| self.phrase_ends.binary_search(token).is_ok();
         // What closes its line is the end of the phrase.
-        let phrase = match said.split_last() {
-            Some((last, phrase)) if is_end(last) => phrase,
-            _ => said,
+        let phrase = match said.tokens.split_last() {
+            Some((last, phrase)) if self.ending.is_phrase_end(*last) => phrase,
+            _ => &said.tokens,
         };
-        ballot.push((own.unwrap_or(text).to_owned(), phrase.to_vec()));
+        phrases.push((own.unwrap_or(names.len()), phrase.to_vec(), false));
+        if own.is_none() {
+            names.push(said.text.clone());
+        }
 
         let unknown = self.vocabulary.unknown();
         let mut seen = HashSet::new();
-        ballot.retain(|(_, phrase)| {
-            let likely =
-                |&first: &u32| probabilities.get(first as usize).is_some_and(|&p| p >= FLOOR);
-            let sayable = |token: &u32| !is_end(token) && Some(*token) != unknown;
+        phrases.retain(|(_, phrase, _)| {
+            let likely = |&first: &u32| vote.probability(first) >= FLOOR;
+            let sayable =
+                |&token: &u32| !self.ending.is_phrase_end(token) && Some(token) != unknown;
             phrase.first().is_some_and(likely)
                 && phrase.len() <= self.options.max_tokens
                 && phrase.iter().all(sayable)
                 && seen.insert(phrase.clone())
         });
-        Ok(ballot)
+        let candidate = |(concept, tokens, is_listed)| Candidate {
+            concept,
+            tokens,
+            is_listed,
+            probability: 0.0,
+        };
+        Ok((names, phrases.into_iter().map(candidate).collect()))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     sections::{INTRODUCTION, NO_RUNS, NOTATION, TITLE, sections},
-    table::{NOT_MEASURED, Table, one_line},
+    table::{NOT_MEASURED, Table, Warning, one_line},
 };
 use crate::Report;
 
@@ -20,8 +20,9 @@ pub(super) fn page(report: &Report) -> String {
         return format!("{page}\n{NO_RUNS}\n");
     }
     page += &format!("\n{}\n", wrapped(NOTATION));
-    for section in sections(runs) {
+    for section in sections(report) {
         page += &format!("\n## {}\n", section.title);
+        page += &warned(&section.warnings);
         for table in &section.tables {
             if section.tables.len() > 1 {
                 page += &format!("\n### {}\n", table.title);
@@ -30,6 +31,15 @@ pub(super) fn page(report: &Report) -> String {
         }
     }
     page
+}
+
+/// The warnings as a list.
+fn warned(warnings: &[Warning]) -> String {
+    let item = |Warning { of, text }: &Warning| {
+        wrapped(&format!("- **{}**: {}", escape(&one_line(of)), escape(&one_line(text)))) + "\n"
+    };
+    let list: String = warnings.iter().map(item).collect();
+    if list.is_empty() { list } else { format!("\nWarnings:\n\n{list}") }
 }
 
 /// The table with columns of one width from top to bottom; numbers are at the right. The first

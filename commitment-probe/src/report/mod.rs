@@ -1,5 +1,6 @@
 //! Several runs side by side: for a terminal, for a program, and for a browser.
 
+mod card;
 mod markdown;
 mod numbers;
 mod page;
@@ -7,14 +8,16 @@ mod plot;
 mod plots;
 mod sections;
 mod table;
+mod warnings;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Schema, Summary};
+use super::{Comparison, Schema, Summary, Trends};
 
 /// The summaries of several runs, side by side: a scale, or base against instruct.
 ///
-/// The same summaries give the same bytes, in each of the three forms. Runs are shown in the given
+/// A number that may mislead has its warning beside it: a headline that is withheld, a rate that is
+/// not clearly above its null, few answers, or runs that differ in more than their models. The same summaries give the same bytes, in each of the three forms. Runs are shown in the given
 /// order. A number that nothing contributes to is `–`.
 ///
 /// ```
@@ -36,6 +39,12 @@ pub struct Report {
     pub note: Option<String>,
     /// The summary of each run.
     pub runs: Vec<Summary>,
+    /// The runs compared, question by question.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub comparisons: Vec<Comparison>,
+    /// Whether rates rise with the size of the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trends: Option<Trends>,
 }
 
 impl Report {
@@ -47,7 +56,7 @@ impl Report {
     /// assert_eq!(Report::new(vec![]), Report::default());
     /// ```
     pub fn new(runs: Vec<Summary>) -> Self {
-        Self { schema: Schema, note: None, runs }
+        Self { runs, ..Self::default() }
     }
 
     /// Begins the report with a remark of one paragraph: where the questions are from, or what the
@@ -62,6 +71,49 @@ impl Report {
     #[must_use]
     pub fn with_note(mut self, note: impl Into<String>) -> Self {
         self.note = Some(note.into());
+        self
+    }
+
+    /// Adds the differences between runs, which are shown in this order.
+    ///
+    /// ```
+    /// use commitment_probe::{Comparison, Paired, Report, Summary};
+    ///
+    /// let none = Paired { difference: None, only_first: 0, only_second: 0, p: None };
+    /// let comparison = Comparison {
+    ///     first: "base".into(),
+    ///     second: "instruct".into(),
+    ///     shared: 0,
+    ///     warnings: vec!["The prompts differ.".into()],
+    ///     wrong: none.clone(),
+    ///     mass: None,
+    ///     failures: none.clone(),
+    ///     strict: none,
+    /// };
+    /// let runs = vec![Summary::of("base", 0, 0.2, &[])?, Summary::of("instruct", 0, 0.2, &[])?];
+    /// let report = Report::new(runs).with_comparisons(vec![comparison]);
+    /// assert!(report.markdown().contains("- **base → instruct**: The prompts differ."));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn with_comparisons(mut self, comparisons: Vec<Comparison>) -> Self {
+        self.comparisons = comparisons;
+        self
+    }
+
+    /// Adds the trends over the sizes of the runs' models, if there are any.
+    ///
+    /// ```
+    /// use commitment_probe::{Report, Summary, Trends};
+    ///
+    /// let trends = Trends { parameters: vec![Some(1_500_000)], failures: None, strict: None };
+    /// let report = Report::new(vec![Summary::of("base", 0, 0.2, &[])?]).with_trends(Some(trends));
+    /// assert!(report.markdown().contains("| base |  1,500,000 |"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn with_trends(mut self, trends: Option<Trends>) -> Self {
+        self.trends = trends;
         self
     }
 
@@ -82,9 +134,11 @@ impl Report {
     /// JSON has no NaN: a NaN that is put into a summary by hand becomes `null`.
     ///
     /// ```
-    /// use commitment_probe::Report;
+    /// use commitment_probe::{Report, Schema};
     ///
-    /// assert_eq!(Report::default().json(), "{\n  \"schema\": 1,\n  \"runs\": []\n}\n");
+    /// let schema = Schema::VERSION;
+    /// let json = format!("{{\n  \"schema\": {schema},\n  \"runs\": []\n}}\n");
+    /// assert_eq!(Report::default().json(), json);
     /// ```
     pub fn json(&self) -> String {
         let json = serde_json::to_string_pretty(self);

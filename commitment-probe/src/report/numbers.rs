@@ -10,39 +10,105 @@ use crate::stats::Estimate;
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Cell {
     pub value: String,
+    /// Signs that send the reader to a warning.
+    pub marks: String,
+    pub interval: Option<Interval>,
+}
+
+/// An interval, and the method that it comes from.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct Interval {
     /// As `[.38, .56]`.
-    pub interval: Option<String>,
+    pub range: String,
+    /// The first letter of the method's name.
+    pub letter: String,
+    /// The method's name.
+    pub method: String,
+    /// As `×1.8`.
+    pub design_effect: Option<String>,
+}
+
+impl Cell {
+    /// The cell with a sign, if `when` holds.
+    pub fn marked(mut self, mark: &str, when: bool) -> Self {
+        if when {
+            self.marks += mark;
+        }
+        self
+    }
+
+    /// The cell with a sign, if `when` holds and the cell has a number.
+    pub fn flagged(self, mark: &str, when: bool) -> Self {
+        let number = self.value != NOTHING;
+        self.marked(mark, when && number)
+    }
 }
 
 impl From<String> for Cell {
     fn from(value: String) -> Self {
-        Self { value, interval: None }
+        Self { value, marks: String::new(), interval: None }
     }
 }
 
 impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.interval {
-            None => f.write_str(&self.value),
-            Some(interval) => write!(f, "{} {interval}", self.value),
-        }
+        write!(f, "{}{}", self.value, self.marks)?;
+        self.interval.as_ref().map_or(Ok(()), |interval| write!(f, " {interval}"))
+    }
+}
+
+impl fmt::Display for Interval {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.range, self.letter)?;
+        self.design_effect.as_ref().map_or(Ok(()), |effect| write!(f, " {effect}"))
     }
 }
 
 /// What stands for a number that there is not.
 pub(super) const NOTHING: &str = "–";
 
+/// The sign of a number that rests on fewer values than [`FEW`].
+pub(super) const TINY: &str = "°";
+
+/// Numbers of fewer values have a warning.
+pub(super) const FEW: usize = 30;
+
 /// A share or a probability, as `.31`.
 pub(super) fn share(value: f64) -> String {
     without_zero(&format!("{value:.2}"))
 }
 
-/// A number with its interval, as `.47 [.38, .56]`.
+/// A number with its interval, as `.47 [.38, .56] W`.
 pub(super) fn estimate(estimate: Option<Estimate>) -> Cell {
-    Cell {
-        value: told(estimate, |e| share(e.value)),
-        interval: estimate.map(|e| format!("[{}, {}]", share(e.low), share(e.high))),
-    }
+    with(estimate, share)
+}
+
+/// The same of a difference, which may be negative.
+pub(super) fn difference(estimate: Option<Estimate>) -> Cell {
+    with(estimate, signed)
+}
+
+/// The same of a share so small that it needs a third place.
+pub(super) fn small_share(estimate: Option<Estimate>) -> Cell {
+    with(estimate, |value| without_zero(&format!("{value:.3}")))
+}
+
+fn with(estimate: Option<Estimate>, text: impl Fn(f64) -> String) -> Cell {
+    let cell = Cell {
+        value: told(estimate, |e| text(e.value)),
+        marks: String::new(),
+        // Values that are all equal say nothing of what others would be.
+        interval: estimate.filter(|e| e.low < e.high).map(|e| {
+            let method = e.method.to_string();
+            Interval {
+                range: format!("[{}, {}]", text(e.low), text(e.high)),
+                letter: method.chars().take(1).flat_map(char::to_uppercase).collect(),
+                method,
+                design_effect: e.design_effect.map(|effect| format!("×{effect:.1}")),
+            }
+        }),
+    };
+    cell.marked(TINY, estimate.is_some_and(|e| e.n < FEW))
 }
 
 /// The number of values behind an estimate.
@@ -50,11 +116,15 @@ pub(super) fn number_of(estimate: Option<Estimate>) -> String {
     told(estimate, |e| count(e.n))
 }
 
-/// A number that may be above 1 or below 0, as `1.25` and `−0.40`.
-pub(super) fn number(value: f64) -> String {
-    let text = format!("{:.2}", value.abs());
-    let sign = if value < 0.0 && text != "0.00" { "−" } else { "" };
-    format!("{sign}{text}")
+/// A difference of shares, as `.05` and `−.05`.
+pub(super) fn signed(value: f64) -> String {
+    let text = share(value.abs());
+    if value < 0.0 && text != ".00" { format!("−{text}") } else { text }
+}
+
+/// A share in whole per cent.
+pub(super) fn per_cent(value: f64) -> String {
+    format!("{:.0} %", value * 100.0)
 }
 
 /// A setting: with two places, or as many as it was given with.
@@ -73,9 +143,9 @@ pub(super) fn count(count: usize) -> String {
 }
 
 /// A rank sum's statistic: a whole number, or one and a half.
-pub(super) fn rank_sum(u: f64) -> String {
-    let half = if u.fract() == 0.0 { "" } else { ".5" };
-    format!("{}{half}", count(u as usize))
+pub(super) fn rank_sum(w: f64) -> String {
+    let half = if w.fract() == 0.0 { "" } else { ".5" };
+    format!("{}{half}", count(w as usize))
 }
 
 /// A p-value with three places; smaller ones are `< 0.001`.
@@ -99,6 +169,16 @@ fn without_zero(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stats::Method;
+
+    const HALF: Estimate = Estimate {
+        value: 0.47,
+        low: 0.38,
+        high: 0.56,
+        n: 1200,
+        method: Method::Wilson,
+        design_effect: None,
+    };
 
     #[test]
     fn shares_have_two_places_and_no_leading_zero() {
@@ -106,15 +186,46 @@ mod tests {
             [0.314, 0.0, -0.0, 0.999, 1.0].map(share),
             [".31", ".00", ".00", "1.00", "1.00"]
         );
-        let interval = Estimate { value: 0.47, low: 0.38, high: 0.56, n: 1200 };
-        assert_eq!(estimate(Some(interval)).to_string(), ".47 [.38, .56]");
-        assert_eq!(number_of(Some(interval)), "1,200");
+        assert_eq!(estimate(Some(HALF)).to_string(), ".47 [.38, .56] W");
+        assert_eq!(number_of(Some(HALF)), "1,200");
         assert_eq!(estimate(None).to_string(), "–");
     }
 
     #[test]
+    fn an_interval_names_its_method_and_the_design_effect() {
+        for (method, letter) in [
+            (Method::Wilson, "W"),
+            (Method::Bca, "B"),
+            (Method::Newcombe, "N"),
+            (Method::Clustered, "C"),
+        ] {
+            let cell = estimate(Some(Estimate { method, design_effect: Some(1.84), ..HALF }));
+            assert_eq!(cell.to_string(), format!(".47 [.38, .56] {letter} ×1.8"));
+            assert_eq!(cell.interval.unwrap().method, method.to_string());
+        }
+    }
+
+    #[test]
+    fn few_values_are_marked() {
+        let of = |n| estimate(Some(Estimate { n, ..HALF })).to_string();
+        assert_eq!([of(29), of(30)], [".47° [.38, .56] W", ".47 [.38, .56] W"]);
+        let cell = estimate(Some(HALF)).flagged("‡", true).to_string();
+        assert_eq!(cell, ".47‡ [.38, .56] W");
+        assert_eq!(estimate(None).flagged("‡", true).to_string(), "–");
+    }
+
+    #[test]
+    fn a_difference_keeps_its_sign() {
+        let below = Estimate { value: -0.05, low: -0.1, high: 0.001, ..HALF };
+        assert_eq!(difference(Some(below)).to_string(), "−.05 [−.10, .00] W");
+        assert_eq!([-1.25, -0.001, 0.4].map(signed), ["−1.25", ".00", ".40"]);
+    }
+
+    #[test]
     fn other_numbers_keep_what_matters() {
-        assert_eq!([1.254, -0.4, -0.001].map(number), ["1.25", "−0.40", "0.00"]);
+        let small = Estimate { value: 0.0042, low: 0.0, high: 0.0113, ..HALF };
+        assert_eq!(small_share(Some(small)).to_string(), ".004 [.000, .011] W");
+        assert_eq!([0.7949, 0.29, 1.0].map(per_cent), ["79 %", "29 %", "100 %"]);
         assert_eq!([0.2, 0.005, 1.0].map(setting), [".20", ".005", "1.00"]);
         assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!([12.5, 4096.0].map(rank_sum), ["12.5", "4,096"]);

@@ -4,13 +4,13 @@ use minijinja::{AutoEscape, Environment, escape_formatter, value::Serde};
 use serde::Serialize;
 
 use super::{
-    numbers::{Cell, estimate},
+    card::Card,
     plot::{Figure, key},
-    plots::{Plots, look, plots},
-    sections::{INTRODUCTION, NO_RUNS, NOTATION, TITLE, at_tau, of, questions, sections},
-    table::{NOT_MEASURED, Row, Section, Table, name},
+    plots::{Plots, plots},
+    sections::{INTRODUCTION, NO_RUNS, NOTATION, TITLE, sections},
+    table::{NOT_MEASURED, Row, Section, Table, Topic, Warning},
 };
-use crate::{Outcome, Report, Summary};
+use crate::{Report, Summary};
 
 /// Its name ends as that of a page in HTML, so that all that is put in is escaped.
 const TEMPLATE: &str = "page.html.jinja";
@@ -24,7 +24,7 @@ pub(super) fn page(report: &Report) -> String {
         }
         _ => escape_formatter(out, state, value),
     });
-    let sections = if report.runs.is_empty() { vec![] } else { sections(&report.runs) };
+    let sections = if report.runs.is_empty() { vec![] } else { sections(report) };
     let page = jinja
         .add_template(TEMPLATE, include_str!("page.html.jinja"))
         .and_then(|()| jinja.get_template(TEMPLATE)?.render(Serde(Page::new(report, &sections))));
@@ -46,28 +46,14 @@ struct Page<'a> {
     sections: Vec<Part<'a>>,
 }
 
-/// The key figures of a run.
-#[derive(Serialize)]
-struct Card {
-    key: String,
-    name: String,
-    rate: Cell,
-    figures: Vec<KeyFigure>,
-}
-
-#[derive(Serialize)]
-struct KeyFigure {
-    name: &'static str,
-    cell: Cell,
-}
-
 #[derive(Serialize)]
 struct Part<'a> {
     anchor: &'static str,
     title: &'static str,
     /// A plot alone stands beside its table, where there is room for both.
     beside: bool,
-    plots: Option<Pictures>,
+    plots: Vec<Pictures>,
+    warnings: &'a [Warning],
     tables: Vec<Grid<'a>>,
 }
 
@@ -122,37 +108,18 @@ impl<'a> Page<'a> {
     }
 }
 
-impl Card {
-    fn new(i: usize, run: &Summary) -> Self {
-        let figure = |name, cell| KeyFigure { name, cell };
-        let concentration = &run.concentration;
-        Self {
-            key: key(look(i)),
-            name: name(i, run),
-            rate: estimate(at_tau(run).and_then(|threshold| threshold.rate)),
-            figures: vec![
-                figure("Hallucination rate", estimate(run.hallucination_rate)),
-                figure(
-                    "Wrong-winner confidence",
-                    estimate(of(&run.confidence, Outcome::Hallucination)),
-                ),
-                figure("Concentration, failures", estimate(concentration.failures)),
-                figure("Concentration, right answers", estimate(concentration.right)),
-                figure("Questions", questions(run).into()),
-            ],
-        }
-    }
-}
-
 impl<'a> Part<'a> {
     fn new(section: &'a Section, runs: &[Summary]) -> Self {
         let plots = plots(section.topic, runs);
-        let beside = runs.len() <= 3 && plots.as_ref().is_some_and(|p| p.figures.len() == 1);
+        let figures: usize = plots.iter().map(|plots| plots.figures.len()).sum();
+        // The cards have what the overview warns of.
+        let shown = section.topic != Topic::Overview;
         Self {
             anchor: section.topic.anchor(),
             title: section.title,
-            beside,
-            plots: plots.map(Pictures::new),
+            beside: runs.len() <= 3 && figures == 1,
+            plots: plots.into_iter().map(Pictures::new).collect(),
+            warnings: if shown { &section.warnings } else { &[] },
             tables: section.tables.iter().map(Grid::new).collect(),
         }
     }

@@ -14,10 +14,12 @@ pub(super) const NOT_MEASURED: &str = "Not measured.";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Topic {
     Overview,
+    Failures,
     Thresholds,
+    Comparisons,
     Concentration,
     Confidence,
-    SecondToken,
+    Later,
     Detectors,
     Calibration,
     Decoders,
@@ -29,10 +31,12 @@ impl Topic {
     pub fn anchor(self) -> &'static str {
         match self {
             Self::Overview => "overview",
+            Self::Failures => "failures",
             Self::Thresholds => "thresholds",
+            Self::Comparisons => "comparisons",
             Self::Concentration => "concentration",
             Self::Confidence => "confidence",
-            Self::SecondToken => "second-token",
+            Self::Later => "later-tokens",
             Self::Detectors => "detectors",
             Self::Calibration => "calibration",
             Self::Decoders => "decoders",
@@ -42,11 +46,21 @@ impl Topic {
 }
 
 /// A part of a report. Texts of this crate may hold links, as `[label](address)`; whatever comes
-/// from outside is in the header and the cells of a table, where nothing is markup.
+/// from outside is in a warning, or in the header and the cells of a table, where nothing is markup.
 pub(super) struct Section {
     pub topic: Topic,
     pub title: &'static str,
+    /// They come before anything else.
+    pub warnings: Vec<Warning>,
     pub tables: Vec<Table>,
+}
+
+/// Why a number may mislead. Nothing in it is markup.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct Warning {
+    /// What it is about: a run, or a pair of runs.
+    pub of: String,
+    pub text: String,
 }
 
 pub(super) struct Table {

@@ -1,7 +1,7 @@
 //! Pairs of members of two samples that are alike.
 
 use std::cmp::{Ordering, Reverse};
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::ops::Range;
 
 /// Pairs of a member of `a` and a member of `b` that differ by at most `caliper`: one to one,
@@ -33,6 +33,43 @@ pub fn matched(a: &[f64], b: &[f64], caliper: f64) -> Vec<(usize, usize)> {
         }
         pairs.sort_unstable();
     }
+    pairs
+}
+
+/// [`matched`] within strata: both members of a pair are also of one stratum, such as the questions
+/// whose answers have equally many first tokens.
+///
+/// `strata_a[i]` is the stratum of `a[i]`, and `strata_b[j]` that of `b[j]`; a value without a
+/// stratum is in no pair. Otherwise as [`matched`], which is done for each stratum alone.
+///
+/// ```
+/// use commitment_probe::stats::matched_within;
+///
+/// let (failures, correct) = ([0.30, 0.52], [0.31, 0.50, 0.33]);
+/// assert_eq!(matched_within(&failures, &correct, &[2, 1], &[1, 1, 2], 0.05), [(0, 2), (1, 1)]);
+/// ```
+pub fn matched_within(
+    a: &[f64],
+    b: &[f64],
+    strata_a: &[usize],
+    strata_b: &[usize],
+    caliper: f64,
+) -> Vec<(usize, usize)> {
+    let mut strata: BTreeMap<usize, [Vec<usize>; 2]> = BTreeMap::new();
+    for (sample, (values, of)) in [(a, strata_a), (b, strata_b)].into_iter().enumerate() {
+        for (place, stratum) in (0..values.len()).zip(of) {
+            strata.entry(*stratum).or_default()[sample].push(place);
+        }
+    }
+    let mut pairs = Vec::new();
+    for [places_a, places_b] in strata.values() {
+        let at = |sample: &[f64], places: &[usize]| -> Vec<f64> {
+            places.iter().map(|&place| sample[place]).collect()
+        };
+        let within = matched(&at(a, places_a), &at(b, places_b), caliper);
+        pairs.extend(within.into_iter().map(|(i, j)| (places_a[i], places_b[j])));
+    }
+    pairs.sort_unstable();
     pairs
 }
 

@@ -3,10 +3,14 @@
 //! | question | function |
 //! | --- | --- |
 //! | how much, and how sure is that? | [`mean`], [`share`] |
+//! | and if some of the values belong together? | [`mean_of`], [`share_of`], [`auroc_of`] |
 //! | does a score tell two kinds apart? | [`auroc`], [`auroc_estimate`] |
 //! | by how much do two samples differ? | [`cohens_d`] |
 //! | might chance alone make them differ so? | [`mann_whitney`] |
-//! | which members of two samples are alike in a third respect? | [`matched`] |
+//! | which members of two samples are alike in a third respect? | [`matched`], [`matched_within`] |
+//! | might chance alone make pairs differ so? | [`wilcoxon`], for yes and no [`mcnemar`] |
+//! | and if some of the pairs belong together? | [`wilcoxon_of`], [`mcnemar_of`] |
+//! | does a rate rise with the size of a model? | [`trend`] |
 //! | is a confidence of 80 % right in 80 %? | [`calibration`] |
 //! | how far are answers spread over meanings? | [`entropy()`] |
 //!
@@ -25,17 +29,25 @@
 //! assert!(mann_whitney(&failures, &others).unwrap().p < 0.05);
 //! ```
 
+mod bootstrap;
 mod calibration;
 mod detection;
 mod effect;
 mod entropy;
 mod estimate;
+mod groups;
 mod levels;
 mod matching;
+mod normal;
+mod paired;
+mod trend;
 
+pub use bootstrap::{RESAMPLES, SEED};
 pub use calibration::{Bin, Calibration, calibration};
-pub use detection::{auroc, auroc_estimate};
+pub use detection::{auroc, auroc_estimate, auroc_of};
 pub use effect::{RankTest, cohens_d, mann_whitney};
 pub use entropy::entropy;
-pub use estimate::{Estimate, RESAMPLES, SEED, mean, share};
-pub use matching::matched;
+pub use estimate::{Estimate, Method, mean, mean_of, share, share_of};
+pub use matching::{matched, matched_within};
+pub use paired::{SignedRankTest, mcnemar, mcnemar_of, wilcoxon, wilcoxon_of};
+pub use trend::{PERMUTATIONS, Trend, trend};

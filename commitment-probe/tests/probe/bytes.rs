@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Result, Tensor};
-use commitment_probe::{Asked, Prober, Sample};
+use commitment_probe::{Asked, InProcess, LogitsModel, Prober, Sample};
 use concept_mass::phrase::NextLogits;
 use concept_mass::source::{Embedding, Piece, Vocabulary, tokenizers::Tokenizer};
 use serde_json::json;
 
-use super::taught::{options, question};
+use super::taught::{measure, options, question};
 
 const PROMPT: &str = "Q: Who?\nA:";
 
@@ -76,6 +76,8 @@ struct Model {
     says: Vec<(Vec<u32>, f64)>,
 }
 
+impl LogitsModel for Model {}
+
 impl NextLogits for Model {
     fn next_logits(&mut self, sequences: &[Vec<u32>]) -> Result<Tensor> {
         let mut rows = Vec::new();
@@ -108,11 +110,12 @@ fn sample(says: &[(&[&str], f64)]) -> Sample {
     let embedding = Tensor::eye(vocab_size, DType::F32, &Device::Cpu).unwrap();
     let embedding = Embedding::new(&embedding).unwrap();
     let end = id(&vocabulary, "</s>");
-    let mut prober =
-        Prober::new(model, vocabulary, embedding, &Device::Cpu, &[end], options()).unwrap();
+    let model = InProcess::new(model, vocab_size, &Device::Cpu, 16).unwrap();
+    let prober = Prober::new(model, vocabulary, &[end], options()).unwrap();
+    let mut prober = prober.with_embedding(embedding).unwrap();
     let question = question(WHO);
     let asked = Asked { question: &question, prompt: PROMPT, tokens: &tokens };
-    prober.measure(&[asked]).unwrap().remove(0)
+    measure(&mut prober, &[asked]).unwrap().remove(0)
 }
 
 #[test]
@@ -132,10 +135,9 @@ fn a_byte_ends_an_answer_and_a_phrase() {
         (&["▁Marx", "</s>"], 0.3),
         (&["▁Smith", "is", "</s>"], 0.1),
     ]);
-    assert_eq!((sample.answer.as_str(), sample.right), ("Smith", true));
+    assert_eq!((sample.answer.as_str(), sample.is_right()), ("Smith", true));
     assert!((sample.phrase_mass - 0.6).abs() < 1e-5, "{}", sample.phrase_mass);
-    let second = sample.second.unwrap();
-    assert!(second.valid, "{second:?}");
+    assert!(sample.later[0].valid, "{:?}", sample.later);
 }
 
 #[test]
@@ -145,7 +147,7 @@ fn a_stop_and_a_break_end_it_as_well() {
         (&["▁Smith", "</s>"], 0.1),
         (&["▁Marx", "<0x0A>"], 0.4),
     ]);
-    assert_eq!((sample.answer.as_str(), sample.right), ("Smith.", true));
+    assert_eq!((sample.answer.as_str(), sample.is_right()), ("Smith.", true));
     assert!((sample.phrase_mass - 0.6).abs() < 1e-5, "{}", sample.phrase_mass);
 }
 
@@ -156,7 +158,7 @@ fn a_token_may_end_a_line_and_say_something() {
         (&["▁Smith", "#\n", "▁Marx"], 0.3),
         (&["▁Marx", "</s>"], 0.1),
     ]);
-    assert_eq!((sample.answer.as_str(), sample.right), ("Smith.", true));
+    assert_eq!((sample.answer.as_str(), sample.is_right()), ("Smith.", true));
     // What a sentence ends in says nothing; a sign is a part of the answer.
     assert!((sample.phrase_mass - 0.6).abs() < 1e-5, "{}", sample.phrase_mass);
 }
@@ -164,12 +166,12 @@ fn a_token_may_end_a_line_and_say_something() {
 #[test]
 fn a_break_of_three_bytes_ends_an_answer() {
     let sample = sample(&[(&["▁Smith", "<0xE2>", "<0x80>", "<0xA9>", "▁Marx"], 1.0)]);
-    assert_eq!((sample.answer.as_str(), sample.right), ("Smith", true));
+    assert_eq!((sample.answer.as_str(), sample.is_right()), ("Smith", true));
 }
 
 #[test]
 fn an_answer_that_begins_with_a_break_is_empty() {
     let sample = sample(&[(&["<0x0A>", "▁Smith"], 0.7), (&["▁Smith", "<0x0A>"], 0.3)]);
-    assert_eq!((sample.answer.as_str(), sample.second), ("", None));
+    assert!(sample.answer.is_empty() && sample.later.is_empty(), "{sample:?}");
     assert!((sample.phrase_mass - 0.3).abs() < 1e-5, "{}", sample.phrase_mass);
 }

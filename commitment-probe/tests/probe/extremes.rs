@@ -1,11 +1,15 @@
 //! Logits and embeddings that are unusual, and legal.
 
 use candle_core::{DType, Result, Tensor};
-use commitment_probe::{Asked, Decoder, ProbeOptions, Prober, Question, Sample, TEMPERATURES};
+use commitment_probe::{
+    Decoder, InProcess, LogitsModel, ProbeOptions, Prober, Question, Sample, TEMPERATURES,
+};
 use concept_mass::{phrase::NextLogits, source::Embedding};
 
 use super::device::device;
-use super::taught::{END, Lesson, Taught, VOCAB_SIZE, follows, options, question, vocabulary};
+use super::taught::{
+    END, Lesson, Taught, VOCAB_SIZE, follows, measured, options, question, vocabulary,
+};
 
 const PROMPT: &str = "Q: Who?\nA:";
 
@@ -20,12 +24,11 @@ fn identity(rows: usize) -> Embedding {
     Embedding::new(&Tensor::eye(rows, DType::F32, &device()).unwrap()).unwrap()
 }
 
-fn measure<M: NextLogits>(model: M, embedding: Embedding, options: ProbeOptions) -> Sample {
+fn measure<M: LogitsModel>(model: M, embedding: Embedding, options: ProbeOptions) -> Sample {
     let (device, question) = (device(), smith());
-    let mut prober = Prober::new(model, vocabulary(), embedding, &device, &[END], options).unwrap();
-    let tokens = vocabulary().encode(PROMPT).unwrap();
-    let asked = Asked { question: &question, prompt: PROMPT, tokens: &tokens };
-    prober.measure(&[asked]).unwrap().remove(0)
+    let model = InProcess::new(model, VOCAB_SIZE, &device, options.batch).unwrap();
+    let prober = Prober::new(model, vocabulary(), &[END], options).unwrap();
+    measured(&mut prober.with_embedding(embedding).unwrap(), &question, PROMPT)
 }
 
 /// The same logits whatever comes before.
@@ -40,6 +43,8 @@ impl Fixed {
         Self(logits)
     }
 }
+
+impl LogitsModel for Fixed {}
 
 impl NextLogits for Fixed {
     fn next_logits(&mut self, sequences: &[Vec<u32>]) -> Result<Tensor> {
@@ -95,6 +100,8 @@ fn an_embedding_may_have_more_rows_than_the_vocabulary_has_tokens() {
 /// A model that computes in another dtype.
 struct In(DType, Taught);
 
+impl LogitsModel for In {}
+
 impl NextLogits for In {
     fn next_logits(&mut self, sequences: &[Vec<u32>]) -> Result<Tensor> {
         self.1.next_logits(sequences)?.to_dtype(self.0)
@@ -108,6 +115,6 @@ fn logits_of_f64_are_measured_at_every_step() {
         measure(In(dtype, Taught::new(&[WHO], &device())), identity(VOCAB_SIZE), options.clone())
     };
     let sample = measure(DType::F64);
-    assert!(sample.sampled.is_some() && sample.second.is_some());
+    assert!(sample.sampled.is_some() && !sample.later.is_empty());
     assert_eq!(sample, measure(DType::F32));
 }

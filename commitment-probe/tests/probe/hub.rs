@@ -34,7 +34,7 @@ struct Machine<'a> {
 
 impl Machine<'_> {
     fn command(&self, model: &str, questions: &str, out: &Path) -> Command {
-        let args = ["run", "--model", model, "--questions", questions, "--out"];
+        let args = ["run", "--num-shots=0", "--model", model, "--questions", questions, "--out"];
         let mut program = program(args);
         program.arg(out).args(SHORT);
         for (name, _) in env::vars_os() {

@@ -19,7 +19,8 @@ const KILLS: usize = 20;
 /// Batches of several questions, so that some are cut in two.
 fn args(out: &Path) -> Vec<OsString> {
     let words = ["--batch", "3", "--samples", "2", "--max-tokens", "8", "--out"];
-    let fixed = ["run", "--model", TINY.as_str(), "--questions", QUESTIONS.as_str()];
+    let fixed =
+        ["run", "--num-shots=0", "--model", TINY.as_str(), "--questions", QUESTIONS.as_str()];
     let words = fixed.iter().chain(&words).map(OsString::from);
     words.chain([out.into()]).collect()
 }

@@ -20,7 +20,16 @@ use super::program::{QUESTIONS, folder};
 #[track_caller]
 fn samples(path: &Path, out: PathBuf) -> Vec<Value> {
     let output = Command::new(env!("CARGO_BIN_EXE_commitment-probe"))
-        .args(["run", "--questions", QUESTIONS.as_str(), "--limit", "2", "--samples", "2"])
+        .args([
+            "run",
+            "--num-shots=0",
+            "--questions",
+            QUESTIONS.as_str(),
+            "--limit",
+            "2",
+            "--samples",
+            "2",
+        ])
         .args(["--max-tokens", "4", "--model"])
         .arg(path)
         .arg("--out")

@@ -4,7 +4,8 @@ use std::f64::consts::LN_2;
 
 use candle_core::{DType, Device, Tensor};
 use commitment_probe::{
-    Asked, Decision, Decoder, Error, ProbeOptions, Prober, Sample, TEMPERATURES, Vote,
+    Asked, Decision, Decoder, Error, InProcess, LogitsModel, ProbeOptions, Prober, Sample,
+    TEMPERATURES, Verdict, Vote,
 };
 use concept_mass::source::tokenizers::{
     Tokenizer, models::wordlevel::WordLevel, pre_tokenizers::whitespace::Whitespace,
@@ -17,7 +18,7 @@ use concept_mass::{
 
 use super::device::device;
 use super::taught::{
-    END, Lesson, Taught, VOCAB_SIZE, follows, measured, options, prober, question, sample,
+    END, Lesson, Taught, VOCAB_SIZE, follows, measure, measured, options, prober, question, sample,
     vocabulary,
 };
 
@@ -69,7 +70,7 @@ fn entropy(shares: &[f64]) -> f64 {
 #[test]
 fn the_example_of_the_paper() {
     let sample = sample(RED_SQUARE, CATHEDRAL);
-    assert_eq!((sample.answer.as_str(), sample.right), ("Moscow", false));
+    assert_eq!((sample.answer.as_str(), sample.verdict), ("Moscow", Verdict::Wrong));
 
     let first = &sample.first;
     assert_eq!((first.text.as_str(), first.begins_answer), ("Mos", false));
@@ -103,8 +104,8 @@ fn the_example_of_the_paper() {
     assert_eq!(phrases.vote, None);
 
     // After `Mos`, nothing is open; and it begins no right answer.
-    let second = sample.second.as_ref().unwrap();
-    near(second.entropy.into(), 0.0);
+    let second = &sample.later[0];
+    near(second.entropy.unwrap().into(), 0.0);
     assert!(!second.valid);
     assert_eq!((&sample.sampled, &sample.note), (&None, &None));
 }
@@ -128,14 +129,15 @@ fn the_mass_at_other_temperatures_is_that_of_the_scaled_logits() {
 #[test]
 fn a_phrase_that_goes_wrong_after_its_first_token() {
     let sample = sample(WEALTH, SMITH);
-    assert_eq!((sample.answer.as_str(), sample.right), ("Adam Lambert", false));
+    assert_eq!((sample.answer.as_str(), sample.verdict), ("Adam Lambert", Verdict::Wrong));
     assert!(sample.first.begins_answer);
     near(sample.first.mass.into(), 0.79); // Adam, and Smith
     near(sample.first.concentration.unwrap().into(), 0.61 / 0.79);
     // Of `Adam`, Smith and Lambert are left.
-    let second = sample.second.as_ref().unwrap();
-    near(second.entropy.into(), entropy(&[0.27 / 0.61, 0.34 / 0.61]));
-    assert!(!second.valid);
+    let [second, third] = &sample.later[..] else { panic!("{sample:?}") };
+    near(second.entropy.unwrap().into(), entropy(&[0.27 / 0.61, 0.34 / 0.61]));
+    // Before it is Adam, and before the third token Adam Lambert.
+    assert!(second.valid && !third.valid);
     // `Adam` begins both, so it is left out of the map, and wins by itself.
     let aliases = decision(&sample, Decoder::Aliases);
     assert_eq!((aliases.concept.as_deref(), aliases.right), (Some("Adam"), false));
@@ -145,16 +147,17 @@ fn a_phrase_that_goes_wrong_after_its_first_token() {
 }
 
 #[test]
-fn the_second_token_of_a_right_answer_is_valid() {
+fn the_beginning_of_a_right_answer_is_valid() {
     let prompt = "Q: Who?\nA:";
     let lesson: Lesson = (prompt, &[("Adam Smith", 0.7), ("Karl Marx", 0.3)]);
     let asked = r#"{"id": "who", "question": "Who?", "answers": ["Adam Smith"]}"#;
-    assert!(sample(lesson, asked).second.unwrap().valid);
+    assert!(sample(lesson, asked).later.iter().all(|step| step.valid));
     // One token, and then the end.
     assert_eq!(follows(prompt, "Smith").len(), 1);
     let asked = r#"{"id": "who", "question": "Who?", "answers": ["Smith"]}"#;
     let sample = sample((prompt, &[("Smith", 0.7), ("Karl Marx", 0.3)]), asked);
-    assert!(sample.right && sample.second.unwrap().valid);
+    let [end] = &sample.later[..] else { panic!("{sample:?}") };
+    assert!(sample.is_right() && end.token == END && end.valid);
 }
 
 #[test]
@@ -162,7 +165,7 @@ fn answers_with_a_full_stop_are_the_answer() {
     let lesson: Lesson = ("Q: Who?\nA:", &[("Smith.", 0.4), ("Smith", 0.2), ("Marx", 0.4)]);
     let asked = r#"{"id": "who", "question": "Who?", "answers": ["Smith"]}"#;
     let sample = sample(lesson, asked);
-    assert!(sample.right, "{sample:?}");
+    assert!(sample.is_right(), "{sample:?}");
     near(sample.phrase_mass, 0.6);
 }
 
@@ -171,8 +174,8 @@ fn silence_is_an_answer() {
     let asked = r#"{"id": "who", "question": "Who?", "answers": ["Adam Smith", "Smith"]}"#;
     let lesson: Lesson = ("Q: Who?\nA:", &[("", 0.4), ("Smith", 0.35), ("Adam Smith", 0.25)]);
     let outvoted = sample(lesson, asked);
-    assert!(!outvoted.right && outvoted.answer.is_empty(), "{outvoted:?}");
-    assert_eq!(outvoted.second, None);
+    assert_eq!((outvoted.verdict, outvoted.answer.as_str()), (Verdict::Empty, ""));
+    assert!(outvoted.later.is_empty());
     near(outvoted.phrase_mass, 0.6);
     let phrases = decision(&outvoted, Decoder::Phrases);
     assert_eq!((phrases.answer.as_str(), phrases.right), ("Smith", true));
@@ -187,6 +190,8 @@ fn silence_is_an_answer() {
 
 /// The same logits whatever comes before.
 struct Fixed(Tensor);
+
+impl LogitsModel for Fixed {}
 
 impl NextLogits for Fixed {
     fn next_logits(&mut self, sequences: &[Vec<u32>]) -> candle_core::Result<Tensor> {
@@ -206,15 +211,16 @@ fn a_question_none_of_whose_forms_can_follow_the_prompt_says_so() {
     let logits = Tensor::new(&[[0f32, 0.0, 1.0, 3.0, 2.0]], &device).unwrap();
     let embedding = Embedding::new(&Tensor::eye(5, DType::F32, &device).unwrap()).unwrap();
     let options = ProbeOptions { max_tokens: 2, ..options() };
-    let model = Fixed(logits);
-    let mut prober = Prober::new(model, vocabulary, embedding, &device, &[4], options).unwrap();
+    let model = InProcess::new(Fixed(logits), 5, &device, options.batch).unwrap();
+    let prober = Prober::new(model, vocabulary, &[4], options).unwrap();
+    let mut prober = prober.with_embedding(embedding).unwrap();
 
     let known = question(r#"{"id": "a", "question": "Who", "answers": ["Smith"]}"#);
     let unknown = question(
         r#"{"id": "b", "question": "Who", "answers": ["Lambert"], "others": {"Marx": ["Marx"]}}"#,
     );
     let asked = [&known, &unknown].map(|question| Asked { question, prompt: "Who", tokens: &[1] });
-    let samples = prober.measure(&asked).unwrap();
+    let samples = measure(&mut prober, &asked).unwrap();
     assert!(samples[0].first.mass > 0.05 && samples[0].note.is_none(), "{:?}", samples[0]);
     let Sample { first, note, phrase_mass, .. } = &samples[1];
     let aliases = decision(&samples[1], Decoder::Aliases);
@@ -262,8 +268,9 @@ fn alike(options: ProbeOptions, device: &Device) -> [Vec<Sample>; 2] {
     let asked: Vec<Asked> = (0..2)
         .map(|i| Asked { question: &questions[i], prompt: ALIKE[i].0, tokens: &tokens[i] })
         .collect();
-    let together = prober.measure(&asked).unwrap();
-    let one_by_one = asked.iter().map(|&asked| prober.measure(&[asked]).unwrap().remove(0));
+    let plan = prober.plan(asked).unwrap();
+    let together = prober.measure(&plan, &[0, 1]).unwrap();
+    let one_by_one = (0..2).map(|i| prober.measure(&plan, &[i]).unwrap().remove(0));
     [together, one_by_one.collect()]
 }
 
@@ -307,8 +314,8 @@ fn sampled_answers_come_as_often_as_they_are_likely() {
         assert!((count as f64 - samples as f64 * share).abs() < 4.0 * sigma, "{text}: {count}");
     }
     assert!(drawn.answers.iter().all(|a| a.right == a.text.ends_with("Smith")));
-    // Four texts, four clusters; the right ones differ by more than spelling.
-    assert_eq!(drawn.answers.iter().map(|answer| answer.cluster).max(), Some(3));
+    // Four texts, three clusters: two contain a form of one answer.
+    assert_eq!(drawn.answers.iter().map(|answer| answer.cluster).max(), Some(2));
     // The same seed, the same answers; of another question, others.
     assert_eq!(measured(&mut prober, &asked, WEALTH.0).sampled.unwrap(), drawn);
     let other = question(&SMITH.replace("\"wealth\"", "\"wealth-2\""));
@@ -329,9 +336,11 @@ fn a_judge_has_the_last_word_on_what_means_the_same() {
     let of = |text: &str| drawn.answers.iter().find(|answer| answer.text == text).unwrap().cluster;
     assert_eq!(of("Smith"), of("Adam Smith"));
     assert_ne!(of("Smith"), of("Karl Marx"));
-    let smith = drawn.answers.iter().filter(|answer| answer.cluster == of("Smith")).count();
-    assert_eq!(drawn.majority().unwrap().right, smith >= drawn.answers.len() - smith);
-    assert!(drawn.semantic_entropy > 0.0 && drawn.semantic_entropy < 2.0 * LN_2);
+    let count = |of: usize| drawn.answers.iter().filter(|answer| answer.cluster == of).count();
+    let largest = drawn.answers.iter().map(|answer| count(answer.cluster)).max();
+    assert_eq!(Some(count(drawn.majority().unwrap().cluster)), largest);
+    assert!(drawn.judged);
+    assert!(drawn.entropy > 0.0 && drawn.entropy < 2.0 * LN_2);
 }
 
 #[test]
@@ -340,9 +349,13 @@ fn unfit_options_and_prompts_are_refused() {
     let make = |options: ProbeOptions, rows: usize| {
         let embedding = Tensor::zeros((rows, 4), DType::F32, &device).unwrap();
         let embedding = Embedding::new(&embedding).unwrap();
-        let model = Taught::new(&[WEALTH], &device);
-        let made = Prober::new(model, vocabulary(), embedding, &device, &[END], options);
-        made.err().map(|error| error.to_string()).unwrap_or_default()
+        let model =
+            InProcess::new(Taught::new(&[WEALTH], &device), VOCAB_SIZE, &device, 4).unwrap();
+        let made = Prober::new(model, vocabulary(), &[END], options);
+        made.and_then(|prober| prober.with_embedding(embedding))
+            .err()
+            .map(|error| error.to_string())
+            .unwrap_or_default()
     };
     let refused = |change: fn(&mut ProbeOptions), part: &str| {
         let mut options = options();
@@ -361,6 +374,7 @@ fn unfit_options_and_prompts_are_refused() {
             (|options, huge| options.max_tokens = huge) as fn(&mut ProbeOptions, usize),
             |options, huge| options.batch = huge,
             |options, huge| options.samples = huge,
+            |options, huge| options.exchanges = huge,
         ] {
             let mut options = options();
             set(&mut options, huge);
@@ -375,22 +389,24 @@ fn unfit_options_and_prompts_are_refused() {
     let nan = TopKPooling { k: 5, threshold: f32::NAN };
     assert!(make(ProbeOptions { pooling: nan, ..options() }, VOCAB_SIZE).contains("threshold"));
     assert!(make(options(), 9).contains("9 rows"));
-    let embedding = Embedding::new(&Tensor::eye(VOCAB_SIZE, DType::F32, &device).unwrap()).unwrap();
-    let model = Taught::new(&[WEALTH], &device);
-    let ends = [END, VOCAB_SIZE as u32];
-    let error = Prober::new(model, vocabulary(), embedding, &device, &ends, options()).err();
+    let in_process =
+        || InProcess::new(Taught::new(&[WEALTH], &device), VOCAB_SIZE, &device, 4).unwrap();
+    let error = Prober::new(in_process(), vocabulary(), &[END, VOCAB_SIZE as u32], options()).err();
     assert!(matches!(error, Some(Error::EndToken { token: 1152, vocab_size: 1152 })), "{error:?}");
+    let narrow = InProcess::new(Taught::new(&[WEALTH], &device), 9, &device, 4).unwrap();
+    let error = Prober::new(narrow, vocabulary(), &[END], options()).err();
+    assert!(matches!(error, Some(Error::VocabSize { vocabulary: 1152, model: 9 })), "{error:?}");
+    let error = InProcess::new(Taught::new(&[WEALTH], &device), 9, &device, 0).err();
+    assert!(matches!(error, Some(Error::ProbeOption { option: "batch", .. })), "{error:?}");
 
     let mut prober = prober(&[WEALTH], options(), &device);
     let question = question(SMITH);
-    let mut measure = |tokens: &[u32]| {
-        prober.measure(&[Asked { question: &question, prompt: WEALTH.0, tokens }]).unwrap_err()
+    let mut fails = |tokens: &[u32]| {
+        measure(&mut prober, &[Asked { question: &question, prompt: WEALTH.0, tokens }])
+            .unwrap_err()
     };
-    assert!(matches!(measure(&[]), Error::EmptyPrompt));
-    let error = measure(&[5; 120]);
+    assert!(matches!(fails(&[]), Error::EmptyPrompt));
+    let error = fails(&[5; 120]);
     assert!(matches!(error, Error::TooLong { prompt: 120, answer: 24, context: 128 }), "{error}");
-    assert!(prober.measure(&[]).unwrap().is_empty());
-    let asked = [&[5, 5][..], &[5]].map(|tokens| Asked { question: &question, prompt: "", tokens });
-    let error = prober.measure(&asked).unwrap_err();
-    assert!(matches!(error, Error::UnequalPrompts { first: 2, other: 1 }), "{error}");
+    assert!(measure(&mut prober, &[]).unwrap().is_empty());
 }

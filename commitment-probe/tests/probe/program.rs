@@ -66,8 +66,16 @@ pub fn folder(test: &str) -> PathBuf {
 /// The arguments of a run of the tiny model, in `out`.
 fn args<'a>(out: &'a Path, more: &[&'a str]) -> Vec<&'a OsStr> {
     let out = out.as_os_str();
-    let fixed = ["run", "--model", TINY.as_str(), "--questions", QUESTIONS.as_str(), "--out"]
-        .map(OsStr::new);
+    let fixed = [
+        "run",
+        "--num-shots=0",
+        "--model",
+        TINY.as_str(),
+        "--questions",
+        QUESTIONS.as_str(),
+        "--out",
+    ]
+    .map(OsStr::new);
     fixed.into_iter().chain([out]).chain(more.iter().map(|&word| OsStr::new(word))).collect()
 }
 
@@ -105,12 +113,14 @@ fn the_demonstration_fills_every_table() {
     let report: Value =
         serde_json::from_slice(&fs::read(out.join("report.json")).unwrap()).unwrap();
     let runs = report["runs"].as_array().unwrap();
-    assert_eq!((runs.len(), &report["schema"]), (2, &1.into()));
+    assert_eq!((runs.len(), &report["schema"]), (2, &2.into()));
     for run in runs {
         assert_eq!((&run["samples"], &run["planned"]), (&126.into(), &126.into()));
-        // A bin without answers has no accuracy; nothing else is missing.
+        // A bin without answers has no accuracy, no question has a group, and there is no judge.
+        let absent = [".bins[", ".groups", ".semantic_entropy"];
         let missing = nulls(run, "");
-        let missing: Vec<_> = missing.iter().filter(|path| !path.contains(".bins[")).collect();
+        let is_missing = |path: &&String| absent.iter().all(|part| !path.contains(part));
+        let missing: Vec<_> = missing.iter().filter(is_missing).collect();
         assert!(missing.is_empty(), "{missing:?}");
     }
     // The same models, the same answers; the sharpened one is surer of them.
@@ -131,13 +141,13 @@ fn the_question_of_the_paper_is_a_commitment_failure_of_the_tiny_model() {
         "answers": ["Saint Basil's Cathedral", "St. Basil's Cathedral", "Cathedral of Vasily the Blessed"]}"#;
     fs::write(&questions, asked).unwrap();
     let run = out.join("run");
-    let words = ["run", "--model", TINY.as_str(), "--questions"].map(OsStr::new);
+    let words = ["run", "--num-shots=0", "--model", TINY.as_str(), "--questions"].map(OsStr::new);
     let more = ["--out".as_ref(), run.as_os_str(), "--samples".as_ref(), "0".as_ref()];
     succeed(words.into_iter().chain([questions.as_os_str()]).chain(more));
     let sample = &lines(&run.join("samples.jsonl"))[0];
     let mass = sample["first"]["mass"].as_f64().unwrap();
     assert!((mass - 0.49).abs() < 0.02, "{sample}");
-    assert_eq!((&sample["answer"], &sample["right"]), (&"Moscow".into(), &false.into()));
+    assert_eq!((&sample["answer"], &sample["verdict"]), (&"Moscow".into(), &"wrong".into()));
     assert_eq!(sample["decisions"]["aliases"]["answer"], "Saint Basil's Cathedral");
     assert_eq!(sample["sampled"], Value::Null);
 }
@@ -200,14 +210,14 @@ fn files_of_another_schema_are_refused() {
         let path = out.join(file);
         let whole = fs::read_to_string(&path).unwrap();
         for (schema, found) in
-            [("\"schema\":2,", "it has schema 2"), ("", "it has no schema version")]
+            [("\"schema\":1,", "it has schema 1"), ("", "it has no schema version")]
         {
-            let other = whole.replace("\"schema\": 1,", "\"schema\":1,");
-            fs::write(&path, other.replace("\"schema\":1,", schema)).unwrap();
+            let other = whole.replace("\"schema\": 2,", "\"schema\":2,");
+            fs::write(&path, other.replace("\"schema\":2,", schema)).unwrap();
             let report = complaint(["report".as_ref(), out.as_os_str()]);
             for said in [complaint(args(&out, &SHORT)), report] {
                 assert!(said.contains(file) && said.contains(found), "{said}");
-                assert!(said.contains("reads schema 1; use the version that wrote it"), "{said}");
+                assert!(said.contains("reads schema 2; use the version that wrote it"), "{said}");
                 assert_eq!(said.matches(found).count(), 1, "{said}");
             }
         }
@@ -262,14 +272,17 @@ fn the_chat_template_of_a_model_is_used_if_it_has_one() {
     fs::write(model.join("chat_template.jinja"), template).unwrap();
     let run = |out: &Path, model: &Path, more: &[&str]| {
         let fixed = ["--questions", QUESTIONS.as_str(), "--out"].map(OsStr::new);
-        let words = ["run".as_ref(), "--model".as_ref(), model.as_os_str()];
+        let words =
+            ["run".as_ref(), "--num-shots=0".as_ref(), "--model".as_ref(), model.as_os_str()];
         let words = words.into_iter().chain(fixed).chain([out.as_os_str()]);
         succeed(words.chain(SHORT.iter().chain(more).map(OsStr::new)));
         fs::read_to_string(out.join("samples.jsonl")).unwrap()
     };
     // It makes the very prompt of the plain template.
-    let chatted = run(&out.join("chatted"), &model, &["--chat", "--template", "{question}"]);
-    assert_eq!(chatted, run(&out.join("plain"), &model, &[]));
+    let exact = ["--match", "exact", "--no-p-true"];
+    let chat = [&exact[..], &["--chat", "--template", "{question}"]].concat();
+    let chatted = run(&out.join("chatted"), &model, &chat);
+    assert_eq!(chatted, run(&out.join("plain"), &model, &exact));
 }
 
 #[cfg(unix)]
@@ -281,7 +294,7 @@ print(",".join(map(str, range(len(json.loads(sys.argv[1]))))))' "$line")"; done"
     let drawn = ["--limit", "4", "--samples", "8", "--max-tokens", "6", "--judge"];
     succeed(args(&out.join("all"), &[&drawn[..], &[all]].concat()));
     for sample in lines(&out.join("all").join("samples.jsonl")) {
-        assert_eq!(sample["sampled"]["semantic_entropy"], 0.0);
+        assert_eq!(sample["sampled"]["entropy"], 0.0);
     }
     let said = complaint(args(
         &out.join("bad"),
@@ -306,7 +319,7 @@ fn what_cannot_be_run_is_named() {
     let nowhere = nowhere.to_str().unwrap();
     let run = |model: &str, questions: &str, more: &[&str]| {
         let run = out.join("run");
-        let fixed = ["run", "--model", model, "--questions", questions, "--out"];
+        let fixed = ["run", "--num-shots=0", "--model", model, "--questions", questions, "--out"];
         complaint(fixed.iter().copied().chain([run.to_str().unwrap()]).chain(more.iter().copied()))
     };
     assert!(run(nowhere, QUESTIONS.as_str(), &[]).contains(nowhere));
@@ -348,8 +361,17 @@ fn a_prompt_that_is_too_long_is_named_before_any_is_asked() {
     };
     fs::write(&questions, question("short", 2) + &question("long", 300)).unwrap();
     let run = out.join("run");
-    let words =
-        ["run", "--model", TINY.as_str(), "--samples", "0", "--max-tokens", "2", "--questions"];
+    let words = [
+        "run",
+        "--num-shots=0",
+        "--model",
+        TINY.as_str(),
+        "--samples",
+        "0",
+        "--max-tokens",
+        "2",
+        "--questions",
+    ];
     let words = words.map(OsStr::new).into_iter().chain([questions.as_os_str()]);
     let said = complaint(words.chain(["--out".as_ref(), run.as_os_str()]));
     assert!(said.contains("cannot ask question long: the prompt has "), "{said}");
@@ -361,7 +383,8 @@ fn a_prompt_that_is_too_long_is_named_before_any_is_asked() {
 fn names_of_the_hub_need_a_feature() {
     let out = folder("no-hub");
     for (model, questions) in [("owner/name", QUESTIONS.as_str()), (TINY.as_str(), "owner/name")] {
-        let words = ["run", "--model", model, "--questions", questions, "--out"].map(OsStr::new);
+        let words = ["run", "--num-shots=0", "--model", model, "--questions", questions, "--out"]
+            .map(OsStr::new);
         let said = complaint(words.into_iter().chain([out.as_os_str()]));
         assert!(said.contains("no file or folder owner/name"), "{said}");
         assert!(said.contains("--features hub"), "{said}");
@@ -381,7 +404,7 @@ fn a_run_on_cuda_measures_what_one_on_the_cpu_does() {
     let [cpu, cuda] = [cpu, cuda].map(|dir| lines(&dir.join("samples.jsonl")));
     assert_eq!(cpu.len(), 2);
     for (cpu, cuda) in cpu.iter().zip(&cuda) {
-        for field in ["id", "answer", "right", "note"] {
+        for field in ["id", "answer", "verdict", "note"] {
             assert_eq!(cpu[field], cuda[field]);
         }
         for field in ["probability", "mass", "token_entropy"] {

@@ -1,12 +1,12 @@
 //! The statistics against their definitions, on any input.
 
 use commitment_probe::stats::{
-    Calibration, Estimate, auroc, auroc_estimate, calibration, cohens_d, entropy, mann_whitney,
-    matched, mean, share,
+    self, Calibration, Estimate, auroc, auroc_estimate, auroc_of, calibration, cohens_d, entropy,
+    mann_whitney, matched, matched_within, mean, mean_of, share_of, trend, wilcoxon,
 };
 use proptest::prelude::*;
 
-use super::statistics::{INTERVAL_TOLERANCE, TOLERANCE};
+use super::statistics::TOLERANCE;
 
 /// By definition: the closest of all pairs whose members are free, by places where two are as
 /// close.
@@ -144,20 +144,67 @@ proptest! {
     }
 
     #[test]
-    fn shares_are_means_of_zeros_and_ones(of in 1usize..400, part in 0.0..=1.0) {
-        let hits = (of as f64 * part) as usize;
-        let values: Vec<f64> = (0..of).map(|i| if i < hits { 1.0 } else { 0.0 }).collect();
-        let (share, mean) = (share(hits, of).unwrap(), mean(&values).unwrap());
-        prop_assert_eq!((share.value, share.n), (mean.value, mean.n));
-        // The ends are multiples of 1 / n, and those that are drawn may be beside the true ones.
-        let steps = 1.0 / of as f64 + INTERVAL_TOLERANCE * (share.high - share.low) + TOLERANCE;
-        prop_assert!((share.low - mean.low).abs() <= steps, "{share:?} {mean:?}");
-        prop_assert!((share.high - mean.high).abs() <= steps, "{share:?} {mean:?}");
+    fn intervals_hold_the_value_and_stay_where_values_are(
+        hits in proptest::collection::vec((any::<bool>(), 0usize..9), 1..60),
+        a in values(1),
+        b in values(1),
+    ) {
+        let (hits, groups): (Vec<bool>, Vec<usize>) = hits.into_iter().unzip();
+        let share = share_of(&hits, Some(&groups)).unwrap();
+        let count = hits.iter().filter(|hit| **hit).count();
+        prop_assert_eq!(share.value, stats::share(count, hits.len()).unwrap().value);
+        prop_assert!(0.0 <= share.low && share.low <= share.value, "{:?}", share);
+        prop_assert!(share.value <= share.high && share.high <= 1.0, "{:?}", share);
+        prop_assert!(share.high > share.low);
+        let of = |sample: &[f64]| -> Vec<usize> { (0..sample.len()).map(|i| i / 3).collect() };
+        let area = auroc_of(&a, &b, Some([&of(&a), &of(&b)])).unwrap();
+        prop_assert!((area.value - auroc(&a, &b).unwrap()).abs() < TOLERANCE);
+        prop_assert!(0.0 <= area.low && area.low < area.high && area.high <= 1.0, "{:?}", area);
+        let (least, most) = (a.iter().copied().reduce(f64::min), a.iter().copied().reduce(f64::max));
+        for mean in [mean(&a), mean_of(&a, Some(&of(&a)))].into_iter().flatten() {
+            prop_assert!(least.unwrap() - TOLERANCE <= mean.low && mean.low <= mean.high);
+            prop_assert!(mean.high <= most.unwrap() + TOLERANCE);
+        }
+    }
+
+    #[test]
+    fn signed_ranks_are_two_sided(a in values(1)) {
+        let negated: Vec<f64> = a.iter().map(|x| -x).collect();
+        let (test, other) = (wilcoxon(&a).unwrap(), wilcoxon(&negated).unwrap());
+        prop_assert_eq!((test.p, test.n), (other.p, other.n));
+        prop_assert_eq!(test.w + other.w, (test.n * (test.n + 1)) as f64 / 2.0);
+        prop_assert!((0.0..=1.0).contains(&test.p));
+    }
+
+    /// By the pairs of the definition, with a distance that no caliper allows between strata.
+    #[test]
+    fn pairs_within_strata_are_those_of_values_far_apart(
+        a in proptest::collection::vec((-40i64..40, 0usize..3), 0..24),
+        b in proptest::collection::vec((-40i64..40, 0usize..3), 0..24),
+        caliper in 0u32..9,
+    ) {
+        let apart = |sample: &[(i64, usize)]| -> Vec<i64> {
+            sample.iter().map(|&(value, stratum)| value + 1000 * stratum as i64).collect()
+        };
+        let split = |sample: &[(i64, usize)]| -> (Vec<f64>, Vec<usize>) {
+            sample.iter().map(|&(value, stratum)| (value as f64, stratum)).unzip()
+        };
+        let ((of_a, strata_a), (of_b, strata_b)) = (split(&a), split(&b));
+        let caliper = f64::from(caliper);
+        let pairs = matched_within(&of_a, &of_b, &strata_a, &strata_b, caliper);
+        prop_assert_eq!(pairs, naively_matched(&apart(&a), &apart(&b), caliper));
     }
 
     #[test]
     fn the_same_input_gives_the_same_bits(a in values(1), b in values(1), threads in 1usize..5) {
-        let both = || (bits(mean(&a)), bits(auroc_estimate(&a, &b)));
+        let of: Vec<usize> = (0..a.len().max(b.len())).map(|i| i / 2).collect();
+        let groups = [&of[..a.len()], &of[..b.len()]];
+        let blocks: Vec<_> = a.iter().map(|x| vec![Some(*x > 0.0), None, Some(*x < 0.5)]).collect();
+        let blocks: Vec<_> = blocks.into_iter().chain([vec![Some(true); 3]]).collect();
+        let both = || {
+            let drawn = [mean(&a), mean_of(&a, Some(groups[0])), auroc_of(&a, &b, Some(groups))];
+            (drawn.map(bits), trend(&[1.0, 2.0, 3.0], &blocks, None))
+        };
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         prop_assert_eq!(pool.install(both), both());
     }

@@ -29,7 +29,8 @@ fn real_models_answer_and_a_resumed_run_is_an_unbroken_one() {
         let run = |out: &PathBuf| {
             let paths = [&model, &questions, out].map(|path| path.to_str().unwrap());
             let [model, questions, out] = paths;
-            let inputs = ["run", "--model", model, "--questions", questions, "--out", out];
+            let inputs =
+                ["run", "--num-shots=0", "--model", model, "--questions", questions, "--out", out];
             let short = ["--template", SHOTS, "--samples", "2", "--max-tokens", "8"];
             succeed(inputs.into_iter().chain(short));
         };

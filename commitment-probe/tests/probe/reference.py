@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The statistics of commitment-probe/src/stats as SciPy and scikit-learn compute them.
+"""The statistics of commitment-probe/src/stats as SciPy, scikit-learn and statsmodels compute them.
 
     cd commitment-probe/tests/probe
     pip install -r requirements.txt
@@ -20,9 +20,11 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-from scipy import stats
+from scipy import optimize, stats
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import roc_auc_score
+from statsmodels.stats.contingency_tables import mcnemar as mcnemar_of_table
+from statsmodels.stats.proportion import proportion_confint
 
 RESAMPLES = 9999
 
@@ -139,6 +141,97 @@ FOR_AUROC = {
     "large": (draw(70, 300, 0.3, 2), draw(71, 400, 0.0, 2)),
 }
 
+def grouped(seed, groups, alike, kind="normal", largest=10):
+    """Values in groups of different sizes, of which a part is common to the group."""
+    rng = np.random.default_rng(seed)
+    of = [g for g in range(groups) for _ in range(rng.integers(1, largest + 1))]
+    common = draw(seed + 1000, groups, kind=kind)
+    own = draw(seed + 2000, len(of), kind=kind)
+    values = [round(alike * common[g] + (1 - alike) * x, 4) for g, x in zip(of, own)]
+    # In no order, and by labels that are no places.
+    order = rng.permutation(len(of))
+    return [values[i] for i in order], [of[i] * 7 + 3 for i in order]
+
+
+FOR_GROUPED_MEANS = {
+    "fifteen groups": grouped(200, 15, 0.3),
+    "eighteen groups": grouped(201, 18, 0.5),
+    "twenty groups": grouped(202, 20, 0.5),
+    "twenty groups, alike": grouped(203, 20, 0.9),
+    "twenty groups, nothing common": grouped(204, 20, 0.0),
+    "sixty groups": grouped(205, 60, 0.5),
+    "two hundred groups": grouped(206, 200, 0.6),
+    "skewed": grouped(207, 40, 0.5, "skewed"),
+    "rates": ([float(x > 0.4) for x in grouped(208, 30, 0.5)[0]], grouped(208, 30, 0.5)[1]),
+    "pairs": grouped(209, 80, 0.7, largest=2),
+    "one large group": ([0.1 * i for i in range(30)], [0] * 10 + list(range(1, 21))),
+}
+
+# Of hits in so few groups, or misses, that the bootstrap has nothing to draw.
+FOR_GROUPED_SHARES = {
+    "no hits": ([0] * 30, [i // 3 for i in range(30)]),
+    "all hits": ([1] * 30, [i // 3 for i in range(30)]),
+    "no hits, of uneven groups": ([0] * 20, [0] * 10 + [1] * 4 + list(range(2, 8))),
+    "one group": ([1, 0, 0, 1, 1], [4] * 5),
+    "one group of misses": ([0] * 5, [4] * 5),
+    "two groups": ([1, 0, 0, 1, 1], [4, 4, 4, 5, 5]),
+    "two groups with one share": ([1, 0, 1, 0], [4, 4, 5, 5]),
+    "hits in one group of ten": ([1] * 3 + [0] * 27, [i // 3 for i in range(30)]),
+    "misses in two groups of ten": ([0, 1, 1, 0, 0, 1] + [1] * 24, [i // 3 for i in range(30)]),
+    "hits in four groups": ([1, 0] * 4 + [0] * 60, [i // 2 for i in range(68)]),
+    "one hit": ([0] * 99 + [1], [i // 5 for i in range(100)]),
+}
+
+
+def two_grouped(seed, groups, alike, shift, by_group):
+    """Scores of two kinds, which are told apart by the group or within it."""
+    values, of = grouped(seed, groups, alike)
+    kinds = [g % 2 if by_group else i % 2 for i, g in enumerate(of)]
+    scores = [round(x + shift * (1 - kind), 4) for x, kind in zip(values, kinds)]
+    part = lambda of, kind: [x for x, k in zip(of, kinds) if k == kind]
+    return part(scores, 0), part(scores, 1), [part(of, 0), part(of, 1)]
+
+
+FOR_GROUPED_AUROC = {
+    f"{groups} groups, {alike}, {shift}, {'by groups' if by_group else 'within'}":
+        two_grouped(300 + groups, groups, alike, shift, by_group)
+    for groups, alike, shift in [(14, 0.4, 0.5), (25, 0.7, 0.3), (40, 0.5, 1.5), (60, 0.6, 0.0),
+                                 (90, 0.5, 0.8)]
+    for by_group in (False, True)
+}
+
+# Of the differences within pairs.
+FOR_PAIRS = {
+    "nothing": [],
+    "one": [0.3],
+    "one zero": [0.0],
+    "all zero": [0.0, -0.0, 0.0],
+    "all zero, many": [0.0] * 60,
+    "three": [0.3, -0.1, 0.2],
+    "six of one sign": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6],
+    "six of the other": [-0.1, -0.2, -0.3, -0.4, -0.5, -0.6],
+    "twelve": spread(100, 12),
+    "thirteen with ties": draw(101, 13, 0.3, 1),
+    "thirteen with zeros": [0.0, 0.0] + spread(102, 11, 0.4),
+    "fourteen with ties": draw(103, 13, 0.4, 1) + [0.4],
+    "fourteen with a zero": [0.0] + spread(104, 13, 0.3),
+    "fifty": spread(105, 50),
+    "fifty, shifted": spread(105, 50, 0.3),
+    "fifty, far shifted": spread(105, 50, 2.0),
+    "fifty with a tie": spread(106, 48) + [0.5, -0.5],
+    "fifty-one": spread(107, 51, 0.1),
+    "fifty-one, one of them zero": spread(108, 50, 0.1) + [0.0],
+    "many ties": draw(109, 300, 0.1, 0),
+    "large": spread(110, 900, 0.05),
+    "skewed": draw(111, 70, -1.2, 3, "skewed"),
+}
+
+# How many pairs are hits in the first alone, and in the second alone.
+DISCORDANT = [
+    (0, 0), (0, 1), (1, 0), (1, 1), (7, 1), (1, 7), (0, 12), (10, 11), (10, 10), (9, 30),
+    (150, 201), (0, 1000), (499_000, 501_000), (49_990_000, 50_000_000),
+]
+
 SHARES = [
     (0, 0), (2, 1), (0, 1), (1, 1), (0, 10), (10, 10), (1, 2), (1, 3), (2, 3), (1, 40), (3, 40),
     (37, 40), (47, 100), (1, 1000), (16, 1000), (470, 1000), (999, 1000), (12_345, 100_000),
@@ -190,29 +283,144 @@ def auroc(positives, negatives):
     return float(roc_auc_score(*labelled(positives, negatives)))
 
 
-def quick_auroc(positives, negatives):
-    """The same, without scikit-learn's checks, for thousands of resamples."""
-    negatives = np.sort(negatives)
-    ends = [np.searchsorted(negatives, positives, side) for side in ("left", "right")]
-    return sum(end.mean() for end in ends) / 2 / len(negatives)
-
-
-def bootstrap(samples, statistic, seed):
+def bootstrap(samples, statistic, seed, confidence=0.95, vectorized=False, paired=False):
     """The interval, of samples in which something varies."""
-    result = stats.bootstrap(samples, statistic, n_resamples=RESAMPLES, method="percentile",
-                             confidence_level=0.95, vectorized=False, paired=False,
+    result = stats.bootstrap(samples, statistic, n_resamples=RESAMPLES, method="BCa",
+                             confidence_level=confidence, vectorized=vectorized, paired=paired,
                              rng=np.random.default_rng(seed))
     return [float(end) for end in result.confidence_interval]
 
 
-def estimate(samples, value, statistic, seed):
-    if value is None:
+def estimate(value, ends, n, method):
+    low, high = ends
+    return {"value": value, "low": float(low), "high": float(high), "n": n, "method": method}
+
+
+def mean(values):
+    if not values:
         return None
-    n = sum(len(sample) for sample in samples)
-    # Of one value there is nothing to draw, and SciPy refuses it.
-    single = max(map(len, samples)) == 1
-    low, high = (value, value) if single else bootstrap(samples, statistic, seed)
-    return {"value": value, "low": low, "high": high, "n": n}
+    value = math.fsum(values) / len(values)
+    # Where nothing varies there is nothing to draw, and SciPy has no number for it.
+    varied = len(set(values)) > 1
+    ends = bootstrap((values,), np.mean, 2) if varied else (value, value)
+    return estimate(value, ends, len(values), "bca")
+
+
+def auroc_estimate(positives, negatives):
+    """Newcombe's fifth method, by the roots of a polynomial of degree four:
+
+    (θ - found)² m n c = z² θ (1 - θ) (c + N ((1 - θ) (1 + θ) + θ (2 - θ))), c = (2 - θ) (1 + θ).
+    """
+    found, (m, n) = auroc(positives, negatives), map(len, (positives, negatives))
+    if found is None:
+        return None
+    t = np.polynomial.Polynomial([0.0, 1.0])
+    half = (m + n) / 2 - 1
+    z = stats.norm.ppf(0.975)
+    common = (2 - t) * (1 + t)
+    variance = t * (1 - t) * (common + half * ((1 - t) * (1 + t) + t * (2 - t)))
+    gap = (t - found) ** 2 * m * n * common - z**2 * variance
+    # Two of the roots are between 0 and 1: the ends.
+    real = [root.real for root in gap.roots() if abs(root.imag) < 1e-9]
+    ends = [root for root in real if -1e-9 < root < 1 + 1e-9]
+    step = (max(ends) - min(ends)) * 1e-4
+    low, high = (optimize.brentq(gap, end - step, end + step, xtol=1e-15)
+                 for end in (min(ends), max(ends)))
+    return estimate(found, (max(low, 0.0) if found else 0.0, high if found < 1 else 1.0), m + n,
+                    "newcombe")
+
+
+def expanded(groups):
+    """The confidence for which SciPy's interval has Hesterberg's expanded percentiles."""
+    z = math.sqrt(groups / (groups - 1)) * stats.t.ppf(0.975, groups - 1)
+    return float(2 * stats.norm.cdf(z) - 1)
+
+
+def sums_of(values, groups):
+    """The sum and the size of each group."""
+    labels = sorted(set(groups))
+    sums = [math.fsum(x for x, g in zip(values, groups) if g == label) for label in labels]
+    return np.array(sums), np.array([groups.count(label) for label in labels], dtype=float)
+
+
+def design_effect(influences, groups):
+    """By analysis of variance: that of the groups' totals over that of independent values."""
+    totals, _ = sums_of(influences, groups)
+    # Influences add up to 0, and so do their totals, up to rounding.
+    grouped = len(totals) * np.var(totals, ddof=1)
+    return float(grouped / (len(influences) * np.var(influences, ddof=1)))
+
+
+def mean_of(values, groups):
+    sums, sizes = sums_of(values, groups)
+    value = math.fsum(values) / len(values)
+    ratio = lambda sums, sizes, axis: sums.sum(axis=axis) / sizes.sum(axis=axis)
+    confidence = expanded(max(math.floor(sizes.sum() ** 2 / (sizes**2).sum()), 2))
+    ends = bootstrap((sums, sizes), ratio, 3, confidence, vectorized=True, paired=True)
+    result = estimate(value, ends, len(values), "clustered")
+    return result | {"design_effect": design_effect([x - value for x in values], groups)}
+
+
+def share_of(hits, groups):
+    """Of few groups with hits or with misses: statsmodels, of a sample that is as much smaller."""
+    value, (sums, sizes) = sum(hits) / len(hits), sums_of(hits, groups)
+    assert min((sums > 0).sum(), (sums < sizes).sum()) < 5
+    if 0 < value < 1 and len(sums) > 1:
+        effect = max(1.0, design_effect([x - value for x in hits], groups))
+    else:
+        effect = float((sizes**2).sum() / sizes.sum())
+    n = len(hits) / effect
+    t = stats.t.ppf(0.975, len(sums) - 1) if len(sums) > 1 else stats.norm.ppf(0.975)
+    low, high = proportion_confint(value * n, n, alpha=2 * stats.norm.sf(t), method="wilson")
+    ends = 0.0 if value == 0 else low, 1.0 if value == 1 else high
+    return estimate(value, ends, len(hits), "wilson") | {"design_effect": effect}
+
+
+def auroc_of(positives, negatives, groups):
+    scores, of = np.array(positives + negatives), np.array(groups[0] + groups[1])
+    positive = np.arange(len(scores)) < len(positives)
+    labels = np.unique(of)
+    members = {label: np.flatnonzero(of == label) for label in labels}
+
+    def of_groups(drawn):
+        places = np.concatenate([members[label] for label in drawn])
+        ups, downs = scores[places[positive[places]]], np.sort(scores[places[~positive[places]]])
+        ends = [np.searchsorted(downs, ups, side) for side in ("left", "right")]
+        return sum(end.mean() for end in ends) / 2 / len(downs)
+
+    value = auroc(positives, negatives)
+    above = lambda p, q: float(p > q) + 0.5 * float(p == q)
+    influences = [
+        (np.mean([above(p, q) for q in negatives]) - value) / len(positives) for p in positives
+    ] + [
+        (np.mean([above(p, q) for p in positives]) - value) / len(negatives) for q in negatives
+    ]
+    fewest = min(len(set(labels)) for labels in groups)
+    ends = bootstrap((labels,), of_groups, 4, expanded(fewest))
+    result = estimate(value, ends, len(scores), "clustered")
+    return result | {"design_effect": design_effect(influences, of.tolist())}
+
+
+def wilcoxon(differences):
+    if not differences:
+        return None
+    differences = np.array(differences)
+    ranks = stats.rankdata(np.abs(differences[differences != 0]))
+    w = float(ranks[differences[differences != 0] > 0].sum())
+    n = int((differences != 0).sum())
+    if n == 0:
+        return {"w": 0.0, "p": 1.0, "n": 0}
+    result = stats.wilcoxon(differences, zero_method="wilcox", correction=False,
+                            alternative="two-sided", method="auto")
+    assert math.isclose(result.statistic, min(w, n * (n + 1) / 2 - w))
+    return {"w": w, "p": float(result.pvalue), "n": n}
+
+
+def mcnemar(only_first, only_second):
+    if only_first == only_second == 0:
+        return 1.0
+    table = [[5, only_first], [only_second, 5]]
+    return float(mcnemar_of_table(table, exact=True).pvalue)
 
 
 def mann_whitney(a, b):
@@ -244,8 +452,10 @@ def cohens_d(a, b):
 def share(hits, of):
     if of == 0 or hits > of:
         return None
-    low, high = (float(stats.binom.ppf(q, of, hits / of)) / of for q in (0.025, 0.975))
-    return {"value": hits / of, "low": low, "high": high, "n": of}
+    low, high = proportion_confint(hits, of, alpha=0.05, method="wilson")
+    # Rounding may leave an end beside 0 or 1.
+    low, high = 0.0 if hits == 0 else low, 1.0 if hits == of else high
+    return estimate(hits / of, (low, high), of, "wilson")
 
 
 def entropy(counts):
@@ -282,20 +492,40 @@ def two(cases, function):
 def everything():
     return {
         "auroc": two(TWO_SAMPLES, auroc),
-        "auroc_estimate": two(
-            FOR_AUROC, lambda p, n: estimate((p, n), auroc(p, n), quick_auroc, 1)
-        ),
+        "auroc_estimate": two(FOR_AUROC, auroc_estimate),
+        "auroc_of": [
+            {"name": name, "positives": positives, "negatives": negatives, "groups": groups,
+             "expected": auroc_of(positives, negatives, groups)}
+            for name, (positives, negatives, groups) in FOR_GROUPED_AUROC.items()
+        ],
+        "mean_of": [
+            {"name": name, "values": values, "groups": groups, "expected": mean_of(values, groups)}
+            for name, (values, groups) in FOR_GROUPED_MEANS.items()
+        ],
+        "share_of": [
+            {"name": name, "hits": [bool(hit) for hit in hits], "groups": groups,
+             "expected": share_of(hits, groups)}
+            for name, (hits, groups) in FOR_GROUPED_SHARES.items()
+        ],
         "cohens_d": two(FOR_D, cohens_d),
         "mann_whitney": two(TWO_SAMPLES, mann_whitney),
         "mean": [
             {"name": name, "values": values,
-             "expected": estimate((values,), math.fsum(values) / len(values) if values else None,
-                                  np.mean, 2)}
+             "expected": mean(values)}
             for name, values in FOR_MEANS.items()
         ],
         "share": [
             {"name": f"{hits} of {of}", "hits": hits, "of": of, "expected": share(hits, of)}
             for hits, of in SHARES
+        ],
+        "wilcoxon": [
+            {"name": name, "differences": differences, "expected": wilcoxon(differences)}
+            for name, differences in FOR_PAIRS.items()
+        ],
+        "mcnemar": [
+            {"name": f"{first} and {second}", "only_first": first, "only_second": second,
+             "expected": mcnemar(first, second)}
+            for first, second in DISCORDANT
         ],
         "entropy": [
             {"name": name, "counts": counts, "expected": entropy(counts)}

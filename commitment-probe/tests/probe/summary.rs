@@ -1,13 +1,16 @@
 //! Summaries of samples: worked examples by hand, and degenerate cases. (`check_report` compares the
 //! numbers of a whole run with those of SciPy and scikit-learn.)
 
-use commitment_probe::stats::Estimate;
-use commitment_probe::{ByOutcome, Decoder, Detector, Outcome, Report, Sample, Summary};
+use commitment_probe::stats::{Estimate, Method};
+use commitment_probe::{
+    ByOutcome, Compared, Comparison, Decoder, Detector, Entropy, LaterStep, Outcome, Report,
+    Sample, Schema, Scorer, Summary, Trends, Verdict,
+};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 /// A sample of which only this matters: right or wrong, the winner's probability, the P-mass and
-/// its concentration.
+/// its concentration. The winner begins an acceptable form if the answer is right.
 fn sample(id: usize, right: bool, probability: f32, mass: f32, concentration: f32) -> Sample {
     let decision = |right: bool| {
         json!({
@@ -15,13 +18,27 @@ fn sample(id: usize, right: bool, probability: f32, mass: f32, concentration: f3
             "vote": {"token": 1, "concentration": 1.0, "entropy": 1.0 - probability},
         })
     };
+    let exchanged = |id: &str, mass: f32| {
+        json!({
+            "id": id, "mass": mass, "is_own": mass > 0.5, "informative_mass": mass / 2.0,
+            "winner_is_right": false,
+        })
+    };
     let sample: Value = json!({
-        "schema": 1, "id": id.to_string(), "question": "q", "answer": "a", "right": right,
+        "schema": Schema, "id": id.to_string(), "question": "q", "answer": "a",
+        "verdict": if right { "right" } else { "wrong" }, "scorer": "exact",
+        "accepted": {"exact": right, "contains": true}, "otherwise": "wrong", "localised": id != 5, "vocab_size": 100,
         "first": {
-            "token": 1, "text": "a", "probability": probability, "begins_answer": right,
-            "mass": mass, "concentration": concentration, "token_entropy": 1.0 - probability,
+            "token": 1, "text": "a", "probability": probability, "margin": probability / 2.0,
+            "begins_answer": right, "is_own": right, "firsts": 3, "mass": mass, "concentration": concentration,
+            "token_entropy": 1.0 - probability,
         },
-        "second": null,
+        "later": [{"token": 2, "entropy": 0.5, "valid": right}],
+        "informative": {
+            "mass": mass, "concentration": concentration, "cuts": 3, "winner": "a",
+            "winner_is_right": right, "conditional": mass, "passed": ["The"],
+        },
+        "exchanged": [exchanged("x", 0.3), exchanged("y", 0.9), exchanged("z", 0.0)],
         "decisions": {
             "aliases": decision(mass > probability || right),
             "spelling": decision(right),
@@ -30,6 +47,8 @@ fn sample(id: usize, right: bool, probability: f32, mass: f32, concentration: f3
                 {"mass": mass, "concept": "c", "answer": "a", "right": right, "vote": null},
         },
         "phrase_mass": mass,
+        "sequence": {"ln_probability": probability.max(1e-6).ln(), "tokens": 2},
+        "p_true": probability,
         "at_temperature": [{"temperature": 1.0, "mass": mass}],
         "sampled": null,
     });
@@ -56,23 +75,33 @@ fn a_handful_by_hand() {
         sample(5, false, 0.7, 0.0, 0.0),
     ];
     let summary = Summary::of("run", 8, 0.2, &samples).unwrap();
-    assert_eq!((summary.samples, summary.planned, summary.hallucinations), (6, 8, 4));
+    assert_eq!((summary.samples, summary.planned), (6, 8));
+    assert_eq!(summary.verdicts[&Verdict::Wrong], 4);
     assert_eq!(value(summary.hallucination_rate), 4.0 / 6.0);
     // At a threshold that is a P-mass, it counts.
-    let failures: Vec<_> = summary.thresholds.iter().map(|t| (t.tau, t.failures)).collect();
+    let failures: Vec<_> =
+        summary.thresholds.iter().map(|t| (t.tau, t.first.paper.failures)).collect();
     assert_eq!(failures, [(0.1, 3), (0.15, 2), (0.2, 2), (0.25, 1), (0.3, 1), (0.35, 1), (0.4, 1)]);
-    assert_eq!(value(summary.thresholds[2].rate), 0.5);
+    // The last one is not localised.
+    assert_eq!((summary.failures.wrong, summary.all_failures.wrong), (3, 4));
+    assert_eq!(value(summary.thresholds[2].first.paper.rate), 2.0 / 3.0);
+    assert_eq!(value(summary.all_failures.first.paper.rate), 0.5);
+    assert_eq!(value(summary.localised), 5.0 / 6.0);
+    assert!(!summary.withheld);
 
     let concentration = &summary.concentration;
     let near = |got: f64, want: f64| assert!((got - want).abs() < 1e-6, "{got} {want}");
     near(value(concentration.failures), (0.24 / 0.49 + 0.5) / 2.0);
     near(value(concentration.right), 0.9);
     // .49 is within .05 of .5, and .2 of nothing.
-    assert_eq!(concentration.matched.pairs, 1);
-    near(value(concentration.matched.failures), 0.24 / 0.49);
-    near(value(concentration.matched.right), 0.8);
-    assert_eq!(concentration.matched.difference.cohens_d, None);
-    assert_eq!(concentration.difference.rank_test.unwrap().u, 4.0);
+    let matched = &concentration.matched;
+    let [pair] = &matched.pairs[..] else { panic!("{matched:?}") };
+    assert_eq!((pair.failure.id.as_str(), pair.right.id.as_str(), pair.strict), ("2", "1", true));
+    near(value(matched.failures), 0.24 / 0.49);
+    near(value(matched.right), 0.8);
+    near(value(matched.difference), 0.8 - 0.24 / 0.49);
+    near(value(matched.unmatched), 0.5);
+    assert_eq!(matched.test.unwrap().p, 1.0);
 
     near(of(&summary.confidence, Outcome::Hallucination), (0.31 + 0.6 + 0.4 + 0.7) / 4.0);
     near(of(&summary.confidence, Outcome::CommitmentFailure), (0.31 + 0.6) / 2.0);
@@ -95,10 +124,166 @@ fn a_handful_by_hand() {
 }
 
 #[test]
+fn a_null_is_the_share_of_the_exchanges_that_would_count() {
+    let samples = [sample(0, false, 0.5, 0.3, 0.5), sample(1, false, 0.5, 0.1, 0.5)];
+    let failures = Summary::of("run", 2, 0.2, &samples).unwrap().failures;
+    let near = |got: Option<Estimate>, want: f64| {
+        assert!((value(got) - want).abs() < 1e-12, "{got:?} {want}");
+    };
+    // Of masses of .3, .9 and 0, two are enough, and the winner begins one of these.
+    near(failures.first.paper.null, 2.0 / 3.0);
+    near(failures.first.strict.null, 1.0 / 3.0);
+    // Half as much, at the informative step.
+    near(failures.informative.paper.null, 1.0 / 3.0);
+    near(failures.informative.strict.null, 1.0 / 3.0);
+    assert_eq!((failures.first.paper.failures, failures.first.strict.failures), (1, 1));
+    near(failures.first.paper.excess, 0.5 - 2.0 / 3.0);
+    near(failures.first.strict.excess, 0.5 - 1.0 / 3.0);
+    near(failures.conditional_mass, (f64::from(0.3f32) + f64::from(0.1f32)) / 2.0);
+}
+
+/// The paper means tokens that won wrongly: not the right concept's own, such as "The".
+#[test]
+fn a_winner_that_begins_the_answer_is_no_wrong_winner() {
+    let mut own = sample(0, false, 0.9, 0.9, 1.0);
+    (own.first.begins_answer, own.first.is_own) = (true, true);
+    let summary = Summary::of("run", 2, 0.2, &[own, sample(1, false, 0.4, 0.3, 0.5)]).unwrap();
+    assert!((value(summary.wrong_winner_confidence) - f64::from(0.4f32)).abs() < 1e-12);
+    let failures = summary.failures.first;
+    assert_eq!((failures.paper.failures, failures.strict.failures), (2, 1));
+    assert_eq!(summary.later.phrase_failures, 1);
+}
+
+#[test]
+fn what_is_neither_right_nor_wrong_is_in_no_population() {
+    let all = [Verdict::Empty, Verdict::NotAttempted, Verdict::Cut, Verdict::Unmeasured];
+    let mut samples = vec![sample(0, true, 0.9, 0.9, 1.0), sample(1, false, 0.4, 0.3, 0.5)];
+    let without = Summary::of("run", 2, 0.2, &samples).unwrap();
+    for (i, verdict) in (2..).zip(all) {
+        let mut other = Sample { verdict, otherwise: verdict, ..sample(i, false, 0.7, 0.9, 0.2) };
+        other.accepted.insert(Scorer::Contains, false);
+        samples.push(other);
+    }
+    let with = Summary::of("run", 2, 0.2, &samples).unwrap();
+    assert_eq!((with.samples, with.verdicts[&Verdict::Cut]), (6, 1));
+    let (samples, verdicts) = (without.samples, without.verdicts.clone());
+    let uninformative = without.uninformative.clone();
+    // One was cut, and may have been wrong.
+    assert_eq!(value(with.cut_as_wrong), 2.0 / 3.0);
+    let cut_as_wrong = without.cut_as_wrong;
+    let with = Summary { samples, verdicts, uninformative, cut_as_wrong, ..with };
+    assert!(with == without);
+}
+
+#[test]
+fn few_localised_answers_withhold_the_headline() {
+    let samples: Vec<Sample> = (0..10).map(|i| sample(i, i < 5, 0.5, 0.3, 0.5)).collect();
+    let shares = |localised: usize| {
+        let mut samples = samples.clone();
+        (0..).zip(&mut samples).for_each(|(i, sample)| sample.localised = i < localised);
+        Summary::of("run", 10, 0.2, &samples).unwrap()
+    };
+    assert!(!shares(8).withheld && shares(7).withheld);
+    assert_eq!(shares(7).failures.wrong, 2);
+}
+
+#[test]
+fn what_other_scorers_say_stands_beside() {
+    let samples = [sample(0, true, 0.9, 0.9, 1.0), sample(1, false, 0.4, 0.3, 0.5)];
+    let summary = Summary::of("run", 2, 0.2, &samples).unwrap();
+    assert_eq!(summary.scorer, Some(Scorer::Exact));
+    let rates: Vec<f64> = summary.by_scorer.values().map(|rate| value(*rate)).collect();
+    assert_eq!(rates, [0.5, 0.0]);
+}
+
+#[test]
+fn questions_of_a_group_are_not_independent() {
+    let grouped = |groups: usize| {
+        let sample = |i: usize| Sample {
+            group: Some((i % groups).to_string()),
+            ..sample(i, i % groups < groups / 2, 0.5, 0.3, 0.5)
+        };
+        let samples: Vec<Sample> = (0..80).map(sample).collect();
+        Summary::of("run", 80, 0.2, &samples).unwrap()
+    };
+    let (few, alone) = (grouped(20), grouped(80));
+    assert_eq!((few.groups, alone.groups), (Some(20), Some(80)));
+    let [few, alone] = [few, alone].map(|summary| summary.hallucination_rate.unwrap());
+    assert_eq!((few.method, alone.method), (Method::Clustered, Method::Wilson));
+    // Four answers of a group are one.
+    assert!((few.design_effect.unwrap() - 4.0).abs() < 0.5 && alone.design_effect.is_none());
+    assert!(few.high - few.low > 1.7 * (alone.high - alone.low));
+}
+
+#[test]
+fn entropies_of_later_steps_are_of_valid_beginnings() {
+    let mut samples: Vec<Sample> = (0..4).map(|i| sample(i, i < 2, 0.5, 0.3, 0.5)).collect();
+    let third = |entropy: f32, valid: bool| LaterStep { token: 3, entropy: Some(entropy), valid };
+    samples[0].later.push(third(0.1, true));
+    samples[1].later.push(third(0.9, false));
+    samples[2].first.begins_answer = true;
+    samples[2].later.push(third(0.3, true));
+    samples[3].later[0].entropy = None;
+    let later = Summary::of("run", 4, 0.2, &samples).unwrap().later;
+    let n = |entropy: &Entropy| entropy.nats.map_or(0, |estimate| estimate.n);
+    assert_eq!([n(&later.second.right), n(&later.second.wrong)], [2, 1]);
+    assert_eq!([n(&later.third.right), n(&later.third.wrong)], [1, 1]);
+    assert_eq!(value(later.third.right.nats), f64::from(0.1f32));
+    assert!((value(later.second.wrong.share) - 0.5 / 100f64.ln()).abs() < 1e-12);
+}
+
+#[test]
+fn runs_are_compared_question_by_question() {
+    let first: Vec<Sample> = (0..6).map(|i| sample(i, i < 3, 0.5, 0.3, 0.5)).collect();
+    let mut second: Vec<Sample> = (1..7).map(|i| sample(i, i == 4, 0.5, 0.1, 0.5)).collect();
+    second[0].scorer = Scorer::Contains;
+    second.reverse();
+    second.swap(0, 5);
+    let of = |name, samples| Compared { name, samples };
+    let compared =
+        Comparison::of(of("a", &first), of("b", &second), 0.2, vec!["the prompts differ".into()]);
+    let compared = compared.unwrap();
+    assert_eq!(compared.shared, 5);
+    // 1 and 2 are wrong in the second alone, 4 in the first alone; 3 and 5 in both.
+    let wrong = &compared.wrong;
+    assert_eq!((wrong.only_first, wrong.only_second), (1, 2));
+    assert_eq!((value(wrong.difference), wrong.p), (0.2, Some(1.0)));
+    assert!((value(compared.mass) + f64::from(0.3f32) - f64::from(0.1f32)).abs() < 1e-6);
+    // The last of these is not localised.
+    assert_eq!((compared.failures.only_first, compared.failures.only_second), (1, 0));
+    assert_eq!(compared.failures.difference.unwrap().n, 1);
+    let [given, scorers, questions] = &compared.warnings[..] else { panic!("{compared:?}") };
+    assert_eq!(given, "the prompts differ");
+    assert!(scorers.contains("exact") && scorers.contains("contains"), "{scorers}");
+    assert!(questions.starts_with("5 questions are in both, of 6"), "{questions}");
+}
+
+#[test]
+fn a_trend_needs_three_sizes() {
+    let runs: Vec<Vec<Sample>> = [10, 20, 30]
+        .map(|failures| {
+            let mass = |i: usize| if i % 40 < failures { 0.3 } else { 0.1 };
+            (0..40).map(|i| sample(i, false, 0.5, mass(i), 0.5)).collect()
+        })
+        .into();
+    let compared: Vec<Compared> =
+        runs.iter().map(|samples| Compared { name: "run", samples }).collect();
+    let sizes = [Some(1_000_000_000), Some(8_000_000_000), Some(70_000_000_000)];
+    let trends = Trends::of(&compared, &sizes, 0.2).unwrap().unwrap();
+    let trend = trends.failures.unwrap();
+    assert!(trend.slope > 0.1 && trend.p < 0.01 && trend.runs == 3, "{trend:?}");
+    assert_eq!(trends.strict, trends.failures);
+    for unknown in [None, Some(1_000_000_000)] {
+        let sizes = [unknown, sizes[0], sizes[2]];
+        assert_eq!(Trends::of(&compared, &sizes, 0.2).unwrap(), None);
+    }
+}
+
+#[test]
 fn a_threshold_of_ones_own_is_among_them() {
     let samples = [sample(0, false, 0.5, 0.45, 0.5)];
     let summary = Summary::of("run", 1, 0.45, &samples).unwrap();
-    assert_eq!(summary.thresholds.last().map(|t| (t.tau, t.failures)), Some((0.45, 1)));
+    assert_eq!(summary.thresholds.last().map(|t| (t.tau, t.first.paper.failures)), Some((0.45, 1)));
     assert_eq!(summary.thresholds.len(), 8);
 }
 
@@ -133,9 +318,9 @@ fn what_is_degenerate_has_no_numbers_where_there_are_none() {
 
     let all_right = is_sound(&[sample(0, true, 0.9, 0.9, 1.0), sample(1, true, 0.8, 0.8, 1.0)]);
     assert_eq!(value(all_right.hallucination_rate), 0.0);
-    assert_eq!(all_right.thresholds[0].rate, None);
+    assert_eq!(all_right.thresholds[0].first.paper.rate, None);
     assert!(all_right.detectors.values().flat_map(|areas| areas.values()).all(Option::is_none));
-    assert_eq!(all_right.concentration.difference.rank_test, None);
+    assert_eq!(all_right.concentration.matched.test, None);
 
     let all_wrong = is_sound(&[sample(0, false, 0.9, 0.3, 0.5), sample(1, false, 0.8, 0.0, 0.0)]);
     assert_eq!(value(all_wrong.hallucination_rate), 1.0);
@@ -143,7 +328,7 @@ fn what_is_degenerate_has_no_numbers_where_there_are_none() {
     assert!(all_wrong.decoders.values().all(|decoder| decoder.broken_rate.is_none()));
 
     let no_failures = is_sound(&[sample(0, false, 0.9, 0.0, 0.0), sample(1, true, 0.8, 0.8, 1.0)]);
-    assert_eq!(no_failures.thresholds.iter().map(|t| t.failures).sum::<usize>(), 0);
+    assert_eq!(no_failures.thresholds.iter().map(|t| t.first.paper.failures).sum::<usize>(), 0);
     assert_eq!(no_failures.confidence[&Outcome::CommitmentFailure], None);
     let areas = &no_failures.detectors[&Detector::MaxProbability];
     assert_eq!(of(areas, Outcome::OtherHallucination), 0.0);
@@ -153,9 +338,8 @@ fn what_is_degenerate_has_no_numbers_where_there_are_none() {
     let ties = is_sound(&ties);
     let areas = &ties.detectors[&Detector::MaxProbability];
     assert_eq!(of(areas, Outcome::CommitmentFailure), 0.5);
-    assert_eq!(ties.concentration.difference.cohens_d, None);
-    assert_eq!(ties.concentration.difference.rank_test.unwrap().p, 1.0);
-    assert_eq!(ties.concentration.matched.pairs, 3);
+    assert_eq!(ties.concentration.matched.test.unwrap().p, 1.0);
+    assert_eq!(ties.concentration.matched.pairs.len(), 3);
 }
 
 #[test]
@@ -166,9 +350,10 @@ fn what_a_sample_lacks_counts_nowhere() {
     samples[0].decisions.clear();
     samples[1].at_temperature.clear();
     // Answers were to be sampled, and none were.
-    samples[2].sampled =
-        serde_json::from_value(json!({"temperature": 1.0, "answers": [], "semantic_entropy": 0.0}))
-            .unwrap();
+    samples[2].sampled = serde_json::from_value(
+        json!({"temperature": 1.0, "answers": [], "entropy": 0.0, "judged": false}),
+    )
+    .unwrap();
     let partial = is_sound(&samples);
     let right =
         |summary: &Summary| summary.decoders[&Decoder::Spelling].right[&Outcome::All].unwrap().n;
@@ -191,18 +376,50 @@ fn names_in_files_are_stable() {
         names(json!(Detector::ALL)),
         [
             "max_probability",
+            "margin",
             "token_entropy",
             "concept_entropy_spelling",
             "concept_entropy_embedding",
             "concept_entropy_aliases",
-            "semantic_entropy"
+            "sequence",
+            "sequence_per_token",
+            "p_true",
+            "semantic_entropy",
+            "lexical_cluster_entropy",
+            "p_mass"
         ]
         .map(Value::from)
     );
     assert_eq!(
         names(json!(Outcome::ALL)),
-        ["all", "hallucination", "commitment_failure", "other_hallucination", "right"]
-            .map(Value::from)
+        [
+            "all",
+            "hallucination",
+            "commitment_failure",
+            "strict_failure",
+            "other_hallucination",
+            "right"
+        ]
+        .map(Value::from)
+    );
+    assert_eq!(
+        names(json!(Verdict::ALL)),
+        ["unmeasured", "right", "empty", "not_attempted", "cut", "wrong"].map(Value::from)
+    );
+    assert_eq!(
+        names(json!(Scorer::ALL)),
+        [
+            "exact",
+            "prefix",
+            "contains",
+            "squad",
+            "nq_open",
+            "trivia_qa",
+            "lm_eval_trivia_qa",
+            "lm_eval_nq_open",
+            "grader"
+        ]
+        .map(Value::from)
     );
 }
 

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Result, Tensor};
-use commitment_probe::{Asked, ProbeOptions, Prober, Question, Sample};
+use commitment_probe::{
+    Asked, InProcess, LanguageModel, LogitsModel, ProbeOptions, Prober, Question, Sample,
+};
 use concept_mass::{
     phrase::NextLogits,
     source::{Embedding, Vocabulary},
@@ -78,6 +80,8 @@ impl NextLogits for Taught {
     }
 }
 
+impl LogitsModel for Taught {}
+
 pub fn vocabulary() -> Vocabulary {
     let path = concept_mass_tiny::folder().join("tokenizer.json");
     Vocabulary::load(path, VOCAB_SIZE).unwrap()
@@ -99,11 +103,26 @@ pub fn options() -> ProbeOptions {
     ProbeOptions { samples: 0, ..ProbeOptions::default() }
 }
 
-pub fn prober(lessons: &[Lesson], options: ProbeOptions, device: &Device) -> Prober<Taught> {
+pub fn prober(
+    lessons: &[Lesson],
+    options: ProbeOptions,
+    device: &Device,
+) -> Prober<InProcess<Taught>> {
     let embedding = Tensor::eye(VOCAB_SIZE, DType::F32, device).unwrap();
     let embedding = Embedding::new(&embedding).unwrap();
     let model = Taught::new(lessons, device);
-    Prober::new(model, vocabulary(), embedding, device, &[END], options).unwrap()
+    let model = InProcess::new(model, VOCAB_SIZE, device, options.batch).unwrap();
+    let prober = Prober::new(model, vocabulary(), &[END], options).unwrap();
+    prober.with_embedding(embedding).unwrap()
+}
+
+/// What is measured of all these questions, as one batch.
+pub fn measure<M: LanguageModel>(
+    prober: &mut Prober<M>,
+    asked: &[Asked],
+) -> commitment_probe::Result<Vec<Sample>> {
+    let plan = prober.plan(asked.to_vec())?;
+    prober.measure(&plan, &(0..asked.len()).collect::<Vec<_>>())
 }
 
 pub fn question(text: &str) -> Question {
@@ -111,9 +130,13 @@ pub fn question(text: &str) -> Question {
 }
 
 /// What is measured of `question` after `prompt`.
-pub fn measured(prober: &mut Prober<Taught>, question: &Question, prompt: &str) -> Sample {
+pub fn measured<M: LanguageModel>(
+    prober: &mut Prober<M>,
+    question: &Question,
+    prompt: &str,
+) -> Sample {
     let tokens = vocabulary().encode(prompt).unwrap();
-    prober.measure(&[Asked { question, prompt, tokens: &tokens }]).unwrap().remove(0)
+    measure(prober, &[Asked { question, prompt, tokens: &tokens }]).unwrap().remove(0)
 }
 
 /// On the device that is tested.

@@ -3,38 +3,59 @@
 use std::collections::BTreeMap;
 
 use commitment_probe::{
-    ByOutcome, Concentration, Decoder, DecoderSummary, Detector, Difference, MassAt, Matched,
-    Outcome, SampledShares, SampledSummary, SecondToken, Summary, Temperature, Threshold,
-    stats::{Bin, Calibration, Estimate, RankTest},
+    ByOutcome, Comparison, Concentration, Decoder, DecoderSummary, Detector, Entropies, Entropy,
+    Failures, Later, MassAt, Matched, Member, Outcome, Pair, Paired, Rate, Rates, SampledShares,
+    SampledSummary, Scorer, Summary, Temperature, Threshold, Trends, Verdict,
+    stats::{Bin, Calibration, Estimate, Method, SignedRankTest, Trend},
 };
 
 /// A run that was planned and has not begun.
 pub fn nothing(name: &str) -> Summary {
-    let none = Difference { cohens_d: None, rank_test: None };
+    let none = || Rate { failures: 0, rate: None, null: None, excess: None };
+    let rates = || Rates { paper: none(), strict: none() };
+    let failures =
+        Failures { wrong: 0, first: rates(), informative: rates(), conditional_mass: None };
+    let concentration = Concentration {
+        failures: None,
+        strict: None,
+        right: None,
+        matched: Matched {
+            caliper: 0.05,
+            unmatched: None,
+            failures: None,
+            right: None,
+            difference: None,
+            test: None,
+            pairs: vec![],
+        },
+    };
+    let entropy = || Entropy { nats: None, share: None };
+    let entropies = || Entropies { right: entropy(), wrong: entropy() };
     Summary {
         name: name.into(),
         samples: 0,
         planned: 1000,
-        hallucinations: 0,
+        groups: None,
+        verdicts: BTreeMap::new(),
+        scorer: None,
         hallucination_rate: None,
+        cut_as_wrong: None,
+        says_nothing: None,
+        by_scorer: BTreeMap::new(),
+        localised: None,
+        withheld: false,
         tau: 0.2,
-        thresholds: TAUS.map(|tau| Threshold { tau, failures: 0, rate: None }).into(),
-        concentration: Concentration {
-            failures: None,
-            right: None,
-            difference: none.clone(),
-            matched: Matched {
-                caliper: 0.05,
-                pairs: 0,
-                failures: None,
-                right: None,
-                difference: none,
-            },
-        },
+        failures: failures.clone(),
+        all_failures: failures,
+        thresholds: TAUS.map(|tau| Threshold { tau, first: rates(), informative: rates() }).into(),
+        uninformative: BTreeMap::new(),
+        concentration: concentration.clone(),
+        informative_concentration: concentration,
         confidence: ByOutcome::new(),
-        second_token: SecondToken {
-            valid: None,
-            invalid: None,
+        wrong_winner_confidence: None,
+        later: Later {
+            second: entropies(),
+            third: entropies(),
             phrase_failures: 0,
             phrase_failure_rate: None,
             phrase_mass: ByOutcome::new(),
@@ -48,55 +69,68 @@ pub fn nothing(name: &str) -> Summary {
 
 /// A run of a model that commits itself so much, from 0 to 1.
 pub fn run(name: &str, commitment: f64) -> Summary {
-    let (samples, hallucinations) = (1200, 620 - (200.0 * commitment) as usize);
-    let failures = |tau: f64| {
+    let wrong = 620 - (200.0 * commitment) as usize;
+    let (samples, right) = (1200, 1140 - wrong);
+    let localised = wrong - 40;
+    let at = |wrong: usize, tau: f64| {
         let share = (0.12 + 0.4 * commitment) * (1.3 - 1.4 * (tau - 0.1));
-        (share * hallucinations as f64) as usize
+        let count = |part: f64| (part * share * wrong as f64) as usize;
+        let first = Rates { paper: rate(count(1.0), wrong), strict: rate(count(0.6), wrong) };
+        (first, Rates { paper: rate(count(0.8), wrong), strict: rate(count(0.5), wrong) })
     };
-    let n = failures(0.2);
-    let right = samples - hallucinations;
+    let failures = |wrong: usize| {
+        let (first, informative) = at(wrong, 0.2);
+        Failures { wrong, first, informative, conditional_mass: mean(0.17, wrong) }
+    };
+    let n = failures(localised).first.paper.failures;
     let confidence = 0.3 + 0.27 * commitment;
-    let split = 0.36 - 0.1 * commitment;
+    let entropies = |right: f64, wrong: f64| Entropies {
+        right: entropy(right, 500),
+        wrong: entropy(wrong, 60),
+    };
+    let tokens = [(" the", 45), ("\"", 12), ("\n", 3), ("1", 31), ("|", 2), ("<b>", 1)];
     Summary {
         samples,
         planned: samples,
-        hallucinations,
-        hallucination_rate: share(hallucinations, samples),
+        verdicts: BTreeMap::from([
+            (Verdict::Unmeasured, 7),
+            (Verdict::Right, right),
+            (Verdict::Empty, 4),
+            (Verdict::NotAttempted, 30),
+            (Verdict::Cut, 19),
+            (Verdict::Wrong, wrong),
+        ]),
+        scorer: Some(Scorer::Exact),
+        hallucination_rate: share(wrong, right + wrong),
+        cut_as_wrong: share(wrong + 1, right + wrong + 1),
+        says_nothing: share(wrong / 10, right + wrong),
+        by_scorer: (0..).zip(Scorer::ALL).map(|(i, &s)| (s, share(wrong - i, 1140))).collect(),
+        localised: share(right + localised, right + wrong),
+        failures: failures(localised),
+        all_failures: failures(wrong),
         thresholds: TAUS
-            .map(|tau| Threshold {
-                tau,
-                failures: failures(tau),
-                rate: share(failures(tau), hallucinations),
+            .map(|tau| {
+                let (first, informative) = at(localised, tau);
+                Threshold { tau, first, informative }
             })
             .into(),
-        concentration: Concentration {
-            failures: mean(split, n),
-            right: mean(0.78, right),
-            difference: Difference {
-                cohens_d: Some(1.6 + commitment),
-                rank_test: Some(RankTest { u: 15_840.5, p: 1e-9 }),
-            },
-            matched: Matched {
-                caliper: 0.05,
-                pairs: n / 2,
-                failures: mean(split + 0.05, n / 2),
-                right: mean(0.61, n / 2),
-                difference: Difference {
-                    cohens_d: Some(0.9),
-                    rank_test: Some(RankTest { u: 2107.0, p: 0.003 }),
-                },
-            },
-        },
+        uninformative: tokens.map(|(token, questions)| (token.into(), questions)).into(),
+        concentration: concentration(0.36 - 0.1 * commitment, n, right),
+        informative_concentration: concentration(0.41 - 0.1 * commitment, n, right),
         confidence: ByOutcome::from([
-            (Outcome::Hallucination, mean(confidence, hallucinations)),
+            (Outcome::All, mean(0.55, right + wrong)),
+            (Outcome::Hallucination, mean(confidence, wrong)),
             (Outcome::CommitmentFailure, mean(confidence + 0.06, n)),
+            (Outcome::StrictFailure, mean(confidence + 0.09, n / 2)),
+            (Outcome::OtherHallucination, mean(confidence - 0.03, wrong - n)),
             (Outcome::Right, mean(0.71, right)),
         ]),
-        second_token: SecondToken {
-            valid: mean(0.42 - 0.35 * commitment, right),
-            invalid: mean(1.31, hallucinations),
+        wrong_winner_confidence: mean(confidence + 0.02, wrong - 41),
+        later: Later {
+            second: entropies(0.42 - 0.35 * commitment, 1.31),
+            third: entropies(0.12, 0.88),
             phrase_failures: 41,
-            phrase_failure_rate: share(41, hallucinations),
+            phrase_failure_rate: share(41, wrong),
             phrase_mass: ByOutcome::from([
                 (Outcome::CommitmentFailure, mean(0.21, n)),
                 (Outcome::Right, mean(0.68, right)),
@@ -104,29 +138,137 @@ pub fn run(name: &str, commitment: f64) -> Summary {
         },
         detectors: detectors(commitment, n + right),
         calibration: calibration(commitment),
-        decoders: decoders(commitment, hallucinations, n, right),
+        decoders: decoders(commitment, wrong, n, right),
         temperature: temperature(commitment, n),
         ..nothing(name)
     }
 }
 
+/// The same run of grouped questions.
+pub fn grouped(name: &str) -> Summary {
+    let clustered = |e: &mut Estimate| {
+        e.method = Method::Clustered;
+        e.design_effect = Some(1.84);
+    };
+    let mut run = Summary { groups: Some(300), ..run(name, 0.4) };
+    let first = &mut run.failures.first;
+    [
+        &mut run.hallucination_rate,
+        &mut run.localised,
+        &mut first.paper.rate,
+        &mut first.strict.rate,
+    ]
+    .into_iter()
+    .flatten()
+    .for_each(clustered);
+    run
+}
+
+/// A run of which only so many of 1,140 answers are localised.
+pub fn withheld(name: &str, localised: usize) -> Summary {
+    Summary { localised: share(localised, 1140), withheld: true, ..run(name, 0.4) }
+}
+
+/// A run whose failures are what chance gives.
+pub fn chance(name: &str) -> Summary {
+    let mut run = run(name, 0.4);
+    let strict = &mut run.failures.first.strict;
+    strict.null = strict.rate;
+    strict.excess = difference(-0.004, 500);
+    run
+}
+
+/// A second run beside a first.
+pub fn comparison(first: &str, second: &str, warnings: &[&str]) -> Comparison {
+    let paired = |value: f64, n: usize| Paired {
+        difference: difference(value, n),
+        only_first: 61,
+        only_second: 1_024,
+        p: Some(0.0312),
+    };
+    Comparison {
+        first: first.into(),
+        second: second.into(),
+        shared: 1140,
+        warnings: warnings.iter().map(|&warning| warning.into()).collect(),
+        wrong: paired(-0.08, 1140),
+        mass: difference(0.03, 1140),
+        failures: paired(0.12, 400),
+        strict: paired(0.07, 400),
+    }
+}
+
+pub fn trends(parameters: &[Option<u64>]) -> Trends {
+    let trend = |slope, p| Some(Trend { slope, p, runs: 3, permutations: 10_000 });
+    Trends {
+        parameters: parameters.into(),
+        failures: trend(0.061, 0.0004),
+        strict: trend(-0.012, 0.217),
+    }
+}
+
+fn rate(failures: usize, wrong: usize) -> Rate {
+    let excess = 0.75 * failures as f64 / wrong as f64;
+    Rate {
+        failures,
+        rate: share(failures, wrong),
+        null: mean(0.25 * failures as f64 / wrong as f64, wrong),
+        excess: difference(excess, wrong),
+    }
+}
+
+fn concentration(split: f64, failures: usize, right: usize) -> Concentration {
+    let pairs = (0..failures / 2).map(|i| {
+        let mass = 0.2 + 0.75 * (i as f64 * 0.618).fract();
+        let bound = ((1.0 - mass) / mass).min(1.0);
+        let strict = i % 3 > 0;
+        let failure = if strict { bound * (0.3 + 0.6 * (i as f64 * 0.37).fract()) } else { 0.62 };
+        let member = |id: &str, mass: f64, concentration: f64| Member {
+            id: format!("{id}{i}"),
+            mass,
+            concentration,
+        };
+        Pair {
+            failure: member("f", mass, failure),
+            right: member("r", mass + 0.03, 0.5 + 0.5 * (i as f64 * 0.71).fract()),
+            strict,
+        }
+    });
+    let n = failures / 2;
+    Concentration {
+        failures: mean(split, failures),
+        strict: mean(split - 0.04, failures / 2),
+        right: mean(0.78, right),
+        matched: Matched {
+            caliper: 0.05,
+            unmatched: share(failures - n, failures),
+            failures: mean(split + 0.05, n),
+            right: mean(0.61, n),
+            difference: difference(0.56 - split, n),
+            test: Some(SignedRankTest { w: 2107.5, p: 0.003, n }),
+            pairs: pairs.collect(),
+        },
+    }
+}
+
+fn entropy(nats: f64, n: usize) -> Entropy {
+    Entropy { nats: mean(nats, n), share: mean(nats / 151_936_f64.ln(), n) }
+}
+
 pub const TAUS: [f64; 7] = [0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4];
 
 fn detectors(commitment: f64, n: usize) -> BTreeMap<Detector, ByOutcome> {
-    let areas = |area: f64, ceiling: f64| {
-        ByOutcome::from([
-            (Outcome::Hallucination, mean(area, n)),
-            (Outcome::CommitmentFailure, mean(ceiling - 0.08 * commitment, n / 4)),
-            (Outcome::OtherHallucination, mean(area + 0.05, n)),
-        ])
+    let areas = |(i, detector): (u32, &Detector)| {
+        let (area, ceiling) = (0.84 - 0.01 * f64::from(i), 0.70 - 0.02 * f64::from(i % 7));
+        let areas = ByOutcome::from([
+            (Outcome::Hallucination, auroc(area, n)),
+            (Outcome::CommitmentFailure, auroc(ceiling - 0.08 * commitment, n / 2)),
+            (Outcome::StrictFailure, auroc(ceiling - 0.1 * commitment, n / 3)),
+            (Outcome::OtherHallucination, auroc(area + 0.05, n)),
+        ]);
+        (*detector, areas)
     };
-    BTreeMap::from([
-        (Detector::MaxProbability, areas(0.79, 0.66)),
-        (Detector::TokenEntropy, areas(0.77, 0.61)),
-        (Detector::ConceptEntropySpelling, areas(0.80, 0.64)),
-        (Detector::ConceptEntropyEmbedding, areas(0.78, 0.57)),
-        (Detector::SemanticEntropy, areas(0.83, 0.71)),
-    ])
+    (0..).zip(Detector::ALL).map(areas).collect()
 }
 
 fn calibration(commitment: f64) -> BTreeMap<Decoder, Calibration> {
@@ -152,6 +294,8 @@ fn calibration(commitment: f64) -> BTreeMap<Decoder, Calibration> {
         (Decoder::Greedy, kind(-0.1 + 0.05 * commitment)),
         (Decoder::Spelling, kind(0.04)),
         (Decoder::Embedding, kind(0.09 + 0.05 * commitment)),
+        (Decoder::Aliases, kind(0.06)),
+        (Decoder::Phrases, kind(0.02)),
     ])
 }
 
@@ -192,13 +336,14 @@ fn temperature(commitment: f64, n: usize) -> Temperature {
         answers: mean(right, n),
         majority: mean(right + 0.02, n),
         any: mean((right + 0.35).min(0.97), n),
-        semantic_entropy: mean(entropy, n),
+        entropy: mean(entropy, n),
     };
     Temperature {
         curve: [0.5, 0.7, 1.0, 1.5, 2.0].map(at).into(),
         sampled: Some(SampledSummary {
             temperature: 0.7,
             samples: 10,
+            judged: true,
             shares: ByOutcome::from([
                 (Outcome::All, shares(0.52, 0.81)),
                 (Outcome::CommitmentFailure, shares(0.29, 1.12)),
@@ -210,10 +355,21 @@ fn temperature(commitment: f64, n: usize) -> Temperature {
 }
 
 fn share(hits: usize, of: usize) -> Option<Estimate> {
-    mean(hits as f64 / of as f64, of)
+    Some(Estimate { method: Method::Wilson, ..mean(hits as f64 / of as f64, of)? })
+}
+
+fn auroc(area: f64, n: usize) -> Option<Estimate> {
+    Some(Estimate { method: Method::Newcombe, ..mean(area, n)? })
+}
+
+fn difference(value: f64, n: usize) -> Option<Estimate> {
+    let width = 0.5 / (n as f64).sqrt();
+    Some(Estimate { low: value - width, high: value + width, ..mean(value.abs(), n)? })
+        .map(|e| Estimate { value, ..e })
 }
 
 fn mean(value: f64, n: usize) -> Option<Estimate> {
     let width = 1.96 * (value * (1.0 - value).max(0.1) / n as f64).max(0.0).sqrt();
-    Some(Estimate { value, low: (value - width).max(0.0), high: value + width, n })
+    let (low, high) = ((value - width).max(0.0), value + width);
+    Some(Estimate { value, low, high, n, method: Method::Bca, design_effect: None })
 }

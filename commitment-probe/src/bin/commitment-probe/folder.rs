@@ -5,6 +5,7 @@
 //! | `run.json` | the settings, which must not change once there is a sample |
 //! | `questions.jsonl` | the questions, in our own layout |
 //! | `samples.jsonl` | a line for each question that has been measured |
+//! | `model.json` | what is known of the model once it has been read |
 //!
 //! A sample is appended in one piece and at once. Whatever kills the run, all lines except the last
 //! are complete, and so is the last if it ends in a line break; a run resumes after the last
@@ -18,13 +19,14 @@ use std::{
     collections::HashSet,
     fs::{self, File, OpenOptions, TryLockError},
     io::{Read, Seek, SeekFrom, Write},
-    path::Path,
+    path::{Path, PathBuf},
     process,
 };
 
 use anyhow::{Context, Error, Result, bail, ensure};
-use commitment_probe::{Question, Sample};
-use serde::Serialize;
+use commitment_probe::{Question, Questions, Sample, Schema};
+use concept_mass_models::read_json;
+use serde::{Deserialize, Serialize};
 
 use crate::settings::Settings;
 
@@ -32,13 +34,32 @@ pub const SETTINGS: &str = "run.json";
 const QUESTIONS: &str = "questions.jsonl";
 const SAMPLES: &str = "samples.jsonl";
 
+const MODEL: &str = "model.json";
+
 /// A run in progress, locked by this process.
 pub struct Folder {
     samples: File,
+    dir: PathBuf,
+}
+
+/// What is known of a model once it has been read.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ModelFacts {
+    schema: Schema,
+    pub num_parameters: u64,
+}
+
+impl ModelFacts {
+    pub fn new(num_parameters: u64) -> Self {
+        Self { schema: Schema, num_parameters }
+    }
 }
 
 /// The results of a run so far.
 pub struct Results {
+    pub settings: Settings,
+    /// None before the model was read.
+    pub model: Option<ModelFacts>,
     pub questions: Vec<Question>,
     pub samples: Vec<Sample>,
 }
@@ -78,7 +99,7 @@ impl Folder {
         if !whole.is_empty() && dir.join(SETTINGS).exists() {
             settings.check(&Settings::load(dir)?, dir)?;
             ensure!(
-                Question::load(dir.join(QUESTIONS))? == questions,
+                Questions::load(dir.join(QUESTIONS))?.questions == questions,
                 "the questions differ from those of the run in {}; give the same file and --limit, \
                  or choose another --out",
                 dir.display()
@@ -94,7 +115,12 @@ impl Folder {
         let done = parse(whole, &path, questions)?;
         samples.set_len(whole.len() as u64)?;
         samples.seek(SeekFrom::End(0))?;
-        Ok((Self { samples }, done))
+        Ok((Self { samples, dir: dir.to_owned() }, done))
+    }
+
+    /// Writes down what is known of the model.
+    pub fn describe(&self, facts: &ModelFacts) -> Result<()> {
+        write_whole(&self.dir.join(MODEL), &format!("{}\n", serde_json::to_string_pretty(facts)?))
     }
 
     /// Adds a sample.
@@ -112,11 +138,15 @@ impl Results {
             "{} is not the folder of a run: it has no {SETTINGS}",
             dir.display()
         );
-        Settings::load(dir)?;
-        let questions = Question::load(dir.join(QUESTIONS))?;
+        let settings = Settings::load(dir)?;
+        let facts = dir.join(MODEL);
+        let model = facts.exists().then(|| read_json(&facts, "what is known of a model"));
+        let model = model.transpose()?;
+        let questions = Questions::load(dir.join(QUESTIONS))?.questions;
         let path = dir.join(SAMPLES);
         let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        Ok(Self { samples: parse(whole_lines(&bytes), &path, &questions)?, questions })
+        let samples = parse(whole_lines(&bytes), &path, &questions)?;
+        Ok(Self { settings, model, questions, samples })
     }
 }
 
@@ -175,6 +205,7 @@ mod tests {
 
     use super::*;
     use crate::args::RunArgs;
+    use crate::list::LeftOut;
     use crate::source::Source;
 
     fn folder(test: &str) -> PathBuf {
@@ -188,7 +219,7 @@ mod tests {
     fn settings(dir: &Path, change: impl FnOnce(&mut RunArgs)) -> Settings {
         let mut args = RunArgs::of(&concept_mass_tiny::folder(), dir, dir).unwrap();
         change(&mut args);
-        Settings::new(&args, &Source::Path(args.model.clone())).unwrap()
+        Settings::new(&args, &Source::Path(args.model.clone()), &[], LeftOut::default()).unwrap()
     }
 
     /// Texts of characters of one byte to four.
@@ -203,13 +234,21 @@ mod tests {
 
     fn sample(text: &str) -> Sample {
         let sample = json!({
-            "schema": 1, "id": text, "question": text, "answer": text, "right": true,
+            "schema": 2, "id": text, "question": text, "answer": text, "verdict": "right",
+            "scorer": "exact", "accepted": {}, "otherwise": "wrong", "localised": true, "vocab_size": 9,
             "first": {
-                "token": 1, "text": text, "probability": 0.5, "begins_answer": true, "mass": 0.5,
-                "concentration": null, "token_entropy": 0.5,
+                "token": 1, "text": text, "probability": 0.5, "margin": 0.25,
+                "begins_answer": true, "is_own": true, "firsts": 1, "mass": 0.5, "concentration": null,
+                "token_entropy": 0.5,
             },
-            "second": null, "decisions": {}, "phrase_mass": 0.5, "at_temperature": [],
-            "sampled": null,
+            "later": [],
+            "informative": {
+                "mass": 0.5, "concentration": null, "cuts": 1, "winner": text,
+                "winner_is_right": true, "conditional": null, "passed": [],
+            },
+            "exchanged": [], "decisions": {}, "phrase_mass": 0.5,
+            "sequence": {"ln_probability": -0.5, "tokens": 1}, "p_true": null,
+            "at_temperature": [], "sampled": null,
         });
         serde_json::from_value(sample).unwrap()
     }
@@ -242,10 +281,12 @@ mod tests {
     #[test]
     fn settings_may_be_given_anew_until_there_is_a_sample() {
         let (dir, questions) = (folder("anew"), questions());
-        let [first, other] = [24, 12].map(|tokens| settings(&dir, |args| args.max_tokens = tokens));
+        let [first, other] =
+            [24, 12].map(|tokens| settings(&dir, |args| args.max_tokens = Some(tokens)));
         let open = |settings: &Settings, questions: &[Question]| {
             let begun = Folder::open(&dir, settings, questions).map_err(|e| e.to_string())?;
-            assert_eq!(Settings::load(&dir).unwrap().max_tokens, settings.max_tokens);
+            let begun_with = Settings::load(&dir).unwrap();
+            assert_eq!(begun_with.prompt.max_tokens, settings.prompt.max_tokens);
             assert_eq!(Results::load(&dir).unwrap().questions, questions);
             Ok::<_, String>(begun.0)
         };

@@ -6,19 +6,25 @@
 //! cargo run --release -p commitment-probe -- report RUN…
 //! ```
 //!
-//! The modules in the order of the work: `args`, `settings` and `folder`, what is asked and where
-//! the results go; `source` and `transfer`, where models and questions come from; `prompt`, how it
-//! is asked; `run`, the asking; `report`, the summary; and `demo`, all of that with the tiny model.
+//! The modules in the order of the work: `args`, `settings` and `folder`, what is measured and where
+//! the results go; `source` and `transfer`, where models and questions come from; `list`, `shots`,
+//! `preset` and `prompt`, what is asked and how; `program`, judges and graders; `run`, the asking;
+//! `report`, the summary; and `demo`, all of that with the tiny model.
 //! The measurements and statistics are those of the library, `commitment_probe`.
 
 mod args;
 mod demo;
+mod fnv;
 mod folder;
-mod judge;
+mod list;
+mod preset;
+mod program;
 mod prompt;
+mod python_random;
 mod report;
 mod run;
 mod settings;
+mod shots;
 mod source;
 mod terminal;
 #[cfg(feature = "hub")]

@@ -7,10 +7,11 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use commitment_probe::{Report, Summary};
+use commitment_probe::{Compared, Comparison, Report, Summary, Trends};
 
 use crate::args::ReportArgs;
 use crate::folder::{Results, write_whole};
+use crate::settings::Settings;
 
 /// Writes the report of some runs and returns it in Markdown; a note comes before the rest.
 pub fn report(args: &ReportArgs, note: Option<&str>) -> Result<String> {
@@ -20,14 +21,17 @@ pub fn report(args: &ReportArgs, note: Option<&str>) -> Result<String> {
          at most 1",
         args.tau
     );
-    let summaries = args.runs.iter().zip(names(&args.runs)).map(|(dir, name)| {
-        let Results { questions, samples } = Results::load(dir)?;
-        Ok(Summary::of(name, questions.len(), args.tau, &samples)?)
+    let runs = args.runs.iter().zip(names(&args.runs));
+    let runs: Vec<Run> = runs.map(|(dir, name)| Run::load(dir, name)).collect::<Result<_>>()?;
+    let summaries = runs.iter().map(|run| {
+        Ok(Summary::of(&run.name, run.results.questions.len(), args.tau, &run.results.samples)?)
     });
-    let mut report = Report::new(summaries.collect::<Result<_>>()?);
-    if let Some(note) = note {
-        report = report.with_note(note);
-    }
+    let report = Report::new(summaries.collect::<Result<_>>()?)
+        .with_comparisons(comparisons(&runs, args.tau)?)
+        .with_trends(trends(&runs, args.tau)?);
+    let notes: Vec<String> =
+        note.map(str::to_owned).into_iter().chain(runs.iter().filter_map(Run::note)).collect();
+    let report = if notes.is_empty() { report } else { report.with_note(notes.join(" ")) };
     let out = args.out.clone().unwrap_or_else(|| shared_folder(&args.runs));
     fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
     let markdown = report.markdown();
@@ -35,6 +39,46 @@ pub fn report(args: &ReportArgs, note: Option<&str>) -> Result<String> {
     write_whole(&out.join("report.json"), &report.json())?;
     write_whole(&out.join("report.html"), &report.html())?;
     Ok(markdown)
+}
+
+/// A run and what it is called.
+struct Run {
+    name: String,
+    results: Results,
+}
+
+impl Run {
+    fn load(dir: &Path, name: String) -> Result<Self> {
+        Ok(Self { name, results: Results::load(dir)? })
+    }
+
+    fn compared(&self) -> Compared<'_> {
+        Compared { name: &self.name, samples: &self.results.samples }
+    }
+
+    /// What was left out of its questions.
+    fn note(&self) -> Option<String> {
+        let Settings { left_out, prompt, .. } = &self.results.settings;
+        let note = left_out.note(prompt.preset.is_some())?;
+        Some(format!("Of the questions of {}, {note}.", self.name))
+    }
+}
+
+/// The first run with each other one.
+fn comparisons(runs: &[Run], tau: f64) -> Result<Vec<Comparison>> {
+    let Some((first, others)) = runs.split_first() else { return Ok(Vec::new()) };
+    let compare = |other: &Run| {
+        let warnings = first.results.settings.differences(&other.results.settings)?;
+        Ok(Comparison::of(first.compared(), other.compared(), tau, warnings)?)
+    };
+    others.iter().map(compare).collect()
+}
+
+fn trends(runs: &[Run], tau: f64) -> Result<Option<Trends>> {
+    let parameters: Vec<Option<u64>> =
+        runs.iter().map(|run| Some(run.results.model.as_ref()?.num_parameters)).collect();
+    let compared: Vec<Compared> = runs.iter().map(Run::compared).collect();
+    Ok(Trends::of(&compared, &parameters, tau)?)
 }
 
 /// The names of the folders, or their paths if two have the same name.

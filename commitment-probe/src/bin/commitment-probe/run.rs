@@ -3,33 +3,34 @@
 use std::{collections::HashSet, path::Path, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use candle_core::{Device, Tensor};
-use commitment_probe::{Asked, ProbeOptions, Prober, Question, Sample};
-use concept_mass::{
-    phrase::{CachedForward, CachedModel},
-    sample::TopKPooling,
-    source::{Embedding, Vocabulary},
-};
-use concept_mass_models::{Loaded, Model};
+use candle_core::Device;
+use commitment_probe::{Asked, InProcess, PrefixCache, Prober, Question, Sample, doubt};
+use concept_mass::source::{Embedding, Vocabulary};
+use concept_mass_models::{Chat, Loaded};
 use indicatif::{ProgressBar, ProgressStyle};
-use rand::{SeedableRng, rngs::StdRng, seq::index};
+use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use crate::args::{RunArgs, TAU};
-use crate::folder::Folder;
-use crate::judge::Program;
-use crate::prompt::Prompt;
+use crate::fnv::Fnv;
+use crate::folder::{Folder, ModelFacts};
+use crate::list::{Item, list};
+use crate::program::Program;
+use crate::prompt::{ChatOptions, Format, Prompt, Turns};
 use crate::settings::Settings;
 use crate::source::Source;
 
 /// Asks all questions that have no sample yet.
 pub fn run(args: &RunArgs) -> Result<()> {
-    let options = options(args)?;
     ensure!(args.limit != Some(0), "--limit 0 asks nothing; give 1 or more, or leave it out");
-    let questions = Question::load(Source::questions(&args.questions)?.fetch()?)?;
-    ensure!(!questions.is_empty(), "{} has no questions", args.questions.display());
-    let questions = pick(questions, args.limit, args.seed);
+    let (items, left_out) = list(args)?;
+    let items = pick(items, args.limit, args.seed);
     let source = Source::model(&args.model, args.tokenizer.is_none())?;
-    let settings = Settings::new(args, &source)?;
+    let settings = Settings::new(args, &source, &items, left_out)?;
+    let options = settings.options()?;
+    if let Some(note) = left_out.note(args.preset.is_some()) {
+        eprintln!("note: of {}: {note}", args.questions.display());
+    }
+    let questions: Vec<Question> = items.iter().map(|item| item.question.clone()).collect();
     let (mut folder, done) = Folder::open(&args.out, &settings, &questions)?;
     if done.len() == questions.len() {
         return Ok(());
@@ -39,16 +40,37 @@ pub fn run(args: &RunArgs) -> Result<()> {
     let dtype = args.dtype.map(Into::into);
     let model = source.fetch()?;
     let loaded = concept_mass_models::load(&model, args.tokenizer.as_deref(), &device, dtype)?;
+    folder.describe(&ModelFacts::new(loaded.num_parameters))?;
     let vocabulary = Vocabulary::new(loaded.tokenizer.clone(), loaded.vocab_size)
         .with_context(|| format!("cannot use the tokenizer of {}", args.model.display()))?;
-    let prompt = prompt(&loaded, &settings, &args.model)?;
-    let texts = Texts::new(&questions, &prompt, &vocabulary)?;
-    let mut prober = prober(loaded, vocabulary, options, args.judge.as_deref(), &device)?;
+    let prompts = Prompts::new(&loaded, &settings, &args.model)?;
+    let texts = Texts::new(&items, &prompts.question, &vocabulary)?;
+    let Loaded { model, vocab_size, positions, ends, .. } = loaded;
+    let embedding = Embedding::new(&model.embedding()?)?;
+    let model = PrefixCache::new(model, &device, Some(positions));
+    let model = model.with_preamble(texts.beginning())?;
+    let model = InProcess::new(model, vocab_size, &device, args.batch)?;
+    let mut prober = Prober::new(model, vocabulary.clone(), &ends, options)?;
+    prober = prober.with_embedding(embedding)?;
+    if let Some(command) = &args.judge {
+        prober = prober.with_judge(Program::start("judge", command)?);
+    }
+    if let Some(command) = &args.grader {
+        prober = prober.with_grader(Program::start("grader", command)?);
+    }
+    if settings.p_true {
+        prober = prober.with_doubts(move |question, answer| {
+            let text = prompts.doubt.text(&doubt(question, answer), &[])?;
+            let tokens = prompts.doubt.tokens(&vocabulary, &text)?;
+            Ok((text, tokens))
+        });
+    }
     // The longest prompts come last: that they are too long must not be found hours later.
     for (question, (_, tokens)) in questions.iter().zip(&texts.0) {
         let fits = prober.check_prompt(tokens.len());
         fits.with_context(|| format!("cannot ask question {}", question.id()))?;
     }
+    let plan = prober.plan(texts.asked(&questions))?;
     let mut progress = Progress::new(&args.out, questions.len(), &done);
     let done: HashSet<String> = done.into_iter().map(|sample| sample.id).collect();
     for batch in texts.batches(args.batch) {
@@ -58,8 +80,7 @@ pub fn run(args: &RunArgs) -> Result<()> {
         }
         // A batch that was cut short is measured again in full: its rows may affect each other's
         // last bits.
-        let asked: Vec<Asked> = batch.iter().map(|&i| texts.asked(&questions, i)).collect();
-        let samples = prober.measure(&asked).with_context(|| {
+        let samples = prober.measure(&plan, &batch).with_context(|| {
             let ids: Vec<_> = batch.iter().map(|&i| questions[i].id()).collect();
             format!("cannot measure the batch of questions {}", ids.join(", "))
         })?;
@@ -72,14 +93,20 @@ pub fn run(args: &RunArgs) -> Result<()> {
     Ok(())
 }
 
-/// `limit` of the questions, chosen at random by `seed`, in their order.
-fn pick(questions: Vec<Question>, limit: Option<usize>, seed: u64) -> Vec<Question> {
-    let Some(limit) = limit.filter(|&limit| limit < questions.len()) else { return questions };
-    let mut rng = StdRng::seed_from_u64(seed);
-    let drawn: HashSet<usize> =
-        index::sample(&mut rng, questions.len(), limit).into_iter().collect();
-    let questions = questions.into_iter().enumerate();
-    questions.filter(|(i, _)| drawn.contains(i)).map(|(_, question)| question).collect()
+/// `limit` of the questions, chosen at random by `seed`, in their order. What else is in the list makes
+/// no difference to the order in which they are drawn.
+fn pick(items: Vec<Item>, limit: Option<usize>, seed: u64) -> Vec<Item> {
+    let Some(limit) = limit.filter(|&limit| limit < items.len()) else { return items };
+    let number = |item: &Item| {
+        let mut hash = Fnv::new();
+        hash.write(item.question.id().as_bytes());
+        StdRng::seed_from_u64(seed ^ hash.number()).random::<u64>()
+    };
+    let mut order: Vec<usize> = (0..items.len()).collect();
+    order.sort_by_cached_key(|&i| number(&items[i]));
+    let drawn: HashSet<usize> = order.into_iter().take(limit).collect();
+    let items = items.into_iter().enumerate();
+    items.filter(|(i, _)| drawn.contains(i)).map(|(_, item)| item).collect()
 }
 
 fn device(args: &RunArgs) -> Result<Device> {
@@ -90,71 +117,52 @@ fn device(args: &RunArgs) -> Result<Device> {
     Device::new_cuda(0).context("cannot use the first CUDA device")
 }
 
-fn prompt(loaded: &Loaded, settings: &Settings, model: &Path) -> Result<Prompt> {
-    if !settings.chat {
-        return Prompt::plain(&settings.template);
-    }
-    let chat = loaded.chat.as_ref().with_context(|| {
-        format!("{} has no chat template; give a --template instead of --chat", model.display())
-    })?;
-    Prompt::chat(chat, &settings.template, settings.system.as_deref(), settings.thinking.into())
+/// What the model is asked in a run.
+struct Prompts {
+    question: Prompt,
+    /// Whether an answer is true.
+    doubt: Prompt,
 }
 
-/// A loaded model, in the form that the core takes.
-struct Cached(Model);
+/// How a model that continues texts is asked whether an answer is true; a chat model needs no more
+/// than the question.
+const DOUBT: &str = "{question}\nAnswer:";
 
-impl CachedForward for Cached {
-    fn forward(&mut self, tokens: &Tensor, offset: usize) -> candle_core::Result<Tensor> {
-        self.0.forward(tokens, offset)
+impl Prompts {
+    fn new(loaded: &Loaded, settings: &Settings, model: &Path) -> Result<Self> {
+        let of = &settings.prompt;
+        let format = of.format()?;
+        if !of.chat {
+            let doubt = Prompt::plain(Format::new(DOUBT)?);
+            return Ok(Self { question: Prompt::plain(format), doubt });
+        }
+        let chat: &Chat = loaded.chat.as_ref().with_context(|| {
+            format!("{} has no chat template; give a --template instead of --chat", model.display())
+        })?;
+        let turns = if of.one_turn { Turns::One } else { Turns::Each };
+        let options = ChatOptions {
+            system: of.system.clone(),
+            thinking: of.thinking.into(),
+            turns,
+            prefill: None,
+        };
+        let doubt = Prompt::chat(chat, Format::new("{question}")?, options.clone())?;
+        let options = ChatOptions { prefill: of.prefill.clone(), ..options };
+        Ok(Self { question: Prompt::chat(chat, format, options)?, doubt })
     }
-
-    fn reset(&mut self) {
-        self.0.reset();
-    }
-}
-
-/// What is measured; fails at once for an option out of range.
-fn options(args: &RunArgs) -> Result<ProbeOptions> {
-    let options = ProbeOptions {
-        max_tokens: args.max_tokens,
-        samples: args.samples,
-        temperature: args.temperature,
-        seed: args.seed,
-        pooling: TopKPooling { k: args.top_k, threshold: args.threshold },
-        batch: args.batch,
-    };
-    options.check()?;
-    Ok(options)
-}
-
-fn prober(
-    loaded: Loaded,
-    vocabulary: Vocabulary,
-    options: ProbeOptions,
-    judge: Option<&str>,
-    device: &Device,
-) -> Result<Prober<CachedModel<Cached>>> {
-    let Loaded { model, positions, ends, .. } = loaded;
-    let embedding = Embedding::new(&model.embedding()?)?;
-    let model = CachedModel::new(Cached(model), device.clone(), Some(positions));
-    let prober = Prober::new(model, vocabulary, embedding, device, &ends, options)?;
-    Ok(match judge {
-        Some(command) => prober.with_judge(Program::start(command)?),
-        None => prober,
-    })
 }
 
 /// The prompts of all questions, as texts and as tokens.
 struct Texts(Vec<(String, Vec<u32>)>);
 
 impl Texts {
-    fn new(questions: &[Question], prompt: &Prompt, vocabulary: &Vocabulary) -> Result<Self> {
-        let text = |question: &Question| {
-            let text = prompt.text(question.text())?;
+    fn new(items: &[Item], prompt: &Prompt, vocabulary: &Vocabulary) -> Result<Self> {
+        let text = |item: &Item| {
+            let text = prompt.text(&item.text, &item.shots.iter().collect::<Vec<_>>())?;
             let tokens = prompt.tokens(vocabulary, &text)?;
             Ok((text, tokens))
         };
-        questions.iter().map(text).collect::<Result<_>>().map(Self)
+        items.iter().map(text).collect::<Result<_>>().map(Self)
     }
 
     /// The questions in batches of prompts of one length. The batches do not depend on what is done.
@@ -166,9 +174,19 @@ impl Texts {
         alike.flat_map(|alike| alike.chunks(max_size).map(<[usize]>::to_vec)).collect()
     }
 
-    fn asked<'a>(&'a self, questions: &'a [Question], i: usize) -> Asked<'a> {
-        let (prompt, tokens) = &self.0[i];
-        Asked { question: &questions[i], prompt, tokens }
+    /// The tokens that all prompts begin with, without the last of any.
+    fn beginning(&self) -> &[u32] {
+        let Some((_, first)) = self.0.first() else { return &[] };
+        let common = |tokens: &Vec<u32>| {
+            let alike = first.iter().zip(tokens).take_while(|(a, b)| a == b).count();
+            alike.min(tokens.len().saturating_sub(1))
+        };
+        &first[..self.0.iter().map(|(_, tokens)| common(tokens)).min().unwrap_or(0)]
+    }
+
+    fn asked<'a>(&'a self, questions: &'a [Question]) -> Vec<Asked<'a>> {
+        let asked = self.0.iter().zip(questions);
+        asked.map(|((prompt, tokens), question)| Asked { question, prompt, tokens }).collect()
     }
 }
 
@@ -197,7 +215,7 @@ impl Progress {
 
     fn add(&mut self, sample: &Sample) {
         self.samples += 1;
-        self.wrong += usize::from(!sample.right);
+        self.wrong += usize::from(sample.is_wrong());
         self.failures += usize::from(sample.is_failure(TAU));
         let Self { bar, samples, wrong, failures } = self;
         bar.set_position(*samples as u64);

@@ -7,20 +7,25 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, bail};
-use commitment_probe::Schema;
+use anyhow::{Context, Result, bail, ensure};
+use commitment_probe::{ProbeOptions, Schema, Scorer, Stops};
+use concept_mass::sample::TopKPooling;
 use concept_mass_models::read_json;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::args::{RunArgs, Thinking};
+use crate::fnv::Fnv;
 use crate::folder::SETTINGS;
+use crate::list::{Item, LeftOut};
+use crate::preset::Preset;
+use crate::prompt::Format;
 use crate::source::Source;
 
 /// The default template,
 const PLAIN: &str = "Q: {question}\nA:";
 /// and that with --chat.
-const CHAT: &str = "{question}\nAnswer with the name alone.";
+const CHAT: &str = "{question}\nReply with the answer only.";
 
 /// All that the samples depend on, except the questions.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -39,14 +44,16 @@ pub struct Settings {
     pub device: String,
     pub dtype: Option<String>,
     pub batch: usize,
-    pub template: String,
-    pub chat: bool,
-    pub system: Option<String>,
-    #[serde(default)]
-    pub thinking: Thinking,
+    #[serde(flatten)]
+    pub prompt: PromptSettings,
     pub limit: Option<usize>,
+    pub left_out: LeftOut,
     pub seed: u64,
-    pub max_tokens: usize,
+    pub scorer: Scorer,
+    pub endings: bool,
+    pub grader: Option<String>,
+    pub exchanges: usize,
+    pub p_true: bool,
     pub samples: usize,
     pub temperature: f64,
     pub judge: Option<String>,
@@ -54,15 +61,66 @@ pub struct Settings {
     pub threshold: f32,
 }
 
+/// What the model reads before it answers, and where its answer ends: what must be the same in runs
+/// that are compared.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PromptSettings {
+    pub preset: Option<Preset>,
+    /// With `{question}` in it; a preset has its own.
+    pub template: String,
+    pub chat: bool,
+    pub system: Option<String>,
+    pub thinking: Thinking,
+    pub prefill: Option<String>,
+    /// Where the examples are from, and how many.
+    pub shots: Option<String>,
+    pub num_shots: usize,
+    /// A hash of all that they say, before each question.
+    pub shots_hash: Option<String>,
+    pub one_turn: bool,
+    /// Empty for the first line break.
+    pub until: Vec<String>,
+    pub max_tokens: usize,
+}
+
+impl PromptSettings {
+    fn new(args: &RunArgs, items: &[Item]) -> Self {
+        let template = if args.chat { CHAT } else { PLAIN };
+        let until = args.preset.map_or_else(|| args.until.clone(), |p| p.stops().texts().to_vec());
+        let longest = if args.preset.is_some() { Preset::MAX_TOKENS } else { MAX_TOKENS };
+        Self {
+            preset: args.preset,
+            template: args.template.clone().unwrap_or_else(|| template.to_owned()),
+            chat: args.chat,
+            system: args.system.clone(),
+            thinking: args.thinking,
+            prefill: args.prefill.clone(),
+            shots: args.shots.as_ref().map(|shots| shots.display().to_string()),
+            num_shots: items.first().map_or(0, |item| item.shots.len()),
+            shots_hash: shots_hash(items),
+            one_turn: args.one_turn,
+            until,
+            max_tokens: args.max_tokens.unwrap_or(longest),
+        }
+    }
+
+    /// How questions and examples are written down.
+    pub fn format(&self) -> Result<Format> {
+        self.preset.map_or_else(|| Format::new(&self.template), Preset::format)
+    }
+}
+
+/// The maximum number of tokens of an answer, unless it is given.
+const MAX_TOKENS: usize = 24;
+
 impl Settings {
-    pub fn new(args: &RunArgs, model: &Source) -> Result<Self> {
+    pub fn new(args: &RunArgs, model: &Source, items: &[Item], left_out: LeftOut) -> Result<Self> {
         let text = |path: &Path| path.display().to_string();
         let tokenizer = args.tokenizer.as_deref();
         let (model, commit, files) = match model.commit() {
             Some((name, commit)) => (name.to_owned(), Some(commit.to_owned()), given(tokenizer)?),
             None => (text(&args.model), None, files(&args.model, tokenizer)?),
         };
-        let template = if args.chat { CHAT } else { PLAIN };
         Ok(Self {
             schema: Schema,
             program: env!("CARGO_PKG_VERSION").to_owned(),
@@ -73,19 +131,53 @@ impl Settings {
             device: if args.cuda { "cuda" } else { "cpu" }.to_owned(),
             dtype: args.dtype.map(|dtype| dtype.name().to_owned()),
             batch: args.batch,
-            template: args.template.clone().unwrap_or_else(|| template.to_owned()),
-            chat: args.chat,
-            system: args.system.clone(),
-            thinking: args.thinking,
+            prompt: PromptSettings::new(args, items),
             limit: args.limit,
+            left_out,
             seed: args.seed,
-            max_tokens: args.max_tokens,
+            scorer: scorer(args)?,
+            endings: args.endings,
+            grader: args.grader.clone(),
+            exchanges: args.exchanges,
+            p_true: !args.no_p_true,
             samples: args.samples,
             temperature: args.temperature,
             judge: args.judge.clone(),
             top_k: args.top_k,
             threshold: args.threshold,
         })
+    }
+
+    /// What is measured; fails for an option out of range.
+    pub fn options(&self) -> Result<ProbeOptions> {
+        let options = ProbeOptions {
+            max_tokens: self.prompt.max_tokens,
+            stops: Stops::new(self.prompt.until.clone()),
+            scorer: self.scorer,
+            endings: self.endings,
+            exchanges: self.exchanges,
+            samples: self.samples,
+            temperature: self.temperature,
+            seed: self.seed,
+            pooling: TopKPooling { k: self.top_k, threshold: self.threshold },
+            batch: self.batch,
+        };
+        options.check()?;
+        Ok(options)
+    }
+
+    /// Why runs with these settings cannot be compared as if their models alone differed.
+    pub fn differences(&self, other: &Self) -> Result<Vec<String>> {
+        let (one, other) = (fields(&self.prompt)?, fields(&other.prompt)?);
+        let differs = one.iter().filter(|(name, value)| other.get(*name) != Some(value));
+        Ok(differs
+            .map(|(name, value)| {
+                let other = other.get(name).unwrap_or(&Value::Null);
+                format!(
+                    "the prompts differ: {name} is {value} in the first and {other} in the second"
+                )
+            })
+            .collect())
     }
 
     /// Reads the settings of the run in `dir`.
@@ -96,9 +188,6 @@ impl Settings {
     /// Fails, with all differences, if the run in `dir`, which began with `begun`, cannot be resumed
     /// with these settings.
     pub fn check(&self, begun: &Self, dir: &Path) -> Result<()> {
-        let fields = |settings: &Self| -> Result<BTreeMap<String, Value>> {
-            Ok(serde_json::from_value(serde_json::to_value(settings)?)?)
-        };
         let (begun, now) = (fields(begun)?, fields(self)?);
         let differs = begun.iter().filter(|(name, value)| now.get(*name) != Some(value));
         let differs = differs.map(|(name, value)| {
@@ -116,6 +205,48 @@ impl Settings {
             differs.join(", ")
         )
     }
+}
+
+/// Tells the examples before all questions from others; none if there are none.
+fn shots_hash(items: &[Item]) -> Option<String> {
+    let mut hash = Fnv::new();
+    // Where every question has the same ones, they are told apart by the first question's alone.
+    let alike = items.windows(2).all(|pair| pair[0].shots == pair[1].shots);
+    let items = if alike { &items[..items.len().min(1)] } else { items };
+    for shot in items.iter().flat_map(|item| &item.shots) {
+        for text in [&shot.question, &shot.answer] {
+            hash.write(text.as_bytes());
+            hash.write(&[0]);
+        }
+    }
+    items.iter().any(|item| !item.shots.is_empty()).then(|| hash.hex())
+}
+
+/// The fields of settings.
+fn fields(settings: &impl Serialize) -> Result<BTreeMap<String, Value>> {
+    Ok(serde_json::from_value(serde_json::to_value(settings)?)?)
+}
+
+/// What decides whether an answer is right.
+fn scorer(args: &RunArgs) -> Result<Scorer> {
+    let given = args.scorer.map(|given| given.0);
+    let scorer = match (args.preset, given, &args.grader) {
+        (Some(preset), ..) => preset.scorer(),
+        (None, Some(given), _) => given,
+        (None, None, Some(_)) => Scorer::Grader,
+        // A chat model answers in sentences, and a right one is not wrong.
+        (None, None, None) if args.chat => Scorer::Contains,
+        (None, None, None) => Scorer::Exact,
+    };
+    ensure!(
+        scorer != Scorer::Grader || args.grader.is_some(),
+        "--match grader needs a program to ask; give --grader COMMAND"
+    );
+    ensure!(
+        scorer == Scorer::Grader || args.grader.is_none(),
+        "--grader is not asked with another --match; leave one of them out"
+    );
+    Ok(scorer)
 }
 
 /// The files that a model and its tokenizer consist of.
@@ -173,8 +304,7 @@ fn identity(path: &Path) -> Result<String> {
     let identify = || -> std::io::Result<String> {
         let mut file = File::open(path)?;
         let bytes = file.metadata()?.len();
-        let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(PRIME);
-        let mut hash = 0xCBF2_9CE4_8422_2325;
+        let mut hash = Fnv::new();
         let samples = bytes.div_ceil(SAMPLE).min(SAMPLES);
         for i in 0..samples {
             // The first begins where the file does, and the last ends there.
@@ -183,15 +313,12 @@ fn identity(path: &Path) -> Result<String> {
             file.seek(SeekFrom::Start(start as u64))?;
             let mut sample = Vec::new();
             file.by_ref().take(SAMPLE).read_to_end(&mut sample)?;
-            hash = sample.iter().fold(hash, step);
+            hash.write(&sample);
         }
-        Ok(format!("{bytes} bytes, {hash:016x}"))
+        Ok(format!("{bytes} bytes, {}", hash.hex()))
     };
     identify().with_context(|| format!("cannot read {}", path.display()))
 }
-
-/// The prime of FNV-1a.
-const PRIME: u64 = 0x0000_0100_0000_01B3;
 
 /// How many samples there are at most, and their bytes.
 const SAMPLES: u64 = 256;

@@ -56,7 +56,7 @@ impl Source {
 
 /// Fails for what can be nothing but a path: the Hub has nothing to do with a file that is missed.
 fn check_may_be_elsewhere(name: &Path) -> Result<()> {
-    let is_file = ["gguf", "json", "jsonl", "safetensors"]
+    let is_file = ["csv", "gguf", "json", "jsonl", "parquet", "safetensors", "tsv"]
         .map(|ending| name.extension() == Some(ending.as_ref()));
     let names_a_file_of_the_hub = name.to_string_lossy().contains(':');
     let is_path = name.is_absolute() || name.starts_with(".") || name.starts_with("..");
@@ -77,8 +77,8 @@ mod hub {
     use super::*;
     use concept_mass_models::hub::{Found, Hub, Repository};
 
-    /// The ends of the names of files that `Question::load` may be able to read.
-    const QUESTIONS: [&str; 2] = ["json", "jsonl"];
+    /// The ends of the names of files that `Questions::load` may be able to read.
+    const QUESTIONS: [&str; 5] = ["json", "jsonl", "csv", "tsv", "parquet"];
 
     pub fn model(name: &Path, needs_tokenizer: bool) -> Result<Source> {
         let repository = Repository::model(&name.to_string_lossy())?;

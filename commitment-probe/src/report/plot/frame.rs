@@ -20,6 +20,8 @@ const FONT: f64 = 13.0;
 const LINE: f64 = 1.24;
 /// Half the size of a mark, in pixels.
 const MARK: f64 = 4.6;
+/// The same of one mark among hundreds.
+const DOT: f64 = 2.9;
 /// The room around what is drawn, in pixels: above, beneath, and beside it.
 const TOP: i32 = 10;
 const NAMED_TOP: i32 = 26;
@@ -87,7 +89,7 @@ pub(in super::super) fn key(look: Look) -> String {
     canvas((34, 14), "class=\"key\" aria-hidden=\"true\"", |area| {
         let line = [(pixels(1), pixels(7)), (pixels(33), pixels(7))];
         area.draw(&PathElement::new(line, Ink::Line(look).colour()))?;
-        mark(area, (pixels(17), pixels(7)), look)
+        mark(area, (pixels(17), pixels(7)), look, MARK)
     })
 }
 
@@ -106,7 +108,12 @@ impl Frame<'_, '_> {
     }
 
     pub fn mark(&self, at: (i32, i32), look: Look) -> Drawn {
-        mark(self.area, at, look)
+        mark(self.area, at, look, MARK)
+    }
+
+    /// A mark among hundreds.
+    pub fn dot(&self, at: (i32, i32), look: Look) -> Drawn {
+        mark(self.area, at, look, DOT)
     }
 
     /// A text whose left end is in the middle of its height at `at`.
@@ -136,8 +143,8 @@ fn font(ink: Ink) -> TextStyle<'static> {
     style.pos(Pos::new(HPos::Left, VPos::Center))
 }
 
-fn mark(area: &Area, at: (i32, i32), look: Look) -> Drawn {
-    let unit = MARK * f64::from(UNITS);
+fn mark(area: &Area, at: (i32, i32), look: Look, half: f64) -> Drawn {
+    let unit = half * f64::from(UNITS);
     let polygon = |corners: &[(f64, f64)]| {
         let corner = |&(x, y): &(f64, f64)| (at.0 + (x * unit) as i32, at.1 + (y * unit) as i32);
         let corners: Vec<_> = corners.iter().map(corner).collect();

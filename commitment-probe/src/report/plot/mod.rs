@@ -2,16 +2,41 @@
 
 mod frame;
 mod ink;
+mod scatter;
 
 pub(super) use frame::key;
 use frame::{Axes, Drawn, Frame, WIDTH, framed, pixels};
 pub(super) use ink::{Look, Shape};
+pub(super) use scatter::{Dot, Scatter};
 
 use super::{page::escape, table::one_line};
 use crate::stats::Estimate;
 
 /// What others are compared with.
 pub(super) const REFERENCE: Look = Look { colour: 7, dash: 3, shape: Shape::None };
+
+/// A number and its interval, which may have no width.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Point {
+    pub value: f64,
+    pub low: f64,
+    pub high: f64,
+}
+
+impl From<Estimate> for Point {
+    fn from(Estimate { value, low, high, .. }: Estimate) -> Self {
+        Self { value, low, high }
+    }
+}
+
+impl From<f64> for Point {
+    fn from(value: f64) -> Self {
+        Self { value, low: value, high: value }
+    }
+}
+
+/// The dash of a series that has marks alone.
+pub(super) const UNDRAWN: u8 = 4;
 
 pub(super) struct Figure {
     pub title: String,
@@ -32,7 +57,7 @@ pub(super) struct Lines<'a> {
 
 pub(super) struct Series {
     pub look: Look,
-    pub points: Vec<(f64, Estimate)>,
+    pub points: Vec<(f64, Point)>,
 }
 
 /// A line of numbers for each row, in which each series has a lane of its own.
@@ -45,13 +70,13 @@ pub(super) struct Dots<'a> {
 
 pub(super) struct Row {
     pub name: String,
-    pub points: Vec<(Look, Estimate)>,
+    pub points: Vec<(Look, Point)>,
 }
 
 impl Lines<'_> {
     /// Nothing, if there is no point to draw.
     pub fn draw(self, series: &[Series]) -> Option<Figure> {
-        let inside = |x: f64, e: &Estimate| self.x.0 <= x && x <= self.x.1 && drawable(e);
+        let inside = |x: f64, e: &Point| self.x.0 <= x && x <= self.x.1 && drawable(e);
         let series: Vec<_> = series
             .iter()
             .map(|series| {
@@ -166,7 +191,7 @@ pub(super) fn shown(value: f64) -> bool {
     value.abs() <= 1e6
 }
 
-fn drawable(e: &Estimate) -> bool {
+fn drawable(e: &Point) -> bool {
     [e.value, e.low, e.high].into_iter().all(shown)
 }
 

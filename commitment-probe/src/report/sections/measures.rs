@@ -1,22 +1,45 @@
-//! What answers are worth by other measures: detectors, calibration, decoders, temperature.
+//! What answers are worth by other measures: detectors, calibration, decoders.
 
 use super::{
     super::{
-        numbers::{Cell, count, estimate, setting, share, told},
-        table::{Table, keys, sorted, union},
+        numbers::{count, estimate, setting, share, told},
+        table::{Table, keys, union},
     },
     KNOWS, labelled, of,
 };
-use crate::{Outcome, SampledShares, Summary, stats::Calibration};
+use crate::{Detector, Outcome, Summary, stats::Calibration};
+
+/// What a label does not say.
+const ABOUT: [(Detector, &str); 4] = [
+    (
+        Detector::PTrue,
+        " P(True) is what the model says when it is asked whether its own answer is true \
+            ([Kadavath et al., 2022](https://arxiv.org/abs/2207.05221)), without examples.",
+    ),
+    (
+        Detector::SemanticEntropy,
+        " Semantic entropy is that over clusters of sampled answers that a judge of entailment \
+            makes ([Farquhar et al., 2024](https://doi.org/10.1038/s41586-024-07421-0)).",
+    ),
+    (
+        Detector::LexicalClusterEntropy,
+        " Lexical-cluster entropy has no judge: answers that contain one form, or are equal, are a \
+            cluster.",
+    ),
+    (Detector::PMass, " P-mass is the oracle, since it knows the forms."),
+];
 
 pub(super) fn detectors(runs: &[Summary]) -> Table {
     let detectors = keys(runs, |run| run.detectors.keys().collect());
     let mut text =
         "The area under the ROC curve (AUROC) of a score that should tell wrong answers \
         from right ones: the probability that a wrong answer has the higher score. 1 is perfect, \
-        .5 is chance. The model is sure of its wrong token in a commitment failure, so detectors \
+        .5 is chance; there is no threshold. The model is sure of its wrong token in a commitment failure, so detectors \
         that rely on uncertainty have their ceiling there."
             .to_owned();
+    for (detector, what) in ABOUT {
+        text += if detectors.contains(&detector) { what } else { "" };
+    }
     if detectors.iter().any(|detector| detector.knows_the_answer()) {
         text += KNOWS;
     }
@@ -114,60 +137,6 @@ pub(super) fn decoders(runs: &[Summary]) -> Table {
                 ]
             },
         );
-    }
-    table
-}
-
-pub(super) fn curve(runs: &[Summary]) -> Table {
-    let text = "The mean P-mass of the right concept when the logits are divided by the \
-        temperature.";
-    let mut table = Table::of_runs("P-mass by temperature", text, &["", "Temperature"], runs);
-    let temperatures =
-        sorted(runs, |run| run.temperature.curve.iter().map(|at| at.temperature).collect());
-    let outcomes =
-        keys(runs, |run| run.temperature.curve.iter().flat_map(|at| at.mass.keys()).collect());
-    for outcome in outcomes {
-        for &temperature in &temperatures {
-            table.each(&[&outcome.to_string(), &temperature.to_string()], runs, |run| {
-                let at = run.temperature.curve.iter().find(|at| at.temperature == temperature);
-                told(at.and_then(|at| at.mass.get(&outcome).copied().flatten()), share)
-            });
-        }
-    }
-    table
-}
-
-pub(super) fn sampled(runs: &[Summary]) -> Table {
-    let text = "Answers sampled at a temperature, by the outcome of the greedy answer: the share \
-        of samples that are right, of questions whose largest cluster of samples is right, and of \
-        questions with at least one right sample. Semantic entropy is the entropy over clusters \
-        of one meaning ([Kuhn et al., 2023](https://arxiv.org/abs/2302.09664); [Farquhar et al., \
-        2024](https://doi.org/10.1038/s41586-024-07421-0)). Answers are in one cluster if they \
-        are equal after normalisation, or if the judge says so, where one was used.";
-    let columns = [
-        "Temperature",
-        "Samples",
-        "Right samples",
-        "Right majority",
-        "Any right",
-        "Semantic entropy",
-    ];
-    let mut table = Table::new("Sampled answers", text, &["Greedy answer", "Run"], &columns);
-    let sampled = |run: &Summary| run.temperature.sampled.clone();
-    let outcomes = keys(runs, |run| {
-        run.temperature.sampled.iter().flat_map(|sampled| sampled.shares.keys()).collect()
-    });
-    for outcome in outcomes {
-        let find = |run: &Summary| {
-            let sampled = sampled(run)?;
-            Some((sampled.temperature, sampled.samples, sampled.shares.get(&outcome)?.clone()))
-        };
-        table.under(&outcome.to_string(), runs, find, |(temperature, samples, shares)| {
-            let SampledShares { answers, majority, any, semantic_entropy } = *shares;
-            let shares = [answers, majority, any, semantic_entropy].map(estimate);
-            let settings: [Cell; 2] = [temperature.to_string().into(), count(*samples).into()];
-            settings.into_iter().chain(shares).collect()
-        });
     }
     table
 }

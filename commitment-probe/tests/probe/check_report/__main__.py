@@ -3,10 +3,11 @@
     python3 commitment-probe/tests/probe/check_report REPORT.json RUN_DIR...
 
 The report is an object with a `schema` version and with summaries as its `runs`, one for each run
-directory and in the same order; a `note` is not checked.  Every number of every summary is computed
-again from the directory's `samples.jsonl` and `questions.jsonl` with numpy, scipy, and
-scikit-learn.  Facts within the samples (whether an answer is right, how large the entropy of counts
-is) are checked, too.
+directory and in the same order; where there are several, with `comparisons`, and where their
+models have three sizes or more, with `trends`; a `note` is not checked.  Every number is computed
+again from the directories' `samples.jsonl` and `questions.jsonl` with NumPy, SciPy, statsmodels
+and scikit-learn.  Facts within the samples (whether an answer is right, how large the entropy of
+counts is, whether probabilities fit each other) are checked, too.
 
 Prints every mismatch with the path of its field and exits with 1 if there is one, and with 2 if a
 file has another schema than this program knows.  An unknown field is a mismatch: a number that is
@@ -20,12 +21,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
+from comparisons import LEAST_SIZES, comparisons, trends
 from expected import Comparison, Exactly
 from samples import check_run
 from summary import expected_summary
 
-
-SCHEMA = 1
+SCHEMA = 2
 
 
 class UnknownSchema(Exception):
@@ -46,6 +47,7 @@ class Run:
     name: str
     samples: list
     questions: list
+    parameters: int | None = None
 
 
 def read_lines(path):
@@ -56,7 +58,8 @@ def read_lines(path):
 
 def read_run(directory):
     """Reads a run directory."""
-    check_schema(json.loads((directory / "run.json").read_text(encoding="utf-8")), "run.json")
+    settings = json.loads((directory / "run.json").read_text(encoding="utf-8"))
+    check_schema(settings, directory / "run.json")
     samples = read_lines(directory / "samples.jsonl")
     for i, sample in enumerate(samples):
         check_schema(sample, f"line {i + 1} of {directory / 'samples.jsonl'}")
@@ -64,6 +67,7 @@ def read_run(directory):
         name=directory.resolve().name,
         samples=samples,
         questions=read_lines(directory / "questions.jsonl"),
+        parameters=settings.get("parameters"),
     )
 
 
@@ -72,6 +76,27 @@ def read_report(path):
     report = json.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
     check_schema(report, path)
     return report, report["runs"]
+
+
+def expected_report(report, runs):
+    """The report that these runs should have, given the parameters that it states."""
+    summaries = report["runs"]
+    expected = {
+        "schema": Exactly(SCHEMA),
+        "runs": [expected_summary(run, summary) for run, summary in zip(runs, summaries)],
+    }
+    if "note" in report:
+        expected["note"] = Exactly(str(report["note"]))
+    if len(runs) > 1:
+        expected["comparisons"] = comparisons(runs, summaries)
+    if "trends" in report or len(sizes(runs)) >= LEAST_SIZES:
+        expected["trends"] = trends(runs, summaries, report.get("trends"))
+    return expected
+
+
+def sizes(runs):
+    """The sizes of the runs' models, as far as the runs state them."""
+    return {run.parameters for run in runs if run.parameters is not None}
 
 
 def parse_arguments():
@@ -94,10 +119,8 @@ def main():
     if len(summaries) != len(runs):
         print(f"{len(summaries)} summaries, but {len(runs)} run directories")
         return 1
-    expected = [expected_summary(run, summary) for run, summary in zip(runs, summaries)]
     comparison = Comparison()
-    note = {"note": Exactly(str(report["note"]))} if "note" in report else {}
-    comparison.compare(report, {"schema": Exactly(SCHEMA), **note, "runs": expected}, "")
+    comparison.compare(report, expected_report(report, runs), "")
     checks = [check_run(run) for run in runs]
     facts = sum(checked for checked, _ in checks)
     wrong_facts = [problem for _, wrong in checks for problem in wrong]

@@ -1,15 +1,16 @@
-"""Facts within the samples: whether answers are right, entropies, masses."""
+"""Facts within the samples: whether answers are right, entropies, masses, exchanges."""
 
-import math
 import string
 from collections import Counter
 
 from scipy import stats
 
-from summary import CONCEPT_DECODERS, OTHER_DECODERS, single
+from populations import OTHER_DECODERS
+from probabilities import check_probabilities, differs, is_not_near, not_if
 
 ENTROPY_TOLERANCE = 1e-12
-SINGLE_TOLERANCE = 1e-6
+MOST_EXCHANGES = 10
+WORDS_BEYOND_FORM = 2
 
 ARTICLES = {"a", "an", "the"}
 DROPPED = str.maketrans("", "", string.punctuation + "‘’“”„«»´…–—")
@@ -21,81 +22,108 @@ def normalise(text):
     return " ".join(word for word in words if word not in ARTICLES)
 
 
+def key(text):
+    """The normalised answer, or its words if that leaves none."""
+    return normalise(text) or " ".join(text.lower().split())
+
+
 def entropy_of_clusters(answers):
     """The entropy over clusters, by their counts."""
     counts = Counter(answer["cluster"] for answer in answers)
     return float(stats.entropy(list(counts.values())))
 
 
-def check_sample(sample, question):
+def check_sample(sample, question, questions):
     """Yields for each fact of a sample its name and what is wrong with it, if anything is."""
     yield "question", differs(sample["question"], question["question"])
-    yield from check_answers(sample, {normalise(form) for form in question["answers"]})
-    yield from check_masses(sample)
-    yield from check_first(sample["first"])
-    for at in sample["at_temperature"]:
-        if at["temperature"] == 1:
-            expected = single(sample["first"]["mass"])
-            yield "at_temperature[1].mass", is_not_near(at["mass"], expected, SINGLE_TOLERANCE)
+    yield "group", differs(sample.get("group"), question.get("group"))
+    yield from check_verdict(sample)
+    yield from check_answers(sample, {key(form) for form in question["answers"]})
+    yield from check_localised(sample, question["answers"])
+    yield from check_exchanged(sample, question, questions)
+    yield from check_probabilities(sample)
     if sample["sampled"] is not None:
         yield from check_sampled(sample["sampled"])
 
 
+def check_verdict(sample):
+    """Whether the verdict is that of the scorer, and of what can be seen of the answer."""
+    verdict, scorer, accepted = sample["verdict"], sample["scorer"], sample["accepted"]
+    blank = not sample["answer"].strip()
+    # A grader need not be asked of an answer that is not there.
+    needless = verdict in ("unmeasured", "empty")
+    silent = scorer not in accepted and not needless
+    yield "scorer", not_if(silent, f"{scorer} accepts or refuses nothing")
+    if verdict != "unmeasured":
+        yield "verdict", differs(verdict == "right", accepted.get(scorer, False), of=verdict)
+        yield "informative.cuts", not_if(sample["informative"]["cuts"] < 1, "there is no cut")
+        yield "first.firsts", not_if(sample["first"]["firsts"] < 1, "no token begins a form")
+    if verdict == "empty":
+        seen = any(character.isalnum() for character in sample["answer"])
+        yield "answer", not_if(seen, f"{sample['answer']!r} is not empty")
+    elif verdict not in ("unmeasured", "right"):
+        yield "answer", not_if(blank, f"{sample['answer']!r} is empty")
+
+
 def check_answers(sample, forms):
-    """Whether each answer is as right as the sample says."""
-    answers = [("", sample["answer"], sample["right"])]
+    """Whether the exact scorer says what normalised forms do; of all answers, if it is used."""
     decisions = sample["decisions"]
-    yield "decisions", differs(sorted(decisions), sorted(OTHER_DECODERS))
-    answers += [
-        (f"decisions.{name}.", decision["answer"], decision["right"])
-        for name, decision in decisions.items()
-    ]
-    sampled = [] if sample["sampled"] is None else sample["sampled"]["answers"]
-    answers += [
-        (f"sampled.answers[{i}].", answer["text"], answer["right"])
-        for i, answer in enumerate(sampled)
-    ]
-    for prefix, text, right in answers:
-        yield f"{prefix}right", differs(right, normalise(text) in forms, of=text)
-
-
-def check_masses(sample):
-    """Whether masses and shares are what they can be."""
-    shares = {
-        "first.probability": sample["first"]["probability"],
-        "first.mass": sample["first"]["mass"],
-        "phrase_mass": sample["phrase_mass"],
-        **{
-            f"decisions.{name}.mass": decision["mass"]
-            for name, decision in sample["decisions"].items()
-        },
-        **{
-            f"at_temperature[{at['temperature']}].mass": at["mass"]
-            for at in sample["at_temperature"]
-        },
-    }
-    for name, share in shares.items():
-        yield name, None if 0 <= share <= 1 else f"{share} is not from 0 to 1"
-    for name in CONCEPT_DECODERS:
-        share = sample["decisions"][name]["vote"]["concentration"]
-        of_vote = f"decisions.{name}.vote.concentration"
-        yield of_vote, None if 0 < share <= 1 else f"{share} is not in (0, 1]"
-
-
-def check_first(first):
-    """Whether the concentration fits the P-mass and the probability of the first token."""
-    share, mass, top = first["concentration"], single(first["mass"]), single(first["probability"])
-    if share is None or mass == 0:
-        wrong = (share is None) != (mass == 0)
-        yield "first.concentration", f"{share} of a P-mass of {mass}" if wrong else None
-        return
-    yield "first.concentration", None if 0 < share <= 1 else f"{share} is not in (0, 1]"
-    ally = single(share) * mass
-    if first["begins_answer"]:
-        yield "first.probability", is_not_near(top, ally, SINGLE_TOLERANCE)
+    if sample["verdict"] == "unmeasured":
+        strange = sorted(set(decisions) - set(OTHER_DECODERS))
+        yield "decisions", not_if(strange, f"there is no decoder {strange}")
     else:
-        wrong = ally > top * (1 + SINGLE_TOLERANCE)
-        yield "first.probability", f"{top} is less than an ally's {ally}" if wrong else None
+        yield "decisions", differs(sorted(decisions), sorted(OTHER_DECODERS))
+    answers = [("accepted.exact", sample["answer"], sample["accepted"].get("exact"))]
+    if sample["scorer"] == "exact":
+        answers += [
+            (f"decisions.{name}.right", decision["answer"], decision["right"])
+            for name, decision in decisions.items()
+        ]
+        sampled = [] if sample["sampled"] is None else sample["sampled"]["answers"]
+        answers += [
+            (f"sampled.answers[{i}].right", answer["text"], answer["right"])
+            for i, answer in enumerate(sampled)
+        ]
+    for name, text, right in answers:
+        yield name, differs(right, key(text) in forms, of=text)
+
+
+def check_localised(sample, forms):
+    """Whether an answer that is not right is as short as it has to be.
+
+    Words are those between spaces, as they are or normalised.
+    """
+    if sample["verdict"] in ("right", "unmeasured"):
+        return
+    of_counts = []
+    for words in (str.split, lambda text: key(text).split()):
+        longest = max(len(words(form)) for form in forms)
+        of_counts.append(len(words(sample["answer"])) <= longest + WORDS_BEYOND_FORM)
+    wrong = sample["localised"] not in of_counts
+    yield "localised", not_if(wrong, f"{sample['localised']} of {sample['answer']!r}")
+
+
+def check_exchanged(sample, question, questions):
+    """Whether the forms are those of other questions, which share none with this one."""
+    exchanged = sample["exchanged"]
+    ids = [other["id"] for other in exchanged]
+    yield "exchanged", not_if(len(ids) > MOST_EXCHANGES, f"{len(ids)} of them")
+    yield "exchanged", not_if(len(set(ids)) < len(ids), "one question twice")
+    own = folded(question)
+    for i, id_ in enumerate(ids):
+        name = f"exchanged[{i}].id"
+        if id_ == sample["id"]:
+            yield name, "it is the question itself"
+        elif id_ not in questions:
+            yield name, f"no question has the id {id_!r}"
+        else:
+            both = own & folded(questions[id_])
+            yield name, not_if(both, f"{id_!r} has the forms {sorted(both)}, too")
+
+
+def folded(question):
+    """The forms of a question without regard to case."""
+    return {form.casefold() for form in question["answers"]}
 
 
 def check_sampled(sampled):
@@ -103,33 +131,23 @@ def check_sampled(sampled):
     clusters = [answer["cluster"] for answer in sampled["answers"]]
     appeared = list(dict.fromkeys(clusters))
     yield "sampled.clusters", differs(appeared, list(range(len(appeared))))
-    entropy = entropy_of_clusters(sampled["answers"])
-    told = sampled["semantic_entropy"]
-    yield "sampled.semantic_entropy", is_not_near(told, entropy, ENTROPY_TOLERANCE)
-
-
-def differs(found, expected, of=None):
-    """What is wrong with a value that should be another; none if it is that."""
-    about = "" if of is None else f" of {of!r}"
-    return None if found == expected else f"{found!r}{about}, but {expected!r} is expected"
-
-
-def is_not_near(found, expected, tolerance):
-    """What is wrong with a number that should be near another; none if it is."""
-    near = math.isclose(float(found), expected, rel_tol=tolerance, abs_tol=tolerance)
-    return None if near else f"{found}, but {expected!r} is expected"
+    if clusters:
+        entropy = entropy_of_clusters(sampled["answers"])
+        told = is_not_near(sampled["entropy"], entropy, ENTROPY_TOLERANCE)
+        yield "sampled.entropy", told
 
 
 def check_run(run):
     """Counts the facts of a run's samples that were checked and lists those that are wrong."""
     questions = {question["id"]: question for question in run.questions}
     times = Counter(sample["id"] for sample in run.samples)
-    facts = []
+    scorers = {sample["scorer"] for sample in run.samples}
+    facts = [("all samples", "scorer", not_if(len(scorers) > 1, f"there are {sorted(scorers)}"))]
     for sample in run.samples:
         id_ = sample["id"]
         facts.append((id_, "id", None if times[id_] == 1 else f"{times[id_]} samples of it"))
         if id_ in questions:
-            of_sample = check_sample(sample, questions[id_])
+            of_sample = check_sample(sample, questions[id_], questions)
         else:
             of_sample = [("id", "no question has it")]
         facts += [(id_, name, problem) for name, problem in of_sample]

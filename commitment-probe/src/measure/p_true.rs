@@ -1,0 +1,66 @@
+//! Whether the model takes its own answer to be true (Kadavath et al., 2022).
+
+use std::collections::BTreeSet;
+
+use concept_mass::source::Aliases;
+
+use super::{Asked, Prober, forms::can_begin};
+use crate::Result;
+use crate::model::LanguageModel;
+
+/// The words for true and false.
+const WORDS: [(&str, [&str; 3]); 2] =
+    [("true", ["True", "true", "TRUE"]), ("false", ["False", "false", "FALSE"])];
+
+/// A text that asks whether an answer is true, and its tokens.
+pub type Doubt = (String, Vec<u32>);
+
+/// Makes a [`Doubt`] of a question and an answer.
+pub(super) type BoxedDoubts = Box<
+    dyn FnMut(&str, &str) -> Result<Doubt, Box<dyn std::error::Error + Send + Sync>> + Send + Sync,
+>;
+
+/// What the model is asked about an answer to a question.
+///
+/// ```
+/// use commitment_probe::doubt;
+///
+/// let text = doubt("Capital of France?", "Paris");
+/// assert!(text.starts_with("Question: Capital of France?\nProposed answer: Paris\n"));
+/// ```
+pub fn doubt(question: &str, answer: &str) -> String {
+    format!(
+        "Question: {question}\nProposed answer: {answer}\nIs the proposed answer true or false? \
+         Answer with one word, True or False."
+    )
+}
+
+impl<M: LanguageModel> Prober<M> {
+    /// The share of "True" in the probability of "True" and "False" after the question whether
+    /// `answer` is true; none if that is not asked, or neither has any.
+    pub(super) fn p_true(&mut self, asked: &Asked, answer: &str) -> Result<Option<f64>> {
+        let Some(doubts) = &mut self.doubts else { return Ok(None) };
+        let (text, tokens) = doubts(asked.question.text(), answer).map_err(crate::Error::Prompt)?;
+        let fits = self.model.context().is_none_or(|context| tokens.len() <= context);
+        if tokens.is_empty() || !fits {
+            return Ok(None);
+        }
+        let aliases = WORDS.into_iter().try_fold(Aliases::new(), |a, (name, w)| a.concept(name, w));
+        let firsts = aliases?.after(&self.vocabulary, &text)?;
+        let of = |(_, forms): (&str, &[concept_mass::source::Form])| -> BTreeSet<u32> {
+            let forms = forms.iter().filter(|form| can_begin(form));
+            forms.filter_map(|form| form.tokens.first().copied()).collect()
+        };
+        let [yes, no] = [0, 1].map(|place| firsts.iter().nth(place).map(of).unwrap_or_default());
+        // A token that begins both says neither.
+        let wanted: Vec<u32> = yes.symmetric_difference(&no).copied().collect();
+        let lns = self.model.named(&[tokens], std::slice::from_ref(&wanted))?;
+        let probabilities = wanted.iter().zip(lns.iter().flatten());
+        let (mut of_yes, mut all) = (0.0, 0.0);
+        for (token, ln) in probabilities {
+            all += ln.exp();
+            of_yes += if yes.contains(token) { ln.exp() } else { 0.0 };
+        }
+        Ok((all > 0.0).then(|| of_yes / all))
+    }
+}
