@@ -53,8 +53,8 @@ fn real_models_answer_and_a_resumed_run_is_an_unbroken_one() {
         }
         let france = samples.iter().find(|sample| sample["id"] == "france").unwrap();
         assert_eq!(
-            (&france["answer"], &france["right"]),
-            (&"Paris".into(), &true.into()),
+            (&france["answer"], &france["verdict"]),
+            (&"Paris".into(), &"right".into()),
             "{name}"
         );
         succeed(["report", whole.to_str().unwrap()]);
