@@ -30,43 +30,36 @@ impl<M: LanguageModel> Prober<M> {
     ) -> Result<(Informative, Vec<Exchanged>)> {
         let vocabulary = self.vocabulary.clone();
         let uninformative = plan.uninformative(i, &vocabulary);
-        let own = plan.cuts(i, &vocabulary);
-        // By what is uninformative in the other question, as that one's own measures are.
-        let others: Vec<(usize, BTreeSet<Cut>)> =
-            plan.exchanges[i].iter().map(|&j| (j, plan.cuts(j, &vocabulary))).collect();
-        let all = own.iter().chain(others.iter().flat_map(|(_, cuts)| cuts));
+        // The others' are by what is uninformative there, as their own measures are.
+        let (own, others) = (&plan.cuts[i], &plan.exchanges[i]);
+        let all = own.iter().chain(others.iter().flat_map(|&j| &plan.cuts[j]));
         let probabilities = self.cut_probabilities(plan.asked[i].tokens, vote, all)?;
 
         let winner = uninformative.cut(&said.tokens);
         let of = |cuts: &BTreeSet<Cut>| -> Vec<f64> {
             cuts.iter().map(|cut| probabilities[cut]).collect()
         };
-        let (own_mass, concentration) = mass(&of(&own));
+        let (own_mass, concentration) = mass(&of(own));
         let informative = Informative {
             mass: own_mass,
             concentration,
             cuts: own.len(),
-            winner_is_right: is_among(&own, winner, &plan.forms[i], &vocabulary)?,
+            winner_is_right: is_among(own, winner, &plan.forms[i], &vocabulary)?,
             winner: vocabulary.decode(winner)?.trim().to_owned(),
             conditional: self.conditional(plan, i, vote, said, &uninformative)?,
-            passed: passed(&uninformative, &own, winner),
+            passed: passed(&uninformative, own, winner),
         };
         let mut exchanged = Vec::new();
-        for (j, cuts) in &others {
-            let firsts = &plan.forms[*j].right;
-            let first: Vec<f64> = firsts.iter().map(|&token| vote.probability(token)).collect();
-            let uninformative = plan.uninformative(*j, &vocabulary);
+        for &j in others {
+            let (forms, cuts) = (&plan.forms[j], &plan.cuts[j]);
+            let first = forms.right.iter().map(|&token| vote.probability(token));
+            let winner = plan.uninformative(j, &vocabulary).cut(&said.tokens);
             exchanged.push(Exchanged {
-                id: plan.asked[*j].question.id().to_owned(),
-                mass: mass(&first).0,
-                is_own: plan.forms[*j].owns(vote.step.token, &vocabulary),
+                id: plan.asked[j].question.id().to_owned(),
+                mass: mass(&first.collect::<Vec<_>>()).0,
+                is_own: forms.owns(vote.step.token, &vocabulary),
                 informative_mass: mass(&of(cuts)).0,
-                winner_is_right: is_among(
-                    cuts,
-                    uninformative.cut(&said.tokens),
-                    &plan.forms[*j],
-                    &vocabulary,
-                )?,
+                winner_is_right: is_among(cuts, winner, forms, &vocabulary)?,
             });
         }
         Ok((informative, exchanged))

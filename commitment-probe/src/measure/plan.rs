@@ -30,6 +30,8 @@ pub struct Plan<'a> {
     pub(super) forms: Vec<Forms>,
     /// Of each token, how many questions have an answer that it begins.
     begun: HashMap<u32, usize>,
+    /// Of each question, the cuts of its forms.
+    pub(super) cuts: Vec<BTreeSet<Cut>>,
     /// Of each question, the places of those whose forms are exchanged for its own.
     pub(super) exchanges: Vec<Vec<usize>>,
 }
@@ -55,7 +57,10 @@ impl<'a> Plan<'a> {
             *begun.entry(*token).or_insert(0) += 1;
         }
         let exchanges = partners(&asked, &forms, exchanges, seed);
-        Ok(Self { asked, forms, begun, exchanges })
+        let mut plan = Self { asked, forms, begun, cuts: Vec::new(), exchanges };
+        let cuts = |i: usize| plan.uninformative(i, vocabulary).cuts(&plan.forms[i].sequences);
+        plan.cuts = (0..plan.asked.len()).into_par_iter().map(cuts).collect();
+        Ok(plan)
     }
 
     pub(super) fn uninformative<'p>(
@@ -65,11 +70,6 @@ impl<'a> Plan<'a> {
     ) -> Uninformative<'p> {
         let (begun, own) = (&self.begun, self.forms[i].right.as_slice());
         Uninformative { vocabulary, begun, others: self.asked.len() - 1, own }
-    }
-
-    /// The cuts of the forms of question `i`.
-    pub(super) fn cuts(&self, i: usize, vocabulary: &Vocabulary) -> BTreeSet<Cut> {
-        self.uninformative(i, vocabulary).cuts(&self.forms[i].sequences)
     }
 }
 

@@ -8,7 +8,7 @@ use super::answers::Said;
 use super::forms::Forms;
 use super::{Asked, Prober};
 use crate::model::LanguageModel;
-use crate::scorer::{begins_with, is_not_attempted, num_words};
+use crate::scorer::{is_not_attempted, num_words};
 use crate::{Accepted, Error, Question, Result, Scorer, Verdict};
 
 /// How many words more than the longest form a wrong answer may have whose first token decides it.
@@ -131,10 +131,7 @@ impl<M: LanguageModel> Prober<M> {
         let verdict = if is_right && is_measured { Verdict::Right } else { otherwise };
         let longest = question.answers().iter().map(|form| num_words(form)).max().unwrap_or(0);
         let localised = match is_right {
-            true => {
-                let endings = Scorer::Prefix.accepts(answer, &self.accepted(question));
-                begins_with(answer, question.answers()) || endings == Some(true)
-            }
+            true => accepted.get(&Scorer::Prefix).copied().unwrap_or(false),
             false => num_words(answer) <= longest + MORE_WORDS,
         };
         Ok(Scored { verdict, otherwise, accepted, localised })

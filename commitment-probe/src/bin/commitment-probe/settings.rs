@@ -168,16 +168,9 @@ impl Settings {
 
     /// Why runs with these settings cannot be compared as if their models alone differed.
     pub fn differences(&self, other: &Self) -> Result<Vec<String>> {
-        let (one, other) = (fields(&self.prompt)?, fields(&other.prompt)?);
-        let differs = one.iter().filter(|(name, value)| other.get(*name) != Some(value));
-        Ok(differs
-            .map(|(name, value)| {
-                let other = other.get(name).unwrap_or(&Value::Null);
-                format!(
-                    "the prompts differ: {name} is {value} in the first and {other} in the second"
-                )
-            })
-            .collect())
+        changed(&self.prompt, &other.prompt, |name, one, other| {
+            format!("the prompts differ: {name} is {one} in the first and {other} in the second")
+        })
     }
 
     /// Reads the settings of the run in `dir`.
@@ -188,13 +181,8 @@ impl Settings {
     /// Fails, with all differences, if the run in `dir`, which began with `begun`, cannot be resumed
     /// with these settings.
     pub fn check(&self, begun: &Self, dir: &Path) -> Result<()> {
-        let (begun, now) = (fields(begun)?, fields(self)?);
-        let differs = begun.iter().filter(|(name, value)| now.get(*name) != Some(value));
-        let differs = differs.map(|(name, value)| {
-            let now = now.get(name).unwrap_or(&Value::Null);
-            format!("{name} was {value} and is {now}")
-        });
-        let differs: Vec<_> = differs.collect();
+        let differs =
+            changed(begun, self, |name, begun, now| format!("{name} was {begun} and is {now}"))?;
         if differs.is_empty() {
             return Ok(());
         }
@@ -222,9 +210,21 @@ fn shots_hash(items: &[Item]) -> Option<String> {
     items.iter().any(|item| !item.shots.is_empty()).then(|| hash.hex())
 }
 
-/// The fields of settings.
-fn fields(settings: &impl Serialize) -> Result<BTreeMap<String, Value>> {
-    Ok(serde_json::from_value(serde_json::to_value(settings)?)?)
+/// What is `told` of each field of `one` that `other` has not, or with another value.
+fn changed<T: Serialize>(
+    one: &T,
+    other: &T,
+    told: impl Fn(&str, &Value, &Value) -> String,
+) -> Result<Vec<String>> {
+    let fields = |settings: &T| -> Result<BTreeMap<String, Value>> {
+        Ok(serde_json::from_value(serde_json::to_value(settings)?)?)
+    };
+    let (one, other) = (fields(one)?, fields(other)?);
+    let differs = one.iter().filter(|(name, value)| other.get(*name) != Some(value));
+    let told = |(name, value): (&String, &Value)| {
+        told(name, value, other.get(name).unwrap_or(&Value::Null))
+    };
+    Ok(differs.map(told).collect())
 }
 
 /// What decides whether an answer is right.
