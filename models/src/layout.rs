@@ -101,8 +101,7 @@ impl Layout {
 
     /// The numbers that all tensors have together.
     pub fn num_parameters(&self) -> u64 {
-        let of = |shape: &Vec<usize>| shape.iter().map(|&width| width as u64).product::<u64>();
-        self.shapes.values().map(of).sum()
+        self.shapes.values().map(|shape| product(shape)).sum()
     }
 
     /// Whether the model reads the tensor `name`, which has the shape `dims`.
@@ -131,17 +130,23 @@ impl Layout {
     }
 }
 
+/// The numbers that a tensor of this shape has.
+fn product(shape: &[usize]) -> u64 {
+    shape.iter().map(|&width| width as u64).product()
+}
+
 /// The tensors of a model, as they come from its files and go to the decoder.
 #[derive(Debug)]
 pub struct Weights {
     layout: Layout,
     found: HashMap<String, Matrix>,
+    stored_as: BTreeMap<String, u64>,
 }
 
 impl Weights {
     /// None yet.
     pub fn new(layout: Layout) -> Self {
-        Self { layout, found: HashMap::new() }
+        Self { layout, found: HashMap::new(), stored_as: BTreeMap::new() }
     }
 
     /// What is to be found.
@@ -149,8 +154,20 @@ impl Weights {
         &self.layout
     }
 
-    /// Takes a tensor that the layout wants.
-    pub fn insert(&mut self, name: String, tensor: Matrix) -> Result<()> {
+    /// The types that the files have the tensors in, and how many numbers of each.
+    pub fn stored_as(&self) -> BTreeMap<String, u64> {
+        self.stored_as.clone()
+    }
+
+    /// Whether products with any of them round what they multiply to 8 bits.
+    pub fn rounds(&self) -> bool {
+        self.found.values().any(Matrix::rounds)
+    }
+
+    /// Takes a tensor that the layout wants, and the name of the type that its file has it in.
+    pub fn insert(&mut self, name: String, tensor: Matrix, stored_as: String) -> Result<()> {
+        let numbers = self.layout.shapes.get(&name).map_or(0, |shape| product(shape));
+        *self.stored_as.entry(stored_as).or_default() += numbers;
         let Some((block, parts)) = self.layout.parts(&name) else {
             self.found.insert(name, tensor);
             return Ok(());

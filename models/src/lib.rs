@@ -44,6 +44,7 @@ mod model;
 mod weights;
 
 use std::{
+    collections::BTreeMap,
     fmt,
     fs::{self, File},
     io::Read,
@@ -76,6 +77,14 @@ pub struct Loaded {
     pub vocab_size: usize,
     /// The number of parameters: the numbers that all tensors of the model have together.
     pub num_parameters: u64,
+    /// The architecture, by the name of its `model_type`, such as `llama`.
+    pub architecture: String,
+    /// The types that the files store the weights in, such as `BF16` or `Q4_K`, and how many numbers
+    /// of each: together [`num_parameters`](Self::num_parameters). The model may compute in another.
+    pub stored_as: BTreeMap<String, u64>,
+    /// Whether activations are rounded to 8 bits where matrices multiply them: those of a GGUF file
+    /// that stay quantised do so on CUDA, where the kernels are candle's. On a CPU nothing is rounded.
+    pub rounds_activations: bool,
     /// The most tokens that a prompt and its answer may have together.
     pub positions: usize,
     /// The tokens that end an answer, in order.
@@ -91,6 +100,9 @@ impl fmt::Debug for Loaded {
             .field("model", &self.model)
             .field("vocab_size", &self.vocab_size)
             .field("num_parameters", &self.num_parameters)
+            .field("architecture", &self.architecture)
+            .field("stored_as", &self.stored_as)
+            .field("rounds_activations", &self.rounds_activations)
             .field("positions", &self.positions)
             .field("ends", &self.ends)
             .field("chat", &self.chat)
@@ -191,9 +203,22 @@ impl Parts {
         let Self { config, tokenizer, chat } = self;
         weights.check()?;
         let num_parameters = weights.layout().num_parameters();
+        let stored_as = weights.stored_as();
+        let rounds_activations = weights.rounds();
         let model = Model::new(Decoder::new(&config, &mut weights, dtype, device)?);
-        let Config { vocab_size, positions, ends, .. } = config;
-        Ok(Loaded { model, tokenizer, vocab_size, num_parameters, positions, ends, chat })
+        let Config { model_type, vocab_size, positions, ends, .. } = config;
+        Ok(Loaded {
+            model,
+            tokenizer,
+            vocab_size,
+            num_parameters,
+            architecture: model_type,
+            stored_as,
+            rounds_activations,
+            positions,
+            ends,
+            chat,
+        })
     }
 }
 

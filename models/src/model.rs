@@ -130,6 +130,13 @@ impl Model {
         self.decoder.num_blocks()
     }
 
+    /// The most tokens that a text may have in a [tree](Pass::follow) of texts; none if any may.
+    /// Some models scale all positions of a text by its length once it is longer (LongRoPE,
+    /// dynamic NTK), and then have nothing in common with a shorter one.
+    pub fn longest_branch(&self) -> Option<usize> {
+        self.decoder.longest_branch()
+    }
+
     /// The dtype that the model computes in, which is that of its logits.
     pub fn dtype(&self) -> DType {
         self.decoder.dtype()

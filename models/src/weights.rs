@@ -64,7 +64,7 @@ pub fn read(
             // Norms are computed in f32.
             let dtype = if known.ends_with("norm.weight") { DType::F32 } else { dtype };
             let tensor = file.load(&name, device)?.to_dtype(dtype)?;
-            weights.insert(known, Matrix::Dense(tensor))?;
+            weights.insert(known, Matrix::Dense(tensor), format!("{:?}", view.dtype()))?;
         }
     }
     Ok(())

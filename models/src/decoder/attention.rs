@@ -4,7 +4,8 @@ use candle_core::{D, DType, Device, Result, Tensor};
 use candle_nn::{ops::softmax_last_dim, rotary_emb::rope};
 
 use super::{
-    cache::KeysValues,
+    cache::{KeysValues, Place},
+    cpu::attention::{Attend, Runs},
     linear::{Linear, Norm, capped},
 };
 use crate::config::BlockKind;
@@ -32,13 +33,21 @@ pub struct Attention {
 pub struct Shared {
     /// The cosines and sines of each of the model's rotary embeddings.
     pub ropes: Vec<(Tensor, Tensor)>,
-    /// By window, what is added to scores `[N or 1, 1, T, S]`; nothing if all is attended to.
-    pub masks: Vec<(Option<usize>, Option<Tensor>)>,
+    /// By window, which tokens are seen.
+    pub sights: Vec<(Option<usize>, Sight)>,
+}
+
+/// Which tokens are seen.
+pub enum Sight {
+    /// By every query of every row, row by row: for the loops of [`cpu`](super::cpu).
+    Runs(Vec<Runs>),
+    /// What is added to scores `[N or 1, 1, T, S]`; nothing if all are seen.
+    Mask(Option<Tensor>),
 }
 
 impl Shared {
-    fn mask(&self, window: Option<usize>) -> Option<&Tensor> {
-        self.masks.iter().find(|(of, _)| *of == window)?.1.as_ref()
+    fn sight(&self, window: Option<usize>) -> Option<&Sight> {
+        self.sights.iter().find(|(of, _)| *of == window).map(|(_, sight)| sight)
     }
 }
 
@@ -53,16 +62,28 @@ impl Attention {
         let values = self.by_heads(&self.values.forward(x)?, self.key_heads, None)?;
 
         let rope = self.kind.rope.and_then(|place| shared.ropes.get(place));
-        let queries = (turned(&queries, rope)? * self.scale)?.to_dtype(x.dtype())?;
+        let queries = turned(&queries, rope)?;
         let keys = turned(&keys, rope)?.to_dtype(x.dtype())?;
         let (keys, values) = read.append(&keys, &values)?;
+
+        let mask = match shared.sight(self.kind.window) {
+            Some(Sight::Runs(seen)) => {
+                let (scale, cap) = (self.scale as f32, self.cap.map(|cap| cap as f32));
+                let attend = Attend { seen, scale, cap };
+                let mixed = queries.apply_op3_no_bwd(&keys, &values, &attend)?;
+                return self.output.forward(&mixed);
+            }
+            Some(Sight::Mask(mask)) => mask.as_ref(),
+            None => None,
+        };
+        let queries = (queries * self.scale)?.to_dtype(x.dtype())?;
 
         // The queries that share keys are more rows of one product; nothing is repeated.
         let group = self.heads / self.key_heads;
         let queries = queries.reshape((rows, self.key_heads, group * columns, self.head))?;
         let scores = queries.matmul(&keys.t()?)?.to_dtype(DType::F32)?;
         let mut scores = capped(scores, self.cap)?;
-        if let Some(mask) = shared.mask(self.kind.window) {
+        if let Some(mask) = mask {
             let all = scores.dim(D::Minus1)?;
             scores = scores.reshape((rows, self.heads, columns, all))?.broadcast_add(mask)?;
             scores = scores.reshape((rows, self.key_heads, group * columns, all))?;
@@ -98,35 +119,52 @@ fn turned(x: &Tensor, rope_tables: Option<&(Tensor, Tensor)>) -> Result<Tensor> 
     Tensor::cat(&[first, x.narrow(D::Minus1, width, head - width)?], D::Minus1)
 }
 
-/// What is added to the scores of the last `columns` of `places` so that each attends to itself
-/// and to earlier tokens of its row, within a window if there is one, and never to padding.
+/// What each of the last `columns` of a row sees: itself and the tokens that it follows, within a
+/// window if there is one; nothing, for padding.
+pub fn seen(places: &[Option<Place>], columns: usize, window: Option<usize>) -> Vec<Runs> {
+    let of = |column: usize| {
+        let mut runs = Runs::new();
+        let mut next = places[column].map(|_| column);
+        let mut left = window.unwrap_or(usize::MAX);
+        while let Some(column) = next.filter(|_| left > 0) {
+            match runs.last_mut() {
+                Some(run) if run.start == column + 1 => run.start = column,
+                _ => runs.push(column..column + 1),
+            }
+            next = places[column].and_then(|place| place.after);
+            left -= 1;
+        }
+        runs.reverse();
+        runs
+    };
+    (places.len() - columns..places.len()).map(of).collect()
+}
+
+/// What is added to the scores of the last `columns` of `places` so that each attends to what it
+/// [sees](seen) alone; nothing if all see all. Padding sees itself, so that it comes to a number.
 pub fn mask(
-    places: &[Vec<Option<u32>>],
+    places: &[Vec<Option<Place>>],
     columns: usize,
     window: Option<usize>,
     device: &Device,
 ) -> Result<Option<Tensor>> {
     let all = places.first().map_or(0, Vec::len);
-    let padded = places.iter().flatten().any(Option::is_none);
-    if !padded && columns == 1 && window.is_none_or(|window| all <= window) {
-        return Ok(None);
-    }
-    // Rows without padding stand at the same positions.
-    let distinct = if padded { places } else { &places[..1] };
-    let mut values = Vec::with_capacity(distinct.len() * columns * all);
-    for row in distinct {
-        for query in all - columns..all {
-            values.extend((0..all).map(|key| {
-                let seen = match (row[query], row[key]) {
-                    _ if key >= query => key == query,
-                    (Some(at), Some(of)) => {
-                        window.is_none_or(|window| ((at - of) as usize) < window)
-                    }
-                    _ => false,
-                };
-                if seen { 0.0 } else { f32::NEG_INFINITY }
-            }));
+    // Rows that hold the same tokens of the same texts need one mask.
+    let alike = places.iter().all(|row| *row == places[0]);
+    let distinct = if alike { &places[..1] } else { places };
+    let mut values = vec![f32::NEG_INFINITY; distinct.len() * columns * all];
+    let queries = distinct.iter().flat_map(|row| seen(row, columns, window)).enumerate();
+    let mut hidden = false;
+    for ((i, mut runs), values) in queries.zip(values.chunks_exact_mut(all)) {
+        if runs.is_empty() {
+            let column = all - columns + i % columns;
+            runs.push(column..column + 1);
         }
+        hidden |= runs.len() > 1 || runs.iter().any(|run| run.len() < all);
+        runs.into_iter().for_each(|run| values[run].fill(0.0));
+    }
+    if !hidden {
+        return Ok(None);
     }
     Tensor::from_vec(values, (distinct.len(), 1, columns, all), device).map(Some)
 }

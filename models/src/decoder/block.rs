@@ -1,10 +1,11 @@
 //! One block: attention and an MLP, each added to what came in.
 
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 
 use super::{
     attention::{Attention, Shared},
     cache::KeysValues,
+    cpu::gate::{Gate, Sum},
     linear::{Linear, Norm},
 };
 use crate::config::Activation;
@@ -34,22 +35,33 @@ impl Block {
     pub fn forward(&self, x: &Tensor, read: &mut KeysValues, shared: &Shared) -> Result<Tensor> {
         let y = normed(&self.before_attention, x)?;
         let y = self.attention.forward(&y, read, shared)?;
-        let x = (x + normed(&self.after_attention, &y)?)?;
+        let x = sum(x, &normed(&self.after_attention, &y)?)?;
         let y = normed(&self.before_mlp, &x)?;
         let y = self.mlp.forward(&y)?;
-        x + normed(&self.after_mlp, &y)?
+        sum(&x, &normed(&self.after_mlp, &y)?)
     }
 }
 
 impl Mlp {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let gate = self.gate.forward(x)?;
+        let (gate, up) = (self.gate.forward(x)?, self.up.forward(x)?);
+        if gate.device().is_cpu() && gate.dtype() == DType::F32 {
+            let both = gate.apply_op2_no_bwd(&up, &Gate(self.activation))?;
+            return self.down.forward(&both);
+        }
         let gate = match self.activation {
             Activation::Silu => gate.silu()?,
             Activation::GeluTanh => gate.gelu()?, // candle's is the approximation
         };
-        self.down.forward(&(gate * self.up.forward(x)?)?)
+        self.down.forward(&(gate * up)?)
     }
+}
+
+fn sum(one: &Tensor, other: &Tensor) -> Result<Tensor> {
+    if one.device().is_cpu() && one.dtype() == DType::F32 {
+        return one.contiguous()?.apply_op2_no_bwd(&other.contiguous()?, &Sum);
+    }
+    one + other
 }
 
 fn normed(norm: &Option<Norm>, x: &Tensor) -> Result<Tensor> {

@@ -30,14 +30,25 @@ const GROWTH: usize = 64;
 /// assert_eq!(model.cache().len(), 2);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// A row may hold several texts, as branches of a tree: see [`Pass::follow`](crate::Pass::follow).
 #[derive(Debug, Clone, Default)]
 pub struct Cache {
     /// None before the first token.
     pub(crate) blocks: Vec<KeysValues>,
-    /// Of every row, the position of the token in each column; none where there is padding.
-    pub(super) places: Vec<Vec<Option<u32>>>,
+    /// Of every row, where the token in each column stands; none where there is padding.
+    pub(super) places: Vec<Vec<Option<Place>>>,
     /// Of every row, the most tokens that it has had since it was empty.
     pub(super) longest: Vec<usize>,
+}
+
+/// Where a token stands in its text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    /// How many tokens are before it.
+    pub position: u32,
+    /// The column of the token before it.
+    pub after: Option<usize>,
 }
 
 impl Cache {
@@ -101,10 +112,17 @@ impl Cache {
         }
     }
 
-    /// Takes note of `columns` more tokens in each of `rows` rows, of which the first ones of row
-    /// i, `padding[i]`, are no tokens. No row is padded if `padding` is empty. After an error,
+    /// Takes note of `columns` more tokens in each of `rows` rows. The first `padding[i]` of row i
+    /// are no tokens; none of any, if `padding` is empty. The token in a column follows that in the
+    /// column `follow[i]` says, or the last one before it, if `follow` is empty. After an error,
     /// nothing has changed.
-    pub(super) fn extend(&mut self, rows: usize, columns: usize, padding: &[usize]) -> Result<()> {
+    pub(super) fn extend(
+        &mut self,
+        rows: usize,
+        columns: usize,
+        padding: &[usize],
+        follow: &[Vec<Option<usize>>],
+    ) -> Result<()> {
         if !self.is_empty() && rows != self.num_rows() {
             bail!("{rows} rows are to follow {}; reset the model first", self.num_rows());
         }
@@ -114,17 +132,46 @@ impl Cache {
         if let Some(row) = padding.iter().position(|&padding| padding >= columns) {
             bail!("row {row} has {} columns of padding, of {columns}", padding[row]);
         }
-        self.places.resize(rows, Vec::new());
-        self.longest.resize(rows, 0);
-        for (row, places) in self.places.iter_mut().enumerate() {
-            let padding = padding.get(row).copied().unwrap_or(0);
-            let next = places.iter().flatten().last().map_or(0, |last| last + 1);
-            places.extend((0..padding).map(|_| None));
-            places.extend((0..columns - padding).map(|i| Some(next + i as u32)));
-            self.longest[row] = self.longest[row].max(next as usize + columns - padding);
+        if !follow.is_empty() && follow.len() != rows {
+            bail!("what tokens follow is given for {} rows of {rows}", follow.len());
         }
+        if let Some(row) = follow.iter().position(|follow| follow.len() != columns) {
+            bail!("row {row} says of {} tokens what they follow, not {columns}", follow[row].len());
+        }
+        let mut all = self.places.clone();
+        all.resize(rows, Vec::new());
+        for (row, places) in all.iter_mut().enumerate() {
+            let padding = padding.get(row).copied().unwrap_or(0);
+            let mut last = places.iter().rposition(Option::is_some);
+            for column in 0..columns {
+                if column < padding {
+                    places.push(None);
+                    continue;
+                }
+                let after = follow.get(row).map_or(last, |follow| follow[column]);
+                let position = match after {
+                    None => 0,
+                    Some(after) => match places.get(after) {
+                        Some(Some(before)) => before.position + 1,
+                        _ => bail!("a token of row {row} follows column {after}: there is none"),
+                    },
+                };
+                last = Some(places.len());
+                places.push(Some(Place { position, after }));
+            }
+        }
+        self.longest.resize(rows, 0);
+        for (longest, places) in self.longest.iter_mut().zip(&all) {
+            *longest = (*longest).max(text_length(places));
+        }
+        self.places = all;
         Ok(())
     }
+}
+
+/// The length of the longest text of a row.
+pub(super) fn text_length(places: &[Option<Place>]) -> usize {
+    places.iter().flatten().map(|place| place.position as usize + 1).max().unwrap_or(0)
 }
 
 /// The keys and values of one block, in buffers with room for more.

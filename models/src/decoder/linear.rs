@@ -3,7 +3,7 @@
 use candle_core::{D, DType, Result, Tensor};
 use candle_nn::ops::rms_norm;
 
-use super::quantised::Quantised;
+use super::{cpu::product, quantised::Quantised};
 
 /// A weight of the model.
 #[derive(Debug, Clone)]
@@ -26,11 +26,19 @@ impl Matrix {
         }
     }
 
+    /// Whether products with it round what they multiply to 8 bits.
+    pub fn rounds(&self) -> bool {
+        matches!(self, Self::Quantised(matrix) if matrix.rounds())
+    }
+
     /// `x` `[…, K]` times the transposed matrix `[M, K]`.
     fn apply(&self, x: &Tensor) -> Result<Tensor> {
         let mut shape = x.dims().to_vec();
         let x = x.reshape(((), x.dim(D::Minus1)?))?;
         let y = match self {
+            Self::Dense(weight) if product::takes(&x, weight) => {
+                x.apply_op2_no_bwd(weight, &product::Dense)?
+            }
             Self::Dense(weight) => x.matmul(&weight.t()?)?,
             Self::Quantised(matrix) => matrix.multiply(&x)?,
         };
@@ -104,4 +112,10 @@ pub fn capped(x: Tensor, cap: Option<f64>) -> Result<Tensor> {
 pub fn last(x: &Tensor) -> Result<Tensor> {
     let positions = x.dim(D::Minus2)?;
     x.narrow(D::Minus2, positions - 1, 1)?.squeeze(1)?.contiguous()
+}
+
+/// The columns `columns` of `x` `[N, T, D]`, `[N, P, D]`.
+pub fn picked(x: &Tensor, columns: &[usize]) -> Result<Tensor> {
+    let columns = Tensor::from_iter(columns.iter().map(|&column| column as u32), x.device())?;
+    x.contiguous()?.index_select(&columns, 1)
 }

@@ -9,12 +9,14 @@
 //! | `attention` | attention, and the masks of it |
 //! | `block` | attention and MLP, with norms before or after |
 //! | `cache` | what was read |
+//! | `cpu` | the loops that take the time, for the CPU |
 //!
 //! Nothing here asks for the name of an architecture: what differs is data, read in `config`.
 
 mod attention;
 mod block;
 mod cache;
+mod cpu;
 mod formats;
 mod linear;
 mod quantised;
@@ -26,11 +28,12 @@ use crate::{
     config::{BlockKind, Config, HeadNorms, Norms},
     layout::{self, Weights},
 };
-use attention::{Attention, Shared};
+use attention::{Attention, Shared, Sight};
 use block::{Block, Mlp};
 pub use cache::Cache;
+use cache::Place;
 pub use linear::Matrix;
-use linear::{Linear, Norm, capped, last};
+use linear::{Linear, Norm, capped, last, picked};
 pub use quantised::Quantised;
 use rope::Rope;
 
@@ -69,24 +72,34 @@ pub struct Decoder {
 pub struct Pass<'a> {
     tokens: &'a Tensor,
     padding: &'a [usize],
-    all: bool,
+    follow: &'a [Vec<Option<usize>>],
+    wanted: Wanted<'a>,
     states: &'a [usize],
+}
+
+/// The columns after which logits are returned.
+#[derive(Debug, Clone, Copy)]
+enum Wanted<'a> {
+    Last,
+    All,
+    Some(&'a [usize]),
 }
 
 /// What a model says of what it read.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Output {
-    /// The logits of what follows: `[N, V]` after the last column, or `[N, T, V]` after each.
+    /// The logits of what follows: `[N, V]` after the last column, `[N, T, V]` after each, or
+    /// `[N, P, V]` after some.
     pub logits: Tensor,
-    /// The states that were asked for, each `[N, T, D]`.
+    /// The states that were asked for, each `[N, T, D]`, or `[N, P, D]` of some columns.
     pub states: Vec<Tensor>,
 }
 
 impl<'a> Pass<'a> {
     /// Reads `tokens`, `u32` `[N, T]`; returns the logits after the last column.
     pub fn new(tokens: &'a Tensor) -> Self {
-        Self { tokens, padding: &[], all: false, states: &[] }
+        Self { tokens, padding: &[], follow: &[], wanted: Wanted::Last, states: &[] }
     }
 
     /// How many columns of each row, from the left, are no tokens: nothing attends to them, and
@@ -96,9 +109,39 @@ impl<'a> Pass<'a> {
         Self { padding, ..self }
     }
 
+    /// Makes each row a tree of texts: the token in column t of row i follows the one in the column
+    /// `follow[i][t]` of the [cache](crate::Cache), in which those of this pass come after those that
+    /// were read before; or begins a text, for `None`. It sees itself and what it follows, directly
+    /// or not; so what texts have in common is read once, with neither copies nor padding. No
+    /// text may be longer than [`longest_branch`](crate::Model::longest_branch).
+    ///
+    /// ```
+    /// use candle_core::{Device, Tensor};
+    /// use concept_mass_models::Pass;
+    ///
+    /// let folder = concept_mass_tiny::folder();
+    /// let mut model = concept_mass_models::load(&folder, None, &Device::Cpu, None)?.model;
+    /// model.forward(&Tensor::new(&[[5u32, 7]], &Device::Cpu)?, 0)?;
+    /// // 5 7 9, 5 7 11 and 5 7 11 2.
+    /// let tokens = Tensor::new(&[[9u32, 11, 2]], &Device::Cpu)?;
+    /// let follow = [vec![Some(1), Some(1), Some(3)]];
+    /// let output = model.read(&Pass::new(&tokens).follow(&follow).positions(&[0, 2]))?;
+    /// assert_eq!(output.logits.dims()[..2], [1, 2]); // after 5 7 9, and after 5 7 11 2
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn follow(self, follow: &'a [Vec<Option<usize>>]) -> Self {
+        Self { follow, ..self }
+    }
+
     /// Returns the logits after every column.
     pub fn all_positions(self) -> Self {
-        Self { all: true, ..self }
+        Self { wanted: Wanted::All, ..self }
+    }
+
+    /// Returns the logits after these columns of the pass, `[N, P, V]`; and the states there, which
+    /// are `[N, P, D]` then.
+    pub fn positions(self, columns: &'a [usize]) -> Self {
+        Self { wanted: Wanted::Some(columns), ..self }
     }
 
     /// Returns the states after these blocks, counted from 0: what is added up from block to
@@ -142,14 +185,22 @@ impl Decoder {
         if rows == 0 || columns == 0 {
             bail!("there are no tokens: the shape is {:?}", pass.tokens.shape());
         }
+        if let Wanted::Some(wanted) = pass.wanted
+            && (wanted.is_empty() || wanted.iter().any(|&column| column >= columns))
+        {
+            bail!("the columns {wanted:?} are asked for, of {columns}");
+        }
         if let Some(block) = pass.states.iter().find(|&&block| block >= self.blocks.len()) {
             bail!("there is no block {block}; the model has {}", self.blocks.len());
         }
         let (len, longest) = (cache.len(), cache.longest.clone());
         cache.blocks.resize_with(self.blocks.len(), Default::default);
-        cache.extend(rows, columns, pass.padding)?;
+        cache.extend(rows, columns, pass.padding, pass.follow)?;
         // On a thread of rayon's, of which each of the many products within would else ask for one.
-        let output = rayon::scope(|_| self.compute(pass, cache, &longest));
+        let output = match self.device.is_cpu() {
+            true => rayon::scope(|_| self.compute(pass, cache, &longest)),
+            false => self.compute(pass, cache, &longest),
+        };
         if output.is_err() {
             cache.truncate(len);
             cache.longest = longest;
@@ -159,16 +210,23 @@ impl Decoder {
 
     /// What the last tokens of `cache` come to, of whose rows some had `earlier` tokens before.
     fn compute(&self, pass: &Pass<'_>, cache: &mut Cache, earlier: &[usize]) -> Result<Output> {
-        let shared = self.shared(cache, pass.tokens.dim(1)?, earlier)?;
+        let shared = self.shared(pass, cache, earlier)?;
         let mut x = self.embed(pass.tokens)?;
         let mut states = vec![None; pass.states.len()];
         for (i, (block, read)) in self.blocks.iter().zip(&mut cache.blocks).enumerate() {
             x = block.forward(&x, read, &shared)?;
             for (state, _) in states.iter_mut().zip(pass.states).filter(|(_, of)| **of == i) {
-                *state = Some(x.clone());
+                *state = Some(match pass.wanted {
+                    Wanted::Some(columns) => picked(&x, columns)?,
+                    _ => x.clone(),
+                });
             }
         }
-        let x = if pass.all { x } else { last(&x)? };
+        let x = match pass.wanted {
+            Wanted::Last => last(&x)?,
+            Wanted::All => x,
+            Wanted::Some(columns) => picked(&x, columns)?,
+        };
         let logits = capped(self.head.forward(&self.norm.forward(&x)?)?, self.logit_cap)?;
         Ok(Output { logits, states: states.into_iter().flatten().collect() })
     }
@@ -185,15 +243,17 @@ impl Decoder {
         }
     }
 
-    /// The tables and masks of the last `columns` of `cache`.
-    fn shared(&self, cache: &Cache, columns: usize, earlier: &[usize]) -> Result<Shared> {
+    /// The tables of the pass's columns, the last of `cache`, and what they see.
+    fn shared(&self, pass: &Pass<'_>, cache: &Cache, earlier: &[usize]) -> Result<Shared> {
+        let columns = pass.tokens.dim(1)?;
         let places = &cache.places;
         let first = cache.len() - columns;
         let mut positions = Vec::new();
         let mut lengths = Vec::new();
         for row in places {
-            positions.push(row[first..].iter().map(|place| place.unwrap_or(0)).collect());
-            lengths.push(row.iter().flatten().last().map_or(0, |&last| last as usize + 1));
+            let position = |place: &Option<Place>| place.map_or(0, |place| place.position);
+            positions.push(row[first..].iter().map(position).collect());
+            lengths.push(cache::text_length(row));
         }
         if let Some(&length) = lengths.iter().find(|&&length| length > self.positions) {
             bail!("the text has {length} tokens, but the model reads at most {}", self.positions);
@@ -207,6 +267,15 @@ impl Decoder {
                 );
             }
         }
+        let longest = lengths.iter().copied().max().unwrap_or(0);
+        if let Some(most) = self.longest_branch().filter(|&most| longest > most)
+            && !pass.follow.is_empty()
+        {
+            bail!(
+                "a text of a tree has {longest} tokens: beyond {most}, all positions are scaled by \
+                 the length of the text; read it in a row of its own"
+            );
+        }
         let same = positions.iter().all(|row| *row == positions[0])
             && lengths.iter().all(|length| *length == lengths[0]);
         if same {
@@ -218,18 +287,35 @@ impl Decoder {
             if same { Ok((cosines.squeeze(0)?, sines.squeeze(0)?)) } else { Ok((cosines, sines)) }
         });
         let ropes = ropes.collect::<Result<_>>()?;
-        let mut masks = Vec::new();
-        for window in self.blocks.iter().map(|block| block.attention.kind.window) {
-            if masks.iter().all(|(of, _)| *of != window) {
-                masks.push((window, attention::mask(places, columns, window, &self.device)?));
+        let mut sights = Vec::new();
+        for attention in self.blocks.iter().map(|block| &block.attention) {
+            let window = attention.kind.window;
+            if sights.iter().any(|(of, _)| *of == window) {
+                continue;
             }
+            let is_ours = self.device.is_cpu() && self.dtype == DType::F32;
+            sights.push((
+                window,
+                if is_ours && cpu::attention::fits(attention.head) {
+                    let seen = |row: &Vec<_>| attention::seen(row, columns, window);
+                    Sight::Runs(places.iter().flat_map(seen).collect())
+                } else {
+                    Sight::Mask(attention::mask(places, columns, window, &self.device)?)
+                },
+            ));
         }
-        Ok(Shared { ropes, masks })
+        Ok(Shared { ropes, sights })
     }
 
     /// The matrix `[V, D]` of embeddings, dense, not scaled.
     pub fn embedding(&self) -> Result<Tensor> {
         self.embedding.dense()
+    }
+
+    /// The most tokens that a text may have which shares its beginning with others; none if any
+    /// may.
+    pub fn longest_branch(&self) -> Option<usize> {
+        self.ropes.iter().filter_map(Rope::even).min()
     }
 
     /// The name of the architecture.

@@ -1,34 +1,20 @@
 //! Matrices as GGUF files have them, and products with them.
 //!
-//! On a CPU the file's bytes are all that is kept. A product unpacks a block into registers and
-//! multiplies it there by every row of x, so that a matrix is read once, at a half or a quarter of a
-//! byte or so for each number. Of many rows of x that is no longer worth it: as many rows of the
-//! matrix as fit a cache are dequantised, and multiplied by candle. Either way the numbers of the
-//! matrix are exact, and x is not rounded. (candle's own kernels and llama.cpp's round x to 8 bits;
-//! and where candle's are fast, they keep a second copy of the matrix in an order of their own.)
-//!
-//! `pulp` compiles the loops once for each set of instructions, and chooses at run time. On another
-//! device, candle's kernels are used.
+//! On a CPU the file's bytes are all that is kept, and products unpack them as they go: the numbers
+//! of the matrix are exact, and x is not rounded. (candle's own kernels and llama.cpp's round x to 8
+//! bits; and where candle's are fast, they keep a second copy of the matrix in an order of their
+//! own.) On another device, candle's kernels are used.
 
 use std::{borrow::Cow, marker::PhantomData, sync::Arc};
 
 use candle_core::{
-    D, Device, Result, Tensor, bail,
+    CpuStorage, CustomOp1, Device, Layout, Result, Shape, Tensor, bail,
     quantized::{GgmlDType, QStorage, QTensor},
 };
 use pulp::{Arch, NullaryFnOnce};
-use rayon::prelude::*;
 
-use super::formats::{Format, MOST, block, with_format};
-
-/// Numbers that are added up side by side.
-const LANES: usize = 8;
-
-/// Rows of a matrix that a task multiplies.
-const ROWS: usize = 64;
-
-/// The most rows of x that are multiplied block by block.
-const FEW: usize = 16;
+use super::cpu::{product::products, slice};
+use super::formats::{Format, block, unpack, with_format};
 
 /// A matrix `[M, K]`.
 #[derive(Debug, Clone)]
@@ -81,6 +67,14 @@ impl Quantised {
         block(dtype).is_some_and(|block| columns.is_multiple_of(block))
     }
 
+    /// Whether products round what they multiply to 8 bits, as candle's kernels for CUDA do.
+    pub fn rounds(&self) -> bool {
+        match &self.data {
+            Data::Cpu(_) => false,
+            Data::Device(tensor) => tensor.device().is_cuda(),
+        }
+    }
+
     /// Bytes of a row.
     fn width(&self) -> usize {
         self.columns / self.dtype.block_size() * self.dtype.type_size()
@@ -104,23 +98,11 @@ impl Quantised {
             Data::Cpu(bytes) => bytes,
             Data::Device(tensor) => return x.contiguous()?.apply_op1_no_bwd(tensor.as_ref()),
         };
-        let (many, columns) = x.dims2()?;
+        let (_, columns) = x.dims2()?;
         if columns != self.columns {
             bail!("x has {columns} columns, and the matrix {}", self.columns);
         }
-        if many > FEW {
-            let parts = bytes.par_chunks(ROWS * self.width()).map(|part| {
-                let dense = Tensor::from_vec(self.numbers(part), ((), columns), &Device::Cpu)?;
-                x.matmul(&dense.t()?)
-            });
-            return Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, D::Minus1);
-        }
-        let values = x.flatten_all()?.to_vec1::<f32>()?;
-        let x: Vec<&[f32]> = values.chunks(columns).collect();
-        let rows = self.rows.div_ceil(8 * rayon::current_num_threads());
-        let parts = bytes.par_chunks(rows * self.width());
-        let products: Vec<f32> = parts.flat_map_iter(|part| self.dots(part, &x)).collect();
-        Tensor::from_vec(products, (self.rows, many), &Device::Cpu)?.t()?.contiguous()
+        x.contiguous()?.apply_op1_no_bwd(&Product { matrix: self, bytes })
     }
 
     /// The rows of `tokens` `[N, T]`: `[N, T, K]`.
@@ -158,14 +140,24 @@ impl Quantised {
         });
         numbers.unwrap_or_default()
     }
+}
 
-    /// The dot products of each of the rows with all of `x`.
-    fn dots(&self, rows: &[u8], x: &[&[f32]]) -> Vec<f32> {
-        let width = self.width();
-        let dots = with_format!(self.dtype, F => {
-            Arch::new().dispatch(Dots::<F> { rows, width, x, format: PhantomData })
-        });
-        dots.unwrap_or_default()
+/// What [`Quantised::multiply`] does on a CPU.
+struct Product<'a> {
+    matrix: &'a Quantised,
+    bytes: &'a [u8],
+}
+
+impl CustomOp1 for Product<'_> {
+    fn name(&self) -> &'static str {
+        "quantised product"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (many, columns) = layout.shape().dims2()?;
+        let (x, Quantised { dtype, rows, .. }) = (slice(x, layout)?, self.matrix);
+        let products = with_format!(*dtype, F => products::<F>(self.bytes, columns, x));
+        Ok((CpuStorage::F32(products.unwrap_or_default()), Shape::from((many, *rows))))
     }
 }
 
@@ -181,59 +173,18 @@ impl<F: Format> NullaryFnOnce for Numbers<'_, F> {
 
     #[inline(always)]
     fn call(self) -> Vec<f32> {
-        let blocks = self.rows.chunks_exact(F::BYTES);
-        let mut all = vec![0.0; blocks.len() * F::NUMBERS];
-        for (block, numbers) in blocks.zip(all.chunks_exact_mut(F::NUMBERS)) {
-            F::unpack(block, numbers);
-        }
+        let mut all = vec![0.0; self.rows.len() / F::BYTES * F::NUMBERS];
+        unpack::<F>(self.rows, &mut all);
         all
-    }
-}
-
-/// What [`Quantised::dots`] does, likewise.
-struct Dots<'a, F> {
-    rows: &'a [u8],
-    width: usize,
-    x: &'a [&'a [f32]],
-    format: PhantomData<F>,
-}
-
-impl<F: Format> NullaryFnOnce for Dots<'_, F> {
-    type Output = Vec<f32>;
-
-    #[inline(always)]
-    fn call(self) -> Vec<f32> {
-        let Self { rows, width, x, .. } = self;
-        let mut products = Vec::with_capacity(rows.len() / width * x.len());
-        let mut numbers = [0.0; MOST];
-        let numbers = &mut numbers[..F::NUMBERS];
-        for row in rows.chunks_exact(width) {
-            let mut sums = [[0.0f32; LANES]; FEW];
-            for (i, block) in row.chunks_exact(F::BYTES).enumerate() {
-                F::unpack(block, numbers);
-                for (x, sums) in x.iter().zip(&mut sums) {
-                    let (numbers, _) = numbers.as_chunks::<LANES>();
-                    let (values, _) = x[i * F::NUMBERS..][..F::NUMBERS].as_chunks::<LANES>();
-                    let mut dot = [0.0; LANES];
-                    for (numbers, values) in numbers.iter().zip(values) {
-                        for lane in 0..LANES {
-                            dot[lane] += numbers[lane] * values[lane];
-                        }
-                    }
-                    for lane in 0..LANES {
-                        sums[lane] += dot[lane];
-                    }
-                }
-            }
-            products.extend(sums[..x.len()].iter().map(|sums| sums.iter().sum::<f32>()));
-        }
-        products
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{super::formats::TYPES, *};
+
+    /// More than a tile, and no multiple of it.
+    const MANY: usize = 16;
 
     fn numbers(count: usize, step: usize) -> Vec<f32> {
         (0..count).map(|i| ((i * step % 1009) as f32 / 504.0 - 1.0) * 0.7).collect()
@@ -260,7 +211,7 @@ mod tests {
     fn a_product_is_that_with_the_dense_matrix() {
         for dtype in TYPES {
             for (many, rows, columns) in
-                [(1, 1, 256), (3, 200, 512), (FEW, 65, 256), (FEW + 1, 130, 256)]
+                [(1, 1, 256), (3, 200, 512), (6, 65, 256), (MANY, 130, 256)]
             {
                 let (matrix, x) = (matrix(dtype, rows, columns), x(many, columns));
                 let expected = x.matmul(&matrix.dense().unwrap().t().unwrap()).unwrap();
@@ -274,9 +225,9 @@ mod tests {
     #[test]
     fn rows_of_x_do_not_depend_on_each_other() {
         for dtype in TYPES {
-            let (matrix, x) = (matrix(dtype, 70, 256), x(FEW, 256));
+            let (matrix, x) = (matrix(dtype, 70, 256), x(MANY, 256));
             let together = matrix.multiply(&x).unwrap();
-            for i in 0..FEW {
+            for i in 0..MANY {
                 let alone = matrix.multiply(&x.narrow(0, i, 1).unwrap()).unwrap();
                 assert_eq!(largest(&together.narrow(0, i, 1).unwrap(), &alone), 0.0);
             }

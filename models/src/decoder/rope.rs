@@ -212,6 +212,16 @@ impl Rope {
         }
     }
 
+    /// The most tokens that a text may have to be turned as all shorter ones are; none if there is
+    /// no limit.
+    pub fn even(&self) -> Option<usize> {
+        match &self.scaling {
+            Scaling::LongRope { trained, .. } => Some(*trained),
+            Scaling::Dynamic { trained, .. } => Some(*trained as usize),
+            _ => None,
+        }
+    }
+
     /// Divides each frequency by a number of its own; there must be no other scaling.
     pub fn divide(&mut self, divisors: &[f32]) -> Result<()> {
         let divisors: Vec<f64> = divisors.iter().copied().map(f64::from).collect();

@@ -61,10 +61,11 @@ impl Gguf {
             }
             let known = hugging_face_name(&name, config);
             let known = known.with_context(|| format!("the tensor {name} is not known"))?;
-            let shape = self.info(&name).map_or(&[][..], |info| info.shape.dims());
-            if weights.layout().wants(&known, shape)? {
+            let info = self.info(&name).with_context(|| unread(&name))?;
+            let stored_as = type_name(info.ggml_dtype);
+            if weights.layout().wants(&known, info.shape.dims())? {
                 let tensor = self.matrix(&name, &known, config, &how);
-                weights.insert(known, tensor.with_context(|| unread(&name))?)?;
+                weights.insert(known, tensor.with_context(|| unread(&name))?, stored_as)?;
             }
         }
         Ok((weights, dtype))
@@ -149,6 +150,11 @@ impl Gguf {
 /// Whether a matrix of this type takes less memory as it is.
 fn is_quantised(dtype: GgmlDType) -> bool {
     !matches!(dtype, GgmlDType::F32 | GgmlDType::F16 | GgmlDType::BF16)
+}
+
+/// What llama.cpp calls a type: candle has `Q4K` for `Q4_K`.
+fn type_name(dtype: GgmlDType) -> String {
+    format!("{dtype:?}").replace('K', "_K")
 }
 
 fn unread(name: &str) -> String {

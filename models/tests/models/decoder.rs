@@ -36,6 +36,69 @@ fn same(a: &Tensor, b: &Tensor) {
     }
 }
 
+/// Some texts, as branches of one tree: what each column of a pass has, and follows.
+fn tree(texts: &[Vec<u32>], from: usize) -> (Vec<u32>, Vec<Option<usize>>, Vec<usize>) {
+    let (mut tokens, mut follow, mut ends) = (Vec::new(), Vec::new(), Vec::new());
+    for text in texts {
+        let mut at = from.checked_sub(1);
+        for &token in text {
+            let known = (0..tokens.len()).find(|&i| (tokens[i], follow[i]) == (token, at));
+            let column = known.unwrap_or_else(|| {
+                tokens.push(token);
+                follow.push(at);
+                tokens.len() - 1
+            });
+            at = Some(from + column);
+        }
+        ends.push(at.unwrap() - from);
+    }
+    (tokens, follow, ends)
+}
+
+#[test]
+fn each_branch_of_a_tree_is_read_as_a_text_alone() {
+    for architecture in ARCHITECTURES {
+        let mut model = model(architecture);
+        let trunk = text(LENGTH);
+        let branches = [vec![5, 6, 7], vec![5, 6], vec![9], vec![5, 8, 7, 3], text(LENGTH)];
+        let (tokens, follow, ends) = tree(&branches, trunk.len());
+        assert!(tokens.len() < branches.concat().len(), "nothing is shared");
+        let last = [model.num_blocks() - 1];
+        model.forward(&rows(std::slice::from_ref(&trunk)), 0).unwrap();
+        let (tokens, follow) = (rows(&[tokens]), [follow]);
+        let pass = Pass::new(&tokens).follow(&follow).positions(&ends).states(&last);
+        let together = model.read(&pass).unwrap();
+        for (i, branch) in branches.iter().enumerate() {
+            model.reset();
+            let text = rows(&[[&trunk[..], branch].concat()]);
+            let alone = model.read(&Pass::new(&text).states(&last)).unwrap();
+            same(&together.logits.narrow(1, i, 1).unwrap(), &alone.logits);
+            let state = alone.states[0].narrow(1, text.dim(1).unwrap() - 1, 1).unwrap();
+            same(&together.states[0].narrow(1, i, 1).unwrap(), &state);
+        }
+    }
+}
+
+/// On a CPU and in `f32`, a text has the same bits whatever is read with it, and in how many passes.
+#[test]
+fn what_is_read_together_does_not_matter() {
+    let mut model = model("gemma2"); // with windows, and caps
+    let texts = (1..20).map(|i| (0..i).map(|j| (i * 71 + j * 5) % 1152).collect());
+    let texts: Vec<Vec<u32>> = texts.collect();
+    let (tokens, follow, ends) = tree(&texts, 0);
+    let (tokens, follow) = (rows(&[tokens]), [follow]);
+    let together = model.read(&Pass::new(&tokens).follow(&follow).positions(&ends)).unwrap().logits;
+    for (i, text) in texts.iter().enumerate() {
+        model.reset();
+        let (first, last) = text.split_at(text.len() / 2);
+        if !first.is_empty() {
+            model.forward(&rows(&[first.to_vec()]), 0).unwrap();
+        }
+        let alone = model.forward(&rows(&[last.to_vec()]), first.len()).unwrap();
+        assert_eq!(says(&together.narrow(1, i, 1).unwrap()), says(&alone), "{i}");
+    }
+}
+
 /// Phi-3's positions are scaled anew beyond some number of tokens, and what was read before with
 /// them.
 #[test]

@@ -15,6 +15,8 @@ fn every_layout_is_a_model() {
             let toy = toy(&test, &config(architecture, tied), &tensors(architecture, tied));
             let mut whole = loaded(&toy.dir);
             assert_eq!(whole.vocab_size, VOCAB_SIZE);
+            assert_eq!(whole.architecture, architecture);
+            assert_eq!(whole.stored_as, [("BF16".to_owned(), whole.num_parameters)].into());
             let embedding = whole.model.embedding().unwrap();
             assert_eq!(embedding.dims(), [VOCAB_SIZE, HIDDEN]);
             assert_eq!(embedding.dtype(), DType::F32);

@@ -37,6 +37,10 @@ fn is_the_folders(architecture: &str, tied: bool, dtype: GgmlDType) {
     let mut from_file = loaded(&path);
     assert_eq!(from_file.model.embedding().unwrap().dims(), [VOCAB_SIZE, HIDDEN]);
     assert_eq!((from_file.positions, &from_file.chat), (128, &None));
+    assert!(!from_file.rounds_activations, "on a CPU");
+    let stored = &from_file.stored_as;
+    assert!(stored[&format!("{dtype:?}")] > 0 && stored["F32"] > 0, "{stored:?}");
+    assert_eq!(stored.values().sum::<u64>(), from_file.num_parameters);
     // Where a matrix stays quantised, so are the activations that it is multiplied by.
     let tolerance = if dtype == GgmlDType::Q8_0 { 0.25 } else { 1e-4 };
     agree(&mut loaded(&toy.dir), &mut from_file, tolerance);

@@ -6,7 +6,7 @@ use std::{collections::HashMap, path::PathBuf};
 use candle_core::{DType, Device, Tensor};
 use serde::Deserialize;
 
-use concept_mass_models::{Model, load, read_json};
+use concept_mass_models::{Model, Pass, load, read_json};
 
 /// The folder that `witness.py` has filled.
 const FOLDER: &str = "CONCEPT_MASS_REAL";
@@ -129,6 +129,45 @@ fn dequantised_they_are_those_of_transformers() {
         let (number, largest) = (all.len(), largest(&all));
         println!("{name}: |Δ ln p| of {number} tokens is at most {largest:.1e}");
         assert!(largest <= 1e-3);
+    }
+}
+
+/// What every block has at the last token: of the dequantised weights, up to the rounding of f32, and of
+/// the file itself.
+#[test]
+#[ignore = "wants what tests/real/witness.py writes, in CONCEPT_MASS_REAL"]
+fn their_states_are_those_of_transformers() {
+    for name in MODELS {
+        let expected =
+            candle_core::safetensors::load(path(&format!("{name}.safetensors")), &Device::Cpu);
+        let expected = expected.unwrap();
+        let tokenizer = concept_mass_tiny::folder().join("tokenizer.json");
+        let folder = load(&path(name), Some(&tokenizer), &Device::Cpu, None).unwrap();
+        let file = load(&path(&format!("{name}.gguf")), None, &Device::Cpu, None).unwrap();
+        for (of, mut model) in [("dequantised", folder.model), ("as it is", file.model)] {
+            let blocks: Vec<usize> = (0..model.num_blocks()).collect();
+            let mut most: f32 = 0.0;
+            for (i, case) in cases(name).iter().enumerate() {
+                let tokens = Tensor::new(&case.tokens[..], &Device::Cpu).unwrap();
+                let tokens = tokens.unsqueeze(0).unwrap();
+                model.reset();
+                let got = model.read(&Pass::new(&tokens).states(&blocks)).unwrap().states;
+                assert_eq!(got.len(), expected[&i.to_string()].dim(0).unwrap());
+                for (block, got) in got.iter().enumerate() {
+                    let last =
+                        got.get_on_dim(1, case.tokens.len() - 1).unwrap().squeeze(0).unwrap();
+                    let want = expected[&i.to_string()].get(block).unwrap();
+                    let all =
+                        |x: &Tensor| x.to_dtype(DType::F32).unwrap().to_vec1::<f32>().unwrap();
+                    let (got, want) = (all(&last), all(&want));
+                    let size = want.iter().fold(0.0, |most: f32, x| most.max(x.abs()));
+                    let apart = got.iter().zip(&want).map(|(a, b)| (a - b).abs() / size);
+                    most = apart.fold(most, f32::max);
+                }
+            }
+            println!("{name}, {of}: a state differs by {most:.1e} of its largest number at most");
+            assert!(most <= 1e-3, "{name}, {of}: {most}");
+        }
     }
 }
 

@@ -62,11 +62,14 @@ impl Case {
         }
 
         model.reset();
-        let output = model.read(&Pass::new(&first).all_positions().states(&[0, 2])).unwrap();
+        let blocks: Vec<usize> = (0..model.num_blocks()).collect();
+        let output = model.read(&Pass::new(&first).all_positions().states(&blocks)).unwrap();
         self.agree(&says("all tokens"), &output.logits.squeeze(0).unwrap(), &whole, F32);
-        for (state, block) in output.states.iter().zip(["state.0", "state.2"]) {
-            let expected = self.expected[block].clone();
-            self.agree(&says(block), &state.squeeze(0).unwrap(), &expected, F32);
+        assert_eq!(output.states.len(), blocks.len());
+        for (state, block) in output.states.iter().zip(blocks) {
+            let name = format!("state.{block}");
+            let expected = self.expected[&name].clone();
+            self.agree(&says(&name), &state.squeeze(0).unwrap(), &expected, F32);
         }
 
         // Cached: a prompt, three tokens, and one by one; from a spread and cut cache, too.

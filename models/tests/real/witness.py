@@ -12,6 +12,9 @@ SOURCES holds smollm2.gguf and gemma3.gguf, as scripts/fetch-models.sh fetches t
                     texts with their tokens, the greedy continuation by llama.cpp, and what follows each
                     of its tokens: the tokens with p > 1e-4, with their log-probabilities. llama.cpp
                     reads the GGUF file, and transformers the dequantised weights.
+    NAME.safetensors
+                    of each text, by its place, what every block has at its last token, `[L, D]`, before
+                    the last norm: transformers', of the dequantised weights.
 
 Then
 
@@ -32,6 +35,7 @@ import numpy as np
 import torch
 import xllamacpp
 from gguf import GGUFReader, GGUFValueType, GGUFWriter, quants
+from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM
 
 HERE = Path(__file__).parent
@@ -113,6 +117,16 @@ def follows(model, tokens, greedy):
     return [likely(dict(enumerate(row.tolist()))) for row in log_probs]
 
 
+def states(model, tokens):
+    """What each block has at the last token; transformers puts the last one's through a norm."""
+    before_norm = []
+    hook = model.model.norm.register_forward_pre_hook(lambda _, given: before_norm.append(given[0]))
+    with torch.no_grad():
+        found = model(torch.tensor([tokens]), output_hidden_states=True).hidden_states
+    hook.remove()
+    return torch.stack([state[0, -1] for state in [*found[1:-1], before_norm[0]]]).contiguous()
+
+
 def dequantised(source, folder):
     model = AutoModelForCausalLM.from_pretrained(
         source.parent, gguf_file=source.name, dtype=torch.float32
@@ -156,6 +170,7 @@ def main():
         shutil.copy(source, out)
         in_f32(source, out / f"{name}-f32.gguf")
         model = dequantised(source, out / name)
+        of_blocks = {}
         for file in [name, f"{name}-f32"]:
             llama = Llama(out / f"{file}.gguf")
             rows = []
@@ -166,9 +181,11 @@ def main():
                 own = follows(model, tokens, greedy)
                 row = {"text": text, "tokens": tokens, "greedy": greedy}
                 rows.append(row | {"llama.cpp": theirs, "transformers": own})
+                of_blocks[str(len(rows) - 1)] = states(model, tokens)
             (out / f"{file}.json").write_text(json.dumps(rows))
             longest = max(len(row["tokens"]) for row in rows)
             print(f"{file}: {len(rows)} texts of up to {longest} tokens", flush=True)
+        save_file(of_blocks, out / f"{name}.safetensors")
 
 
 main()

@@ -129,10 +129,15 @@ def expected(model, folder):
     out = {"tokens": tokens}
     for length in 1, SHORT:
         out[f"logits.{length}"] = model(first[:, :length]).logits[0]
+    # Before the last norm, which transformers has already put the last block's state through.
+    before_norm = []
+    hook = model.model.norm.register_forward_pre_hook(lambda _, given: before_norm.append(given[0]))
     whole = model(first, output_hidden_states=True)
+    hook.remove()
     out["logits"] = whole.logits[0]
-    # Before the last norm; that of the last block has it in transformers.
-    out["state.0"], out["state.2"] = whole.hidden_states[1][0], whole.hidden_states[3][0]
+    states = [*whole.hidden_states[1:-1], before_norm[0]]
+    assert len(states) == model.config.num_hidden_layers
+    out |= {f"state.{block}": state[0] for block, state in enumerate(states)}
 
     # A cached prompt, then several tokens at once, then one by one.
     cached = model(first[:, :SHORT], use_cache=True)
