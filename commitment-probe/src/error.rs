@@ -132,6 +132,10 @@ pub enum Error {
         got: Shape,
     },
 
+    /// Hidden states that cannot be had, or stored.
+    #[error(transparent)]
+    Hidden(#[from] crate::HiddenError),
+
     /// An error of a map, a kernel or a vote.
     #[error(transparent)]
     ConceptMass(#[from] concept_mass::Error),

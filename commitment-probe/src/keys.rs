@@ -153,6 +153,42 @@ impl Verdict {
 }
 
 keys! {
+    /// What there is to see in an answer that is not right; each has exactly one. They are tried in
+    /// this order, after the verdicts of [`Unmeasured`](Kind::Unmeasured),
+    /// [`Empty`](Kind::Empty), [`NotAttempted`](Kind::NotAttempted) and [`Cut`](Kind::Cut), which are
+    /// those of [`Verdict`]; the others are of wrong answers.
+    ///
+    /// ```
+    /// use commitment_probe::Kind;
+    ///
+    /// assert_eq!(Kind::BeginsRight.to_string(), "winner begins the right answer");
+    /// assert_eq!(serde_json::to_string(&Kind::StrictFailure)?, r#""strict_failure""#);
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    pub enum Kind {
+        /// The P-mass is τ or more, and the winner is not the right concept's own.
+        StrictFailure => "strict failure",
+        /// The P-mass is τ or more; the winner is the right concept's own and says something.
+        BeginsRight => "winner begins the right answer",
+        /// The winner at the informative step is right: the P-mass is below τ, or what came before
+        /// it says nothing.
+        GoesWrongLater => "goes wrong later",
+        /// The winner says nothing, and what comes after it is not right.
+        Uninformative => "winner says nothing",
+        /// Any other wrong answer.
+        OtherWrong => "other wrong answer",
+        /// It declines to answer.
+        NotAttempted => "not attempted",
+        /// It has as many tokens as it may, and did not end.
+        Cut => "cut at the limit",
+        /// It has no visible character.
+        Empty => "empty",
+        /// No form can begin an answer after the prompt.
+        Unmeasured => "unmeasured",
+    }
+}
+
+keys! {
     /// What became of a greedy answer that is right or wrong. Outcomes may contain each other; those
     /// of [`PARTS`](Outcome::PARTS) do not.
     ///

@@ -21,18 +21,23 @@
 //! - A [`Scorer`] decides what is right.
 //! - A [`Summary`] aggregates the samples of a run, by the functions of [`stats`]; a [`Comparison`]
 //!   holds two runs against each other.
-//! - A [`Report`] shows several runs side by side.
+//! - [`HiddenStates`] are what the model had in its blocks when it was to answer; [`Hidden`] says what
+//!   they know.
+//! - A [`Report`] shows several runs side by side, with the [`Evidence`] of each: how it was made,
+//!   and cases of every [`Kind`].
 //!
-//! Results are keyed by [`Decoder`], [`Detector`], [`Outcome`], [`Scorer`] and [`Verdict`], and files
-//! carry the version of their layout, a [`Schema`].
+//! Results are keyed by [`Decoder`], [`Detector`], [`Kind`], [`Outcome`], [`Scorer`] and
+//! [`Verdict`], and files carry the version of their layout, a [`Schema`].
 //!
 //! Every quantity is defined in `docs/MEASURES.md` of the repository.
 
 mod comparison;
 mod error;
-mod in_process;
+mod evidence;
 #[macro_use]
 mod keys;
+mod hidden;
+mod in_process;
 mod line;
 mod measure;
 mod model;
@@ -49,16 +54,21 @@ mod summary;
 
 pub use comparison::{Compared, Comparison, Paired, Trends};
 pub use error::{Error, Result};
+pub use evidence::{Cases, Evidence};
+pub use hidden::{
+    Area, Blocks, Chosen, Contrast, Contrasted, FOLDS, Grouping, Hidden, HiddenError, HiddenState,
+    HiddenStates, HiddenWriter, Place, Predictors, WhyNot, mean_embedding, read_states,
+};
 pub use in_process::{InProcess, LogitsModel};
-pub use keys::{Decoder, Detector, Outcome, Verdict};
+pub use keys::{Decoder, Detector, Kind, Outcome, Verdict};
 pub use measure::{Asked, Doubt, Grade, Grader, Plan, ProbeOptions, Prober, TEMPERATURES, doubt};
-pub use model::{LanguageModel, Sampling, Start, States, Step, Until};
+pub use model::{Continued, LanguageModel, Sampling, Start, States, Step, Until};
 pub use prefix_cache::PrefixCache;
 pub use question::{Layout, Question, QuestionProblem, Questions, UnfitQuestion};
-pub use report::Report;
+pub use report::{Pages, Report};
 pub use sample::{
-    AtTemperature, Decision, Exchanged, FirstStep, Informative, LaterStep, Sample, Sampled,
-    SampledAnswer, Sequence, Vote,
+    AtTemperature, COMPETING, Competing, Decision, Exchanged, FirstStep, Informative, LaterStep,
+    Sample, Sampled, SampledAnswer, Sequence, Vote,
 };
 pub use schema::Schema;
 pub use scorer::{

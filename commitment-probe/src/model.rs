@@ -14,7 +14,7 @@ use crate::{Error, Result, Stops};
 /// natural, at temperature 1, in `[-inf, 0]`.
 ///
 /// ```
-/// use commitment_probe::{LanguageModel, Result, Sampling, Start, Step, Until};
+/// use commitment_probe::{Continued, LanguageModel, Result, Sampling, Start, Step, Until};
 ///
 /// /// Says 1, 2, 3, … and is sure of it.
 /// struct Counter;
@@ -33,16 +33,17 @@ use crate::{Error, Result, Stops};
 /// #       let _ = (starts, until);
 /// #       Ok(Vec::new())
 ///     }
-///     fn sample(&mut self, prompt: &[u32], how: &Sampling, until: &Until) -> Result<Vec<Vec<u32>>> {
+///     fn sample(&mut self, asked: &[Sampling], until: &Until) -> Result<Vec<Vec<Vec<u32>>>> {
 ///         // …
-/// #       let _ = (prompt, how, until);
+/// #       let _ = (asked, until);
 /// #       Ok(Vec::new())
 ///     }
 /// }
 ///
 /// assert_eq!(Counter.likeliest(&[vec![3]], 1)?, [[(4, 0.0)]]);
-/// assert_eq!(Counter.score(&[3], &[vec![4, 5], vec![4, 6]], &[])?, [0.0, f64::NEG_INFINITY]);
-/// assert_eq!(Counter.score(&[3], &[vec![4]], &[5, 9])?, [0.0]); // and then 5 or 9
+/// let asked = Continued { prompt: &[3], continuations: vec![vec![4], vec![4, 6]] };
+/// assert_eq!(Counter.score(&[asked.clone()], &[])?, [[0.0, f64::NEG_INFINITY]]);
+/// assert_eq!(Counter.score(&[asked], &[5, 9])?[0][0], 0.0); // and then 5 or 9
 /// # Ok::<(), commitment_probe::Error>(())
 /// ```
 pub trait LanguageModel {
@@ -91,52 +92,36 @@ pub trait LanguageModel {
         Ok(self.all(sequences)?.iter().map(|row| likeliest(row, k)).collect())
     }
 
-    /// `ln P` of each of `continuations` after `prompt`, by the chain rule, and with any one of
-    /// `ends` after it, if there are ends: the sum over its tokens, and 0 for an empty one without
-    /// ends. Beginnings that several have in common are read once.
+    /// `ln P` of each continuation of each prompt, by the chain rule, and with any one of `ends`
+    /// after it, if there are ends: the sum over its tokens, and 0 for an empty one without ends.
+    /// Beginnings that several have in common are read once.
     ///
     /// # Errors
     ///
     /// See [`all`](Self::all); [`Error::ShortAnswer`](crate::Error::ShortAnswer) if the model left
     /// one out.
-    fn score(
-        &mut self,
-        prompt: &[u32],
-        continuations: &[Vec<u32>],
-        ends: &[u32],
-    ) -> Result<Vec<f64>> {
-        // Of every beginning: the tokens that come next, and `ln P` of each.
-        let mut next: BTreeMap<&[u32], BTreeMap<u32, f64>> = BTreeMap::new();
-        for continuation in continuations {
-            for (i, &token) in continuation.iter().enumerate() {
-                next.entry(&continuation[..i]).or_default().insert(token, f64::NAN);
-            }
-            if !ends.is_empty() {
-                let after = next.entry(continuation).or_default();
-                after.extend(ends.iter().map(|&end| (end, f64::NAN)));
-            }
-        }
-        let sequences: Vec<Vec<u32>> =
-            next.keys().map(|beginning| [prompt, beginning].concat()).collect();
-        let tokens: Vec<Vec<u32>> = next.values().map(|n| n.keys().copied().collect()).collect();
+    fn score(&mut self, asked: &[Continued], ends: &[u32]) -> Result<Vec<Vec<f64>>> {
+        let mut branches: Vec<Branches> =
+            asked.iter().map(|asked| Branches::new(asked, ends)).collect();
+        let beginnings = asked.iter().zip(&branches).flat_map(|(asked, branches)| {
+            branches.0.keys().map(|beginning| [asked.prompt, beginning].concat())
+        });
+        let sequences: Vec<Vec<u32>> = beginnings.collect();
+        let next = branches.iter().flat_map(|branches| branches.0.values());
+        let tokens: Vec<Vec<u32>> = next.map(|next| next.keys().copied().collect()).collect();
         let read = self.named(&sequences, &tokens)?;
         let is_whole = |(read, tokens): (&Vec<f64>, &Vec<u32>)| read.len() == tokens.len();
         if read.len() != tokens.len() || !read.iter().zip(&tokens).all(is_whole) {
             return Err(Error::ShortAnswer { asked: "named" });
         }
-        for (next, read) in next.values_mut().zip(read) {
+        let next = branches.iter_mut().flat_map(|branches| branches.0.values_mut());
+        for (next, read) in next.zip(read) {
             next.values_mut().zip(read).for_each(|(ln, read)| *ln = read);
         }
-        let ln = |continuation: &Vec<u32>| -> f64 {
-            let steps = continuation.iter().enumerate();
-            let own: f64 = steps.map(|(i, token)| next[&continuation[..i]][token]).sum();
-            if ends.is_empty() {
-                return own;
-            }
-            let after = &next[continuation.as_slice()];
-            own + ends.iter().map(|end| after[end].exp()).sum::<f64>().ln()
+        let of = |(asked, branches): (&Continued, &Branches)| {
+            asked.continuations.iter().map(|tokens| branches.ln(tokens, ends)).collect()
         };
-        Ok(continuations.iter().map(ln).collect())
+        Ok(asked.iter().zip(&branches).map(of).collect())
     }
 
     /// The likeliest token after each of `starts`, the likeliest after that, and so on: for each
@@ -147,13 +132,13 @@ pub trait LanguageModel {
     /// See [`all`](Self::all).
     fn greedy(&mut self, starts: &[Start], until: &Until) -> Result<Vec<Vec<Step>>>;
 
-    /// Continuations of `prompt`, each with the token that is the last by `until`, sampled at a
-    /// temperature. The same seed gives the same ones.
+    /// Sampled continuations of each prompt, each with the token that is the last by `until`. The
+    /// same seed gives the same ones, whatever else is asked.
     ///
     /// # Errors
     ///
     /// See [`all`](Self::all).
-    fn sample(&mut self, prompt: &[u32], how: &Sampling, until: &Until) -> Result<Vec<Vec<u32>>>;
+    fn sample(&mut self, asked: &[Sampling], until: &Until) -> Result<Vec<Vec<Vec<u32>>>>;
 
     /// The states, `[D]` each, that the blocks `blocks` have after the last token of each of
     /// `sequences`: `states[i][b]`. None if the model does not show them.
@@ -169,6 +154,46 @@ pub trait LanguageModel {
 
 /// The states of blocks: of each sequence, of each block, `[D]`.
 pub type States = Vec<Vec<Vec<f32>>>;
+
+/// A prompt, and continuations of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Continued<'a> {
+    /// The prompt's tokens, at least one.
+    pub prompt: &'a [u32],
+    /// The tokens of each continuation.
+    pub continuations: Vec<Vec<u32>>,
+}
+
+/// Of every beginning of continuations: the tokens that come next, and `ln P` of each.
+struct Branches<'a>(BTreeMap<&'a [u32], BTreeMap<u32, f64>>);
+
+impl<'a> Branches<'a> {
+    /// Those of all continuations, and the ends after each; nothing is known of any.
+    fn new(asked: &'a Continued, ends: &[u32]) -> Self {
+        let mut next: BTreeMap<&[u32], BTreeMap<u32, f64>> = BTreeMap::new();
+        for continuation in &asked.continuations {
+            for (i, &token) in continuation.iter().enumerate() {
+                next.entry(&continuation[..i]).or_default().insert(token, f64::NAN);
+            }
+            if !ends.is_empty() {
+                let after = next.entry(continuation).or_default();
+                after.extend(ends.iter().map(|&end| (end, f64::NAN)));
+            }
+        }
+        Self(next)
+    }
+
+    /// `ln P` of a continuation, and of any end after it.
+    fn ln(&self, tokens: &[u32], ends: &[u32]) -> f64 {
+        let steps = tokens.iter().enumerate();
+        let own: f64 = steps.map(|(i, token)| self.0[&tokens[..i]][token]).sum();
+        if ends.is_empty() {
+            return own;
+        }
+        let after = &self.0[tokens];
+        own + ends.iter().map(|end| after[end].exp()).sum::<f64>().ln()
+    }
+}
 
 /// A prompt, and how its continuation begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -210,9 +235,11 @@ impl std::fmt::Debug for Until<'_> {
     }
 }
 
-/// How continuations are sampled.
+/// A prompt, and how continuations of it are sampled.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Sampling {
+pub struct Sampling<'a> {
+    /// The prompt's tokens, at least one.
+    pub prompt: &'a [u32],
     /// How many.
     pub samples: usize,
     /// The temperature, above 0.

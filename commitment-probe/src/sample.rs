@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Decoder, Outcome, Schema, Scorer, Verdict};
+use crate::{Decoder, Kind, Outcome, Schema, Scorer, Verdict};
 
 /// One question, and all that was measured on it: a line of a run's `samples.jsonl`.
 ///
@@ -20,6 +20,10 @@ pub struct Sample {
     /// independent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+    /// The acceptable forms of the answer, the usual one first.
+    pub forms: Vec<String>,
+    /// How many tokens the prompt has.
+    pub prompt_tokens: usize,
     /// The greedy answer: the likeliest token at each step, up to an end, a stop or a line break.
     pub answer: String,
     /// What is said of it.
@@ -86,6 +90,28 @@ pub struct FirstStep {
     pub concentration: Option<f32>,
     /// The entropy over tokens.
     pub token_entropy: f32,
+    /// The tokens that compete: the likeliest of all, and the likeliest of those that begin an
+    /// acceptable form, [`COMPETING`] of each at most. The likeliest first; of equal ones, that with
+    /// the lowest id.
+    pub tokens: Vec<Competing>,
+}
+
+/// At most so many tokens of each kind are listed as competing.
+pub const COMPETING: usize = 5;
+
+/// A token that competes for the first step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Competing {
+    /// Its id.
+    pub token: u32,
+    /// How it is spelt, with the space before it.
+    pub text: String,
+    /// Its probability.
+    pub probability: f32,
+    /// Whether it begins an acceptable form.
+    pub begins_answer: bool,
+    /// Whether it is the right concept's own, as [`FirstStep::is_own`] is.
+    pub is_own: bool,
 }
 
 /// The second or the third token of the greedy answer.
@@ -254,6 +280,29 @@ impl Sample {
     /// concept's own.
     pub fn is_strict_failure(&self, tau: f64) -> bool {
         self.is_failure(tau) && !self.first.is_own
+    }
+
+    /// Whether its first token says nothing, such as an article or a quote: it is one of those that
+    /// the informative step passes over.
+    pub fn says_nothing(&self) -> bool {
+        self.informative.passed.contains(&self.first.text)
+    }
+
+    /// What kind of a case this is, if commitment failures are those with a P-mass of `tau` or more;
+    /// none of a right answer.
+    pub fn kind(&self, tau: f64) -> Option<Kind> {
+        Some(match self.verdict {
+            Verdict::Right => return None,
+            Verdict::Unmeasured => Kind::Unmeasured,
+            Verdict::Empty => Kind::Empty,
+            Verdict::NotAttempted => Kind::NotAttempted,
+            Verdict::Cut => Kind::Cut,
+            Verdict::Wrong if self.is_strict_failure(tau) => Kind::StrictFailure,
+            Verdict::Wrong if self.is_failure(tau) && !self.says_nothing() => Kind::BeginsRight,
+            Verdict::Wrong if self.informative.winner_is_right => Kind::GoesWrongLater,
+            Verdict::Wrong if self.says_nothing() => Kind::Uninformative,
+            Verdict::Wrong => Kind::OtherWrong,
+        })
     }
 
     /// The P-mass of the right concept.

@@ -16,7 +16,7 @@ pub struct Schema;
 
 impl Schema {
     /// The version that is written and read.
-    pub const VERSION: u32 = 2;
+    pub const VERSION: u32 = 3;
 }
 
 impl fmt::Display for Schema {

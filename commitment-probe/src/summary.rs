@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::stats::{Calibration, Estimate, SignedRankTest};
-use crate::{Decoder, Detector, Outcome, Scorer, Verdict};
+use crate::{Decoder, Detector, Hidden, Outcome, Scorer, Verdict};
 
 /// A number for each of some outcomes; `None` where no sample has the outcome.
 pub type ByOutcome<T = Option<Estimate>> = BTreeMap<Outcome, T>;
@@ -66,6 +66,9 @@ pub struct Summary {
     pub decoders: BTreeMap<Decoder, DecoderSummary>,
     /// What changes at other temperatures.
     pub temperature: Temperature,
+    /// What hidden states know, if they were stored: see [`with_hidden`](Self::with_hidden).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hidden: Option<Hidden>,
 }
 
 /// Commitment failures of one population, at one threshold.

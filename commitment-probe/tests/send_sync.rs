@@ -17,6 +17,7 @@ fn all_public_types_are_send_and_sync() {
     assert::<(Decoder, Detector, Outcome, Verdict, Report, Comparison, Paired, Trends)>();
     assert::<(Summary, Threshold, Failures, Rates, Rate, Concentration, Matched, Pair, Member)>();
     assert::<(Later, Entropies, Entropy, DecoderSummary, Temperature, MassAt)>();
+    assert::<(Competing, Kind, Evidence, Cases, Pages)>();
     assert::<(SampledSummary, SampledShares, Compared<'static>)>();
     assert::<(Estimate, Method, RankTest, SignedRankTest, Trend, Calibration, Bin)>();
 }

@@ -11,7 +11,7 @@ use concept_mass::{
 
 use super::{Prober, TEMPERATURES, forms::Forms};
 use crate::model::{LanguageModel, likeliest};
-use crate::sample::{AtTemperature, Decision, FirstStep, Vote};
+use crate::sample::{AtTemperature, COMPETING, Competing, Decision, FirstStep, Vote};
 use crate::{Decoder, Result};
 
 /// A concept without a name is called by at most this many of its tokens,
@@ -69,7 +69,7 @@ impl<M: LanguageModel> Prober<M> {
     pub(super) fn first_vote(&self, ln: Vec<f64>, forms: &Forms) -> Result<FirstVote> {
         let logits: Vec<f32> = ln.iter().map(|&ln| ln as f32).collect();
         let logits = Tensor::from_vec(logits, ln.len(), &Device::Cpu)?;
-        let best = likeliest(&ln, self.options.pooling.k.max(2));
+        let best = likeliest(&ln, self.options.pooling.k.max(COMPETING));
         let pooled: Vec<u32> =
             best.iter().take(self.options.pooling.k).map(|&(token, _)| token).collect();
         let mut choices = Vec::new();
@@ -101,11 +101,33 @@ impl<M: LanguageModel> Prober<M> {
                 mass,
                 concentration,
                 token_entropy: spelling.token_entropy,
+                tokens: self.competing(&ln, &best, forms),
             },
             choices,
             at_temperature: TEMPERATURES.map(at).to_vec(),
             ln,
         })
+    }
+
+    /// The likeliest tokens of all, which `best` begins with, and of those that begin a form.
+    fn competing(&self, ln: &[f64], best: &[(u32, f64)], forms: &Forms) -> Vec<Competing> {
+        let probability = |token: u32| ln[token as usize].exp();
+        let likelier =
+            |a: &u32, b: &u32| ln[*b as usize].total_cmp(&ln[*a as usize]).then(a.cmp(b));
+        let mut own = forms.right.clone();
+        own.sort_unstable_by(likelier);
+        let all = best.iter().take(COMPETING).map(|&(token, _)| token);
+        let mut tokens: Vec<u32> = all.chain(own.into_iter().take(COMPETING)).collect();
+        tokens.sort_unstable_by(likelier);
+        tokens.dedup();
+        let competing = |token: u32| Competing {
+            token,
+            text: self.vocabulary.piece(token).to_string(),
+            probability: probability(token) as f32,
+            begins_answer: forms.begins(token),
+            is_own: forms.owns(token, &self.vocabulary),
+        };
+        tokens.into_iter().map(competing).collect()
     }
 
     /// What the model's embedding pools of `tokens`, if it is at hand.

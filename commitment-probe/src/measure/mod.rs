@@ -45,11 +45,12 @@ use concept_mass::{
 };
 
 use crate::model::LanguageModel;
-use crate::sample::{LaterStep, Sample};
-use crate::{Decoder, Error, Result, Schema, Verdict};
+use crate::sample::{Decision, Exchanged, Informative, LaterStep, Sample, Sampled};
+use crate::{Decoder, Error, Result, Schema};
 use answers::{Answers, Said};
 use ending::Ending;
 use first::FirstVote;
+use forms::Forms;
 pub use options::ProbeOptions;
 use p_true::BoxedDoubts;
 pub use p_true::{Doubt, doubt};
@@ -261,21 +262,27 @@ impl<M: LanguageModel> Prober<M> {
         let votes = places.iter().zip(rows).map(|(&i, ln)| self.first_vote(ln, &plan.forms[i]));
         let votes: Vec<FirstVote> = votes.collect::<Result<_>>()?;
         let answers = self.answers_to(&prompts, &votes)?;
-        let samples = places.iter().zip(votes).enumerate();
-        samples.map(|(at, (&i, vote))| self.sample(plan, i, vote, &answers, at)).collect()
+        let case = |(at, (&i, vote)): (usize, (&usize, FirstVote))| {
+            let said = &answers[&(at, vote.step.token)];
+            Case { at, i, asked: &plan.asked[i], forms: &plan.forms[i], vote, said }
+        };
+        let cases: Vec<Case> = places.iter().zip(votes).enumerate().map(case).collect();
+        // Each of these asks what it wants to know of all questions at once.
+        let phrases = self.phrases(&cases)?;
+        let informative = self.informative(plan, &cases)?;
+        let p_true = self.p_true(&cases)?;
+        let sampled = self.sampled(&cases)?;
+        let later = informative.into_iter().zip(p_true.into_iter().zip(sampled));
+        let measured = cases.into_iter().zip(phrases.into_iter().zip(later));
+        let sample = |(case, (phrases, (informative, (p_true, sampled))))| {
+            self.sample(case, &answers, Later { phrases, informative, p_true, sampled })
+        };
+        measured.map(sample).collect()
     }
 
-    /// The sample of question `i` of the plan, whose prompt is at the place `at` of the answers.
-    fn sample(
-        &mut self,
-        plan: &Plan,
-        i: usize,
-        vote: FirstVote,
-        answers: &Answers,
-        at: usize,
-    ) -> Result<Sample> {
-        let (asked, forms) = (&plan.asked[i], &plan.forms[i]);
-        let said = &answers[&(at, vote.step.token)];
+    /// The sample of a question.
+    fn sample(&mut self, case: Case, answers: &Answers, later: Later) -> Result<Sample> {
+        let Case { at, asked, forms, vote, said, .. } = case;
         let scored = self.scored(asked, forms, said)?;
         let mut decisions = BTreeMap::new();
         for (decoder, choice) in &vote.choices {
@@ -283,15 +290,16 @@ impl<M: LanguageModel> Prober<M> {
             let right = self.accepts(asked.question, &answer)?;
             decisions.insert(*decoder, choice.decision(answer, right));
         }
-        let (phrase_mass, phrases) = self.phrases(asked, &vote, said)?;
+        let (phrase_mass, phrases) = later.phrases;
         decisions.insert(Decoder::Phrases, phrases);
-        let (informative, exchanged) = self.informative(plan, i, &vote, said)?;
-        let is_silent = scored.verdict == Verdict::Empty;
+        let (informative, exchanged) = later.informative;
         Ok(Sample {
             schema: Schema,
             id: asked.question.id().to_owned(),
             question: asked.question.text().to_owned(),
             group: asked.question.group().map(str::to_owned),
+            forms: asked.question.answers().to_vec(),
+            prompt_tokens: asked.tokens.len(),
             answer: said.text.clone(),
             verdict: scored.verdict,
             scorer: self.options.scorer,
@@ -299,14 +307,14 @@ impl<M: LanguageModel> Prober<M> {
             otherwise: scored.otherwise,
             localised: scored.localised,
             vocab_size: self.vocabulary.vocab_size(),
-            later: later(said, |tokens| forms.begin_with(tokens)),
+            later: later_steps(said, |tokens| forms.begin_with(tokens)),
             informative,
             exchanged,
             decisions,
             phrase_mass,
             sequence: said.sequence(),
-            p_true: if is_silent { None } else { self.p_true(asked, &said.text)? },
-            sampled: self.sampled(asked)?,
+            p_true: later.p_true,
+            sampled: later.sampled,
             first: vote.step,
             at_temperature: vote.at_temperature,
             note: forms.note.clone(),
@@ -334,8 +342,28 @@ impl<M: LanguageModel> Prober<M> {
     }
 }
 
+/// A question of a batch, and what its first step and its greedy answer are.
+struct Case<'a> {
+    /// Its place in the batch,
+    at: usize,
+    /// and in the plan.
+    i: usize,
+    asked: &'a Asked<'a>,
+    forms: &'a Forms,
+    vote: FirstVote,
+    said: &'a Said,
+}
+
+/// What is measured of a question after these.
+struct Later {
+    phrases: (f64, Decision),
+    informative: (Informative, Vec<Exchanged>),
+    p_true: Option<f64>,
+    sampled: Option<Sampled>,
+}
+
 /// Steps 2 and 3 of an answer; `is_valid` says whether the tokens before one begin a form.
-fn later(said: &Said, is_valid: impl Fn(&[u32]) -> bool) -> Vec<LaterStep> {
+fn later_steps(said: &Said, is_valid: impl Fn(&[u32]) -> bool) -> Vec<LaterStep> {
     let all: Vec<u32> = said.steps.iter().map(|step| step.token).collect();
     let steps = said.steps.iter().enumerate().skip(1).take(2);
     let step = |(i, step): (usize, &crate::model::Step)| LaterStep {
@@ -348,7 +376,7 @@ fn later(said: &Said, is_valid: impl Fn(&[u32]) -> bool) -> Vec<LaterStep> {
 
 /// The seed of one question, which does not depend on the others: FNV-1a over its id, from the
 /// run's seed.
-fn seed(seed: u64, id: &str) -> u64 {
+pub(crate) fn seed(seed: u64, id: &str) -> u64 {
     let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3);
     id.bytes().fold(0xCBF2_9CE4_8422_2325 ^ seed, step)
 }

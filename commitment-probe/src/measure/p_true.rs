@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use concept_mass::source::Aliases;
+use concept_mass::source::{Aliases, is_blank};
 
-use super::{Asked, Prober, forms::can_begin};
-use crate::Result;
+use super::{Case, Prober, forms::can_begin};
 use crate::model::LanguageModel;
+use crate::{Error, Result};
 
 /// The words for true and false.
 const WORDS: [(&str, [&str; 3]); 2] =
@@ -35,12 +35,42 @@ pub fn doubt(question: &str, answer: &str) -> String {
     )
 }
 
+/// The question whether an answer is true, and the tokens that say yes and no.
+struct Asking {
+    tokens: Vec<u32>,
+    yes: BTreeSet<u32>,
+    /// Those that say either.
+    wanted: Vec<u32>,
+}
+
 impl<M: LanguageModel> Prober<M> {
-    /// The share of "True" in the probability of "True" and "False" after the question whether
-    /// `answer` is true; none if that is not asked, or neither has any.
-    pub(super) fn p_true(&mut self, asked: &Asked, answer: &str) -> Result<Option<f64>> {
-        let Some(doubts) = &mut self.doubts else { return Ok(None) };
-        let (text, tokens) = doubts(asked.question.text(), answer).map_err(crate::Error::Prompt)?;
+    /// The share of "True" in the probability of "True" and "False" after the question whether the
+    /// greedy answer is true; none if that is not asked, or neither has any.
+    pub(super) fn p_true(&mut self, cases: &[Case]) -> Result<Vec<Option<f64>>> {
+        let askings = cases.iter().map(|case| self.asking(case)).collect::<Result<Vec<_>>>()?;
+        let asked: Vec<&Asking> = askings.iter().flatten().collect();
+        let texts: Vec<Vec<u32>> = asked.iter().map(|asking| asking.tokens.clone()).collect();
+        let wanted: Vec<Vec<u32>> = asked.iter().map(|asking| asking.wanted.clone()).collect();
+        let mut read = self.named(&texts, &wanted)?.into_iter();
+        let share = |asking: &Option<Asking>| {
+            let (asking, lns) = (asking.as_ref()?, read.next()?);
+            let (mut of_yes, mut all) = (0.0, 0.0);
+            for (token, ln) in asking.wanted.iter().zip(lns) {
+                all += ln.exp();
+                of_yes += if asking.yes.contains(token) { ln.exp() } else { 0.0 };
+            }
+            (all > 0.0).then(|| of_yes / all)
+        };
+        Ok(askings.iter().map(share).collect())
+    }
+
+    /// What is asked about the answer to a question; nothing about one that says nothing.
+    fn asking(&mut self, case: &Case) -> Result<Option<Asking>> {
+        let (question, answer) = (case.asked.question.text(), &case.said.text);
+        let Some(doubts) = self.doubts.as_mut().filter(|_| !is_blank(answer)) else {
+            return Ok(None);
+        };
+        let (text, tokens) = doubts(question, answer).map_err(Error::Prompt)?;
         let fits = self.model.context().is_none_or(|context| tokens.len() <= context);
         if tokens.is_empty() || !fits {
             return Ok(None);
@@ -53,14 +83,7 @@ impl<M: LanguageModel> Prober<M> {
         };
         let [yes, no] = [0, 1].map(|place| firsts.iter().nth(place).map(of).unwrap_or_default());
         // A token that begins both says neither.
-        let wanted: Vec<u32> = yes.symmetric_difference(&no).copied().collect();
-        let lns = self.model.named(&[tokens], std::slice::from_ref(&wanted))?;
-        let probabilities = wanted.iter().zip(lns.iter().flatten());
-        let (mut of_yes, mut all) = (0.0, 0.0);
-        for (token, ln) in probabilities {
-            all += ln.exp();
-            of_yes += if yes.contains(token) { ln.exp() } else { 0.0 };
-        }
-        Ok((all > 0.0).then(|| of_yes / all))
+        let wanted = yes.symmetric_difference(&no).copied().collect();
+        Ok(Some(Asking { tokens, yes, wanted }))
     }
 }

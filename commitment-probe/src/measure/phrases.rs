@@ -4,12 +4,10 @@ use std::collections::{BTreeMap, HashSet};
 
 use concept_mass::source::Aliases;
 
-use super::answers::Said;
-use super::first::FirstVote;
 use super::forms::can_begin;
-use super::{Asked, Prober};
+use super::{Case, Prober};
 use crate::Result;
-use crate::model::LanguageModel;
+use crate::model::{Continued, LanguageModel};
 use crate::sample::Decision;
 use crate::scorer::is_match;
 
@@ -26,17 +24,38 @@ struct Candidate {
     probability: f64,
 }
 
+/// What is voted on.
+struct Ballot {
+    /// The concepts, the right one first.
+    names: Vec<String>,
+    candidates: Vec<Candidate>,
+}
+
 impl<M: LanguageModel> Prober<M> {
     /// The probability that the whole answer is an acceptable form, and the vote on whole answers:
-    /// the forms of all concepts, with and without a full stop, and the model's own greedy answer.
-    pub(super) fn phrases(
-        &mut self,
-        asked: &Asked,
-        vote: &FirstVote,
-        said: &Said,
-    ) -> Result<(f64, Decision)> {
-        let (names, mut ballot) = self.ballot(asked, vote, said)?;
-        self.count(asked, &mut ballot)?;
+    /// the forms of all concepts, with and without a full stop, and the model's own greedy answer;
+    /// of each question.
+    pub(super) fn phrases(&mut self, cases: &[Case]) -> Result<Vec<(f64, Decision)>> {
+        let ballots = cases.iter().map(|case| self.ballot(case)).collect::<Result<Vec<_>>>()?;
+        let asked = cases.iter().zip(&ballots).map(|(case, ballot)| Continued {
+            prompt: case.asked.tokens,
+            continuations: ballot.candidates.iter().map(|of| of.tokens.clone()).collect(),
+        });
+        let asked: Vec<Continued> = asked.collect();
+        // Each with any end after it.
+        let scores = self.scores(&asked, &self.ending.phrase_ends.clone())?;
+        let voted = cases.iter().zip(ballots).zip(scores).map(|((case, mut ballot), scores)| {
+            for (candidate, ln) in ballot.candidates.iter_mut().zip(scores) {
+                candidate.probability = ln.exp();
+            }
+            self.voted(case, ballot)
+        });
+        voted.collect()
+    }
+
+    fn voted(&mut self, case: &Case, ballot: Ballot) -> Result<(f64, Decision)> {
+        let Case { asked, vote, said, .. } = case;
+        let Ballot { names, candidates: ballot } = ballot;
         let mut masses = vec![0.0; names.len()];
         for candidate in &ballot {
             masses[candidate.concept] += candidate.probability;
@@ -77,28 +96,10 @@ impl<M: LanguageModel> Prober<M> {
         Ok((right.min(1.0), decision))
     }
 
-    /// Fills in the probability of every candidate, with any end after it.
-    fn count(&mut self, asked: &Asked, ballot: &mut [Candidate]) -> Result<()> {
-        if ballot.is_empty() {
-            return Ok(());
-        }
-        let phrases: Vec<Vec<u32>> =
-            ballot.iter().map(|candidate| candidate.tokens.clone()).collect();
-        let scores = self.model.score(asked.tokens, &phrases, &self.ending.phrase_ends)?;
-        for (candidate, ln) in ballot.iter_mut().zip(scores) {
-            candidate.probability = ln.exp();
-        }
-        Ok(())
-    }
-
     /// The names of the concepts and the phrases to vote on, no phrase twice; the right concept's
     /// first, so that a phrase of two concepts counts for it.
-    fn ballot(
-        &self,
-        asked: &Asked,
-        vote: &FirstVote,
-        said: &Said,
-    ) -> Result<(Vec<String>, Vec<Candidate>)> {
+    fn ballot(&self, case: &Case) -> Result<Ballot> {
+        let Case { asked, vote, said, .. } = case;
         let mut names = Vec::new();
         let mut phrases = Vec::new();
         let mut own = None;
@@ -144,6 +145,6 @@ impl<M: LanguageModel> Prober<M> {
             is_listed,
             probability: 0.0,
         };
-        Ok((names, phrases.into_iter().map(candidate).collect()))
+        Ok(Ballot { names, candidates: phrases.into_iter().map(candidate).collect() })
     }
 }

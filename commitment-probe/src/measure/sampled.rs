@@ -1,28 +1,43 @@
 //! Answers sampled at a temperature.
 
 use super::clusters::clusters;
-use super::{Asked, Prober, seed};
-use crate::Result;
+use super::{Asked, Case, Prober, seed};
 use crate::model::{LanguageModel, Sampling};
 use crate::sample::{Sampled, SampledAnswer};
-use crate::stats;
+use crate::{Error, Result, stats};
 
 impl<M: LanguageModel> Prober<M> {
-    /// The sampled answers to a question, if any are asked for.
-    pub(super) fn sampled(&mut self, asked: &Asked) -> Result<Option<Sampled>> {
+    /// The sampled answers to each question, if any are asked for.
+    pub(super) fn sampled(&mut self, cases: &[Case]) -> Result<Vec<Option<Sampled>>> {
         let (samples, temperature) = (self.options.samples, self.options.temperature);
         if samples == 0 {
-            return Ok(None);
+            return Ok(cases.iter().map(|_| None).collect());
         }
         let (vocabulary, ending) = (&self.vocabulary, &self.ending);
         let is_over = |said: &[u32]| ending.of(vocabulary, said).is_some();
         let until = ending.until(self.options.max_tokens, &is_over);
-        let seed = seed(self.options.seed, asked.question.id());
-        let how = Sampling { samples, temperature, seed };
+        let asked = cases.iter().map(|case| {
+            let seed = seed(self.options.seed, case.asked.question.id());
+            Sampling { prompt: case.asked.tokens, samples, temperature, seed }
+        });
+        let asked: Vec<Sampling> = asked.collect();
+        let said = self.model.sample(&asked, &until)?;
+        if said.len() != cases.len() {
+            return Err(Error::ShortAnswer { asked: "sample" });
+        }
+        cases
+            .iter()
+            .zip(said)
+            .map(|(case, said)| self.clustered(case.asked, said).map(Some))
+            .collect()
+    }
+
+    /// Sampled answers, by what they mean.
+    fn clustered(&mut self, asked: &Asked, said: Vec<Vec<u32>>) -> Result<Sampled> {
         let mut texts = Vec::new();
-        for mut said in self.model.sample(asked.tokens, &how, &until)? {
-            said.truncate(ending.of(vocabulary, &said).unwrap_or(usize::MAX));
-            texts.push(ending.text(vocabulary, &said)?);
+        for mut said in said {
+            said.truncate(self.ending.of(&self.vocabulary, &said).unwrap_or(usize::MAX));
+            texts.push(self.ending.text(&self.vocabulary, &said)?);
         }
         let judged = self.judge.is_some();
         let clusters = clusters(asked.question, &texts, self.judge.as_mut())?;
@@ -33,6 +48,7 @@ impl<M: LanguageModel> Prober<M> {
             let right = self.accepts(asked.question, &text)?;
             answers.push(SampledAnswer { text, right, cluster });
         }
-        Ok(Some(Sampled { temperature, answers, entropy: stats::entropy(&counts), judged }))
+        let temperature = self.options.temperature;
+        Ok(Sampled { temperature, answers, entropy: stats::entropy(&counts), judged })
     }
 }

@@ -1,18 +1,21 @@
 //! Several runs side by side: for a terminal, for a program, and for a browser.
 
 mod card;
+mod cases;
 mod markdown;
 mod numbers;
 mod page;
 mod plot;
 mod plots;
+mod samples;
 mod sections;
+mod settings;
 mod table;
 mod warnings;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Comparison, Schema, Summary, Trends};
+use super::{Comparison, Evidence, Sample, Schema, Summary, Trends};
 
 /// The summaries of several runs, side by side: a scale, or base against instruct.
 ///
@@ -39,6 +42,9 @@ pub struct Report {
     pub note: Option<String>,
     /// The summary of each run.
     pub runs: Vec<Summary>,
+    /// What each run's numbers rest on, in the order of the runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<Evidence>,
     /// The runs compared, question by question.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub comparisons: Vec<Comparison>,
@@ -71,6 +77,24 @@ impl Report {
     #[must_use]
     pub fn with_note(mut self, note: impl Into<String>) -> Self {
         self.note = Some(note.into());
+        self
+    }
+
+    /// Adds what each run's numbers rest on, in the order of the runs.
+    ///
+    /// ```
+    /// use commitment_probe::{Evidence, Report, Summary};
+    ///
+    /// let settings = [("template".to_owned(), "Q: {question}\nA:".into())].into();
+    /// let evidence = Evidence::of(&[], 0.2, 0).with_settings(settings, [].into());
+    /// let runs = vec![Summary::of("base", 0, 0.2, &[])?];
+    /// let report = Report::new(runs).with_evidence(vec![evidence]);
+    /// assert!(report.markdown().contains(r"| Q: {question}\\nA: |"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn with_evidence(mut self, evidence: Vec<Evidence>) -> Self {
+        self.evidence = evidence;
         self
     }
 
@@ -147,7 +171,8 @@ impl Report {
     }
 
     /// One page for a browser, with the tables of [`markdown`](Self::markdown) and plots. It is
-    /// complete in itself, and fetches nothing.
+    /// complete in itself, and fetches nothing. Cases are counted on it; [`pages`](Self::pages)
+    /// shows them, too.
     ///
     /// ```
     /// use commitment_probe::Report;
@@ -155,6 +180,38 @@ impl Report {
     /// assert!(Report::default().html().contains("There are no runs"));
     /// ```
     pub fn html(&self) -> String {
-        page::page(self)
+        page::page(self, None)
     }
+
+    /// The page with the cases that the [`evidence`](Self::evidence) names, and a second one, to
+    /// which it links, with all samples in a table that can be searched. `samples` has those of each
+    /// run, in the order of the runs; a run beyond its end has none.
+    ///
+    /// ```
+    /// use commitment_probe::{Pages, Report, Summary};
+    ///
+    /// let pages = Report::new(vec![Summary::of("base", 0, 0.2, &[])?]).pages(&[&[]]);
+    /// assert!(pages.report.contains(Pages::SAMPLES));
+    /// assert!(pages.samples.contains("base") && pages.samples.contains(Pages::REPORT));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn pages(&self, samples: &[&[Sample]]) -> Pages {
+        Pages { report: page::page(self, Some(samples)), samples: samples::page(self, samples) }
+    }
+}
+
+/// The two pages of a report, which link to each other by the names of their files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pages {
+    /// That of [`Report::html`], with cases.
+    pub report: String,
+    /// All samples.
+    pub samples: String,
+}
+
+impl Pages {
+    /// The name that the file of the report must have.
+    pub const REPORT: &str = "report.html";
+    /// The name that the file of the samples must have, beside the report's.
+    pub const SAMPLES: &str = "samples.html";
 }

@@ -1,21 +1,36 @@
 //! A report as one page that fetches nothing: `page.html.jinja`, and what it is filled with.
 
-use minijinja::{AutoEscape, Environment, escape_formatter, value::Serde};
+use minijinja::{AutoEscape, Environment, Value, escape_formatter, value::Serde};
 use serde::Serialize;
 
 use super::{
     card::Card,
+    cases::{RunCases, cases},
     plot::{Figure, key},
     plots::{Plots, plots},
     sections::{INTRODUCTION, NO_RUNS, NOTATION, TITLE, sections},
+    settings,
     table::{NOT_MEASURED, Row, Section, Table, Topic, Warning},
 };
-use crate::{Report, Summary};
+use crate::{Pages, Report, Sample};
 
-/// Its name ends as that of a page in HTML, so that all that is put in is escaped.
-const TEMPLATE: &str = "page.html.jinja";
+pub(super) const STYLE: &str = include_str!("page.css");
 
-pub(super) fn page(report: &Report) -> String {
+/// Their names end as those of pages in HTML, so that all that is put in is escaped.
+const TEMPLATES: [(&str, &str); 3] = [
+    ("page.html.jinja", include_str!("page.html.jinja")),
+    ("cases.html.jinja", include_str!("cases.html.jinja")),
+    ("samples.html.jinja", include_str!("samples.html.jinja")),
+];
+
+/// The page, with the cases of the samples if they are at hand.
+pub(super) fn page(report: &Report, samples: Option<&[&[Sample]]>) -> String {
+    let sections = if report.runs.is_empty() { vec![] } else { sections(report) };
+    render("page.html.jinja", Value::from(Serde(Page::new(report, &sections, samples))))
+}
+
+/// A template filled with `context`.
+pub(super) fn render(template: &str, context: Value) -> String {
     let mut jinja = Environment::new();
     jinja.set_formatter(|out, state, value| match value.as_str() {
         // As minijinja does, but a slash in an address stays one.
@@ -24,12 +39,13 @@ pub(super) fn page(report: &Report) -> String {
         }
         _ => escape_formatter(out, state, value),
     });
-    let sections = if report.runs.is_empty() { vec![] } else { sections(report) };
-    let page = jinja
-        .add_template(TEMPLATE, include_str!("page.html.jinja"))
-        .and_then(|()| jinja.get_template(TEMPLATE)?.render(Serde(Page::new(report, &sections))));
-    // The template is the crate's own, and what fills it is always of one shape.
-    page.expect("tests render every part of the template")
+    let add = |(name, source): &(&'static str, &'static str)| jinja.add_template(name, source);
+    let page = TEMPLATES
+        .iter()
+        .try_for_each(add)
+        .and_then(|()| jinja.get_template(template)?.render(context));
+    // The templates are the crate's own, and what fills them is always of one shape.
+    page.expect("tests render every part of the templates")
 }
 
 /// What the template is filled with.
@@ -42,6 +58,8 @@ struct Page<'a> {
     no_runs: Vec<Piece<'static>>,
     not_measured: &'static str,
     note: Option<&'a str>,
+    /// The address of the other page, if there is one.
+    all_samples: Option<&'static str>,
     cards: Vec<Card>,
     sections: Vec<Part<'a>>,
 }
@@ -55,6 +73,17 @@ struct Part<'a> {
     plots: Vec<Pictures>,
     warnings: &'a [Warning],
     tables: Vec<Grid<'a>>,
+    /// Tables that are folded.
+    folded: Vec<Grid<'a>>,
+    prompts: Vec<Prompt<'a>>,
+    cases: Vec<RunCases>,
+}
+
+/// What a run's model read before its first answer.
+#[derive(Serialize)]
+struct Prompt<'a> {
+    run: String,
+    text: &'a str,
 }
 
 #[derive(Serialize)]
@@ -92,24 +121,27 @@ struct Piece<'a> {
 }
 
 impl<'a> Page<'a> {
-    fn new(report: &'a Report, sections: &'a [Section]) -> Self {
+    fn new(report: &'a Report, sections: &'a [Section], samples: Option<&[&[Sample]]>) -> Self {
         let runs = &report.runs;
+        let part = |section: &'a Section| Part::new(section, report, samples.unwrap_or_default());
         Self {
             title: TITLE,
-            style: include_str!("page.css"),
+            style: STYLE,
             introduction: pieces(INTRODUCTION),
             notation: pieces(NOTATION),
             no_runs: pieces(NO_RUNS),
             not_measured: NOT_MEASURED,
             note: report.note.as_deref(),
+            all_samples: samples.map(|_| Pages::SAMPLES),
             cards: runs.iter().enumerate().map(|(i, run)| Card::new(i, run)).collect(),
-            sections: sections.iter().map(|section| Part::new(section, runs)).collect(),
+            sections: sections.iter().map(part).collect(),
         }
     }
 }
 
 impl<'a> Part<'a> {
-    fn new(section: &'a Section, runs: &[Summary]) -> Self {
+    fn new(section: &'a Section, report: &'a Report, samples: &[&[Sample]]) -> Self {
+        let runs = &report.runs;
         let plots = plots(section.topic, runs);
         let figures: usize = plots.iter().map(|plots| plots.figures.len()).sum();
         // The cards have what the overview warns of.
@@ -121,6 +153,15 @@ impl<'a> Part<'a> {
             plots: plots.into_iter().map(Pictures::new).collect(),
             warnings: if shown { &section.warnings } else { &[] },
             tables: section.tables.iter().map(Grid::new).collect(),
+            folded: section.folded.iter().map(Grid::new).collect(),
+            prompts: match section.topic {
+                Topic::Settings => settings::prompts(report),
+                _ => vec![],
+            }
+            .into_iter()
+            .map(|(run, text)| Prompt { run, text })
+            .collect(),
+            cases: if section.topic == Topic::Cases { cases(report, samples) } else { vec![] },
         }
     }
 }

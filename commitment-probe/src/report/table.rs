@@ -14,13 +14,16 @@ pub(super) const NOT_MEASURED: &str = "Not measured.";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Topic {
     Overview,
+    Settings,
     Failures,
+    Cases,
     Thresholds,
     Comparisons,
     Concentration,
     Confidence,
     Later,
     Detectors,
+    Hidden,
     Calibration,
     Decoders,
     Temperature,
@@ -31,13 +34,16 @@ impl Topic {
     pub fn anchor(self) -> &'static str {
         match self {
             Self::Overview => "overview",
+            Self::Settings => "settings",
             Self::Failures => "failures",
+            Self::Cases => "cases",
             Self::Thresholds => "thresholds",
             Self::Comparisons => "comparisons",
             Self::Concentration => "concentration",
             Self::Confidence => "confidence",
             Self::Later => "later-tokens",
             Self::Detectors => "detectors",
+            Self::Hidden => "hidden-states",
             Self::Calibration => "calibration",
             Self::Decoders => "decoders",
             Self::Temperature => "temperature",
@@ -53,6 +59,8 @@ pub(super) struct Section {
     /// They come before anything else.
     pub warnings: Vec<Warning>,
     pub tables: Vec<Table>,
+    /// Tables that a page folds, and that Markdown leaves out.
+    pub folded: Vec<Table>,
 }
 
 /// Why a number may mislead. Nothing in it is markup.
@@ -113,11 +121,11 @@ impl Table {
     }
 
     /// A row for each run that has something to show, all under one label.
-    pub fn under<T>(
+    pub fn under<'a, T>(
         &mut self,
         label: &str,
-        runs: &[Summary],
-        find: impl Fn(&Summary) -> Option<T>,
+        runs: &'a [Summary],
+        find: impl Fn(&'a Summary) -> Option<T>,
         cells: impl Fn(&T) -> Vec<Cell>,
     ) {
         for (i, run) in runs.iter().enumerate() {
@@ -143,6 +151,17 @@ pub(super) fn name(i: usize, run: &Summary) -> String {
 /// The text with a single space wherever it has white space.
 pub(super) fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A token in which every character can be seen.
+pub(super) fn visible(token: &str) -> String {
+    let seen = |c: char| match c {
+        ' ' => "␣".to_owned(),
+        '"' | '\'' | '\\' => c.to_string(),
+        _ if c.is_whitespace() => c.escape_default().to_string(),
+        _ => c.escape_debug().to_string(),
+    };
+    if token.is_empty() { "(empty)".into() } else { token.chars().map(seen).collect() }
 }
 
 /// The keys that any run has, in their order.

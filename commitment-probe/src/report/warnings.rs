@@ -4,7 +4,10 @@ use super::{
     numbers::{FEW, count, estimate, per_cent, share},
     table::{Warning, name, one_line},
 };
-use crate::{Comparison, Failures, Rate, Summary, Verdict};
+use crate::{Comparison, Failures, Rate, Scorer, Summary, Verdict};
+
+/// Fewer right answers have a warning.
+const FEW_RIGHT: usize = 10;
 
 /// From this share on, answers that are neither right nor wrong have a warning.
 const MANY: f64 = 0.1;
@@ -58,6 +61,11 @@ pub(super) fn other_warnings(run: &Summary) -> Vec<String> {
         unfinished(run),
         one_sided(run),
         few_wrong(run),
+        few_right(run),
+        unmeasured(run),
+        empty(run),
+        declined(run),
+        cut(run),
         left_out(run),
         says_nothing(run),
         chance(run),
@@ -85,7 +93,10 @@ pub(super) fn may_be_chance(rate: &Rate) -> bool {
 fn unfinished(run: &Summary) -> Option<String> {
     (0 < run.samples && run.samples < run.planned).then(|| {
         let (asked, planned) = (count(run.samples), count(run.planned));
-        format!("The run is not finished: {asked} of {planned} questions were asked.")
+        format!(
+            "The run is not finished: {asked} of {planned} questions were asked. Run the same \
+             command again to go on."
+        )
     })
 }
 
@@ -93,24 +104,51 @@ fn one_sided(run: &Summary) -> Option<String> {
     let (right, wrong) = (verdicts(run, Verdict::Right), verdicts(run, Verdict::Wrong));
     match (right, wrong) {
         (0, 0) if run.samples > 0 => {
-            Some("No answer is right or wrong: there are no rates.".into())
+            Some(format!("No answer is right or wrong: there are no rates. {PROMPT}."))
         }
         (0, 0) => None,
-        (_, 0) => Some("All answers are right: there is no wrong one to measure.".into()),
-        (0, _) => Some(
-            "All answers are wrong: nothing can be compared with right answers, and the scorer \
-             may be too strict."
+        (_, 0) => Some(
+            "All answers that were judged are right: there is no wrong one to measure. Ask harder \
+             questions, or more."
                 .into(),
         ),
+        (0, _) => Some(all_wrong(run)),
         _ => None,
     }
+}
+
+/// What to do where the prompt may be at fault.
+const PROMPT: &str = "Read the cases and the first prompt, put examples before the question \
+    (--shots), or ask an instruct model with --chat";
+
+/// From this share on, what another scorer would accept may be why all answers are wrong.
+const ACCEPTS_MANY: f64 = 0.2;
+
+/// The prompt or the scorer is more often to blame than a model that knows nothing.
+fn all_wrong(run: &Summary) -> String {
+    let rate = |scorer: &Scorer| Some(run.by_scorer.get(scorer)?.as_ref()?.value);
+    let mildest = run.by_scorer.keys().filter_map(|scorer| Some((rate(scorer)?, scorer)));
+    let mildest = mildest.min_by(|a, b| a.0.total_cmp(&b.0));
+    let scorer = mildest.filter(|(rate, _)| *rate <= 1.0 - ACCEPTS_MANY).map(|(rate, scorer)| {
+        let right = per_cent(1.0 - rate);
+        format!(" The scorer {scorer} would accept {right} of the answers (--match).")
+    });
+    format!(
+        "All answers are wrong: nothing can be compared with right ones. Probably the prompt or the \
+         scorer is at fault.{} {PROMPT}.",
+        scorer.unwrap_or_default()
+    )
 }
 
 fn few_wrong(run: &Summary) -> Option<String> {
     let (wrong, localised) = (verdicts(run, Verdict::Wrong), run.failures.wrong);
     let few = |n: usize, what: &str| {
-        let are = if n == 1 { "answer is" } else { "answers are" };
-        format!("Only {n} {what}{are} wrong: rates of so few say little.")
+        let subject = match n {
+            0 => format!("No {what}answer is"),
+            1 => format!("Only 1 {what}answer is"),
+            _ => format!("Only {n} {what}answers are"),
+        };
+        format!("{subject} wrong: rates of so few say little. Ask more questions.")
     };
     match (wrong, localised) {
         (1..FEW, _) => Some(few(wrong, "")),
@@ -119,17 +157,80 @@ fn few_wrong(run: &Summary) -> Option<String> {
     }
 }
 
-fn left_out(run: &Summary) -> Option<String> {
-    let part = neither(run) as f64 / run.samples.max(1) as f64;
-    (part > MANY).then(|| {
-        let left = Verdict::ALL.iter().filter(|verdict| !verdict.is_counted());
-        let listed = left.map(|&verdict| (verdict, verdicts(run, verdict)));
-        let listed: Vec<_> = listed
-            .filter(|&(_, n)| n > 0)
-            .map(|(verdict, n)| format!("{} {verdict}", count(n)))
-            .collect();
+fn few_right(run: &Summary) -> Option<String> {
+    let right = verdicts(run, Verdict::Right);
+    (1..FEW_RIGHT).contains(&right).then(|| {
+        let are = if right == 1 { "answer is" } else { "answers are" };
         format!(
-            "{} of the answers are neither right nor wrong and in no rate: {}.",
+            "Only {right} {are} right: what is compared with right answers (concentration, \
+             detectors) says little. Ask more questions, or easier ones."
+        )
+    })
+}
+
+/// From this share on, answers without a P-mass, or that were cut, have a warning.
+const NOT_FEW: f64 = 0.05;
+
+/// Whether so many answers have a verdict that something should be done, and their share.
+fn share_of(run: &Summary, verdict: Verdict) -> Option<(usize, String)> {
+    let number = verdicts(run, verdict);
+    let part = number as f64 / run.samples.max(1) as f64;
+    (number > 0 && part >= NOT_FEW).then(|| (number, per_cent(part)))
+}
+
+fn unmeasured(run: &Summary) -> Option<String> {
+    let (number, part) = share_of(run, Verdict::Unmeasured)?;
+    Some(format!(
+        "{} answers ({part}) are unmeasured, since no form can begin an answer after the prompt: let \
+         the --template or the --prefill end where a word may begin, without a space, and see the \
+         cases.",
+        count(number)
+    ))
+}
+
+fn cut(run: &Summary) -> Option<String> {
+    let (number, part) = share_of(run, Verdict::Cut)?;
+    Some(format!(
+        "{} answers ({part}) were cut at the limit and are neither right nor wrong: ask with a larger \
+         --max-tokens, or end answers earlier with --until.",
+        count(number)
+    ))
+}
+
+fn empty(run: &Summary) -> Option<String> {
+    let (number, part) = share_of(run, Verdict::Empty)?;
+    Some(format!(
+        "{} answers ({part}) are empty and in no rate: the model ends, or breaks the line, where its \
+         answer should begin. Let the --template or the --prefill end there, or put examples before \
+         the question (--shots).",
+        count(number)
+    ))
+}
+
+fn declined(run: &Summary) -> Option<String> {
+    let (number, part) = share_of(run, Verdict::NotAttempted)?;
+    Some(format!(
+        "{} answers ({part}) decline and are in no rate: a --template or a --system message that asks \
+         for a guess, or a --prefill, leaves fewer out.",
+        count(number)
+    ))
+}
+
+/// Of answers that are left out for reasons each of which is too rare for a warning of its own.
+fn left_out(run: &Summary) -> Option<String> {
+    let left = Verdict::ALL.iter().filter(|verdict| !verdict.is_counted());
+    let rare = left.filter(|&&verdict| share_of(run, verdict).is_none());
+    let rare: Vec<_> = rare.map(|&verdict| (verdict, verdicts(run, verdict))).collect();
+    let number = rare.iter().fold(0_usize, |sum, (_, n)| sum.saturating_add(*n));
+    let part = number as f64 / run.samples.max(1) as f64;
+    (part > MANY).then(|| {
+        let listed = rare.iter().filter(|(_, n)| *n > 0);
+        let listed: Vec<_> =
+            listed.map(|(verdict, n)| format!("{} {verdict}", count(*n))).collect();
+        format!(
+            "{} of the answers are neither right nor wrong and in no rate: {}. Read the cases: an \
+             instruction in the --template, examples before the question (--shots) or a larger \
+             --max-tokens may leave fewer out.",
             per_cent(part),
             listed.join(", ")
         )
@@ -170,12 +271,15 @@ fn chance(run: &Summary) -> Option<String> {
         .collect();
     if !listed.is_empty() {
         return Some(format!(
-            "Too few failures to tell from chance, since the interval of the excess includes 0: {}.",
+            "Too few failures to tell from chance, since the interval of the excess includes 0: {}. \
+             Ask more questions.",
             listed.join(", ")
         ));
     }
     // One group alone has no mean with an interval, whatever was exchanged.
     let none = |failures: &Failures| failures.wrong > 0 && failures.first.paper.null.is_none();
-    (none(&run.failures) && none(&run.all_failures))
-        .then(|| "The rates have no null: no question was given another's forms.".into())
+    (none(&run.failures) && none(&run.all_failures)).then(|| NO_NULL.into())
 }
+
+const NO_NULL: &str = "The rates have no null: no question was given another's forms. Ask questions of \
+    different answers, of more than one group if they have groups, and let --exchanges be 1 or more.";

@@ -77,7 +77,7 @@ fn percentile(sorted: &[f64], q: f64) -> f64 {
 
 /// A generator of places: SplitMix64 (Steele, Lea and Flood, 2014), whose numbers no other version
 /// of a library changes.
-pub(super) struct Draws(u64);
+pub(crate) struct Draws(u64);
 
 impl Draws {
     /// The generator of resample `r`.
@@ -96,5 +96,10 @@ impl Draws {
     /// One of the places from 0 to `n - 1`, each as likely up to `n` in 2⁶⁴.
     pub fn place(&mut self, n: usize) -> usize {
         ((u128::from(self.next()) * n as u128) >> 64) as usize
+    }
+
+    /// Puts `values` into a random order (Fisher and Yates, from the last place down).
+    pub fn shuffle<T>(&mut self, values: &mut [T]) {
+        (1..values.len()).rev().for_each(|i| values.swap(i, self.place(i + 1)));
     }
 }

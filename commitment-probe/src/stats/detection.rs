@@ -212,7 +212,7 @@ impl Members {
 }
 
 /// The ends of Newcombe's interval about an area, of so many positives and negatives.
-fn newcombe(value: f64, [n, m]: [f64; 2]) -> [f64; 2] {
+pub(super) fn newcombe(value: f64, [n, m]: [f64; 2]) -> [f64; 2] {
     let half = (n + m) / 2.0 - 1.0;
     let within = |area: f64| {
         let factor = 1.0 + half * ((1.0 - area) / (2.0 - area) + area / (1.0 + area));

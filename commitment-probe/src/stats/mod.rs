@@ -5,6 +5,8 @@
 //! | how much, and how sure is that? | [`mean`], [`share`] |
 //! | and if some of the values belong together? | [`mean_of`], [`share_of`], [`auroc_of`] |
 //! | does a score tell two kinds apart? | [`auroc`], [`auroc_estimate`] |
+//! | and if its scores are comparable within folds alone? | [`auroc_within`], [`auroc_within_of`] |
+//! | does another score do so better? | [`auroc_gain`] |
 //! | by how much do two samples differ? | [`cohens_d`] |
 //! | might chance alone make them differ so? | [`mann_whitney`] |
 //! | which members of two samples are alike in a third respect? | [`matched`], [`matched_within`] |
@@ -41,7 +43,9 @@ mod matching;
 mod normal;
 mod paired;
 mod trend;
+mod within;
 
+pub(crate) use bootstrap::Draws;
 pub use bootstrap::{RESAMPLES, SEED};
 pub use calibration::{Bin, Calibration, calibration};
 pub use detection::{auroc, auroc_estimate, auroc_of};
@@ -51,3 +55,4 @@ pub use estimate::{Estimate, Method, mean, mean_of, share, share_of};
 pub use matching::{matched, matched_within};
 pub use paired::{SignedRankTest, mcnemar, mcnemar_of, wilcoxon, wilcoxon_of};
 pub use trend::{PERMUTATIONS, Trend, trend};
+pub use within::{Folded, auroc_gain, auroc_within, auroc_within_of};

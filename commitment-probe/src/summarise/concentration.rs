@@ -9,6 +9,9 @@ use crate::summary::{Concentration, Matched, Member, Pair};
 /// The largest difference of the masses of a failure and a right answer that are paired.
 const CALIPER: f64 = 0.05;
 
+/// Masses are decimals, such as .55 and .5, whose difference is a little more than .05.
+pub(crate) const ROUNDED_UP: f64 = CALIPER + 1e-9;
+
 /// Where the vote is looked at.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
@@ -87,8 +90,7 @@ fn matched(failures: &Members, right: &Members, step: Step) -> Matched {
         &masses(right),
         &ways(failures),
         &ways(right),
-        // The masses are decimals, such as .55 and .5, whose difference is a little more than .05.
-        CALIPER + 1e-9,
+        ROUNDED_UP,
     );
     let pairs: Vec<Pair> = places
         .iter()

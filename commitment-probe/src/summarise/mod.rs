@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use super::sample::Sample;
 use super::stats::{self, Estimate};
 use super::summary::*;
-use crate::{Error, Outcome, Result, Scorer, Verdict};
+use crate::{Error, Hidden, Outcome, Result, Scorer, Verdict};
+pub(crate) use concentration::ROUNDED_UP as CALIPER;
 use concentration::concentration;
 use failures::{failures, rates};
 
@@ -63,8 +64,7 @@ impl Summary {
                 .filter(|sample| sample.verdict.is_counted() || sample.verdict == Verdict::Cut)
                 .share(|sample| !sample.is_right()),
             by_scorer: by_scorer(&all),
-            says_nothing: counted
-                .share(|sample| sample.informative.passed.contains(&sample.first.text)),
+            says_nothing: counted.share(Sample::says_nothing),
             withheld: localised.is_some_and(|share| share.value < LOCALISED),
             localised,
             tau,
@@ -84,7 +84,22 @@ impl Summary {
             calibration: measures::calibration(&groups),
             decoders: measures::decoders(&groups),
             temperature: measures::temperature(&groups),
+            hidden: None,
         })
+    }
+
+    /// Adds what hidden states know, if they were stored.
+    ///
+    /// ```
+    /// use commitment_probe::Summary;
+    ///
+    /// let summary = Summary::of("no states", 0, 0.2, &[])?.with_hidden(None);
+    /// assert_eq!(summary.hidden, None);
+    /// # Ok::<(), commitment_probe::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_hidden(self, hidden: Option<Hidden>) -> Self {
+        Self { hidden, ..self }
     }
 }
 

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use commitment_probe::{
-    Asked, Decoder, Error, Grade, InProcess, LanguageModel, ProbeOptions, Prober, Question, Result,
-    Sample, Sampling, Scorer, Start, Step, Stops, Until, Verdict,
+    Asked, Continued, Decoder, Error, Grade, InProcess, LanguageModel, ProbeOptions, Prober,
+    Question, Result, Sample, Sampling, Scorer, Start, Step, Stops, Until, Verdict,
 };
 
 use super::device::device;
@@ -258,8 +258,8 @@ impl LanguageModel for Bare {
         Ok(steps.into_iter().map(|steps| steps.into_iter().map(without).collect()).collect())
     }
 
-    fn sample(&mut self, prompt: &[u32], how: &Sampling, until: &Until) -> Result<Vec<Vec<u32>>> {
-        self.0.sample(prompt, how, until)
+    fn sample(&mut self, asked: &[Sampling], until: &Until) -> Result<Vec<Vec<Vec<u32>>>> {
+        self.0.sample(asked, until)
     }
 }
 
@@ -293,8 +293,9 @@ fn continuations_are_scored_by_the_chain_rule() {
             .unwrap();
     let prompt = vocabulary().encode(PROMPT).unwrap();
     let tokens = ["Adam", "Adam Smith", "Marx", ""].map(|text| follows(PROMPT, text));
-    let scores = model.score(&prompt, &tokens, &[]).unwrap();
-    for (ln, want) in scores.iter().zip([0.75, 0.45, 0.25, 1.0]) {
+    let asked = Continued { prompt: &prompt, continuations: tokens.to_vec() };
+    let scores = model.score(&[asked], &[]).unwrap();
+    for (ln, want) in scores[0].iter().zip([0.75, 0.45, 0.25, 1.0]) {
         near(ln.exp(), want);
     }
     let best = &model.likeliest(&[prompt], 2).unwrap()[0];

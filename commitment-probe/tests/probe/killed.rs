@@ -18,7 +18,7 @@ const KILLS: usize = 20;
 
 /// Batches of several questions, so that some are cut in two.
 fn args(out: &Path) -> Vec<OsString> {
-    let words = ["--batch", "3", "--samples", "2", "--max-tokens", "8", "--out"];
+    let words = ["--hidden", "--batch", "3", "--samples", "2", "--max-tokens", "8", "--out"];
     let fixed =
         ["run", "--num-shots=0", "--model", TINY.as_str(), "--questions", QUESTIONS.as_str()];
     let words = fixed.iter().chain(&words).map(OsString::from);
@@ -28,8 +28,15 @@ fn args(out: &Path) -> Vec<OsString> {
 /// All that a run and its report are made of.
 fn files(run: &Path) -> Vec<(&'static str, Vec<u8>)> {
     succeed(["report".as_ref(), run.as_os_str()]);
-    let names =
-        ["run.json", "questions.jsonl", "samples.jsonl", "report.md", "report.json", "report.html"];
+    let names = [
+        "run.json",
+        "questions.jsonl",
+        "samples.jsonl",
+        "hidden.safetensors",
+        "report.md",
+        "report.json",
+        "report.html",
+    ];
     names.map(|name| (name, fs::read(run.join(name)).unwrap())).into()
 }
 

@@ -4,7 +4,7 @@ use std::f64::consts::LN_2;
 
 use candle_core::{DType, Device, Tensor};
 use commitment_probe::{
-    Asked, Decision, Decoder, Error, InProcess, LogitsModel, ProbeOptions, Prober, Sample,
+    Asked, Decision, Decoder, Error, InProcess, Kind, LogitsModel, ProbeOptions, Prober, Sample,
     TEMPERATURES, Verdict, Vote,
 };
 use concept_mass::source::tokenizers::{
@@ -108,6 +108,41 @@ fn the_example_of_the_paper() {
     near(second.entropy.unwrap().into(), 0.0);
     assert!(!second.valid);
     assert_eq!((&sample.sampled, &sample.note), (&None, &None));
+}
+
+#[test]
+fn a_sample_has_the_tokens_that_compete() {
+    let strict = sample(RED_SQUARE, CATHEDRAL);
+    assert_eq!(
+        strict.forms,
+        ["Saint Basil's Cathedral", "St. Basil's Cathedral", "Cathedral of Vasily the Blessed"]
+    );
+    assert!(strict.prompt_tokens > 5);
+    let likely = |sample: &Sample| -> Vec<(String, bool)> {
+        let tokens = sample.first.tokens.iter().filter(|token| token.probability > 0.01);
+        tokens.map(|token| (token.text.clone(), token.begins_answer)).collect()
+    };
+    let expected =
+        [(" Mos", false), (" Saint", true), (" Red", false), (" St", true), (" C", true)];
+    assert_eq!(likely(&strict), expected.map(|(text, begins)| (text.to_owned(), begins)));
+    let tokens = &strict.first.tokens;
+    assert_eq!(
+        (tokens[0].token, tokens[0].probability),
+        (strict.first.token, strict.first.probability)
+    );
+    assert!(tokens.is_sorted_by(|a, b| a.probability >= b.probability), "{tokens:?}");
+    // The likeliest of F are there, however unlikely: without the space, too.
+    let own = tokens.iter().filter(|token| token.begins_answer).count();
+    assert_eq!(own, strict.first.firsts.min(5), "{tokens:?}");
+    assert!(own > 3 && tokens.len() == own + 2, "{tokens:?}");
+    for (tau, kind) in [(0.2, Kind::StrictFailure), (0.5, Kind::OtherWrong)] {
+        assert_eq!(strict.kind(tau), Some(kind), "{tau}");
+    }
+    let later = sample(WEALTH, SMITH);
+    assert_eq!(later.answer, "Adam Lambert");
+    for (tau, kind) in [(0.2, Kind::BeginsRight), (0.9, Kind::GoesWrongLater)] {
+        assert_eq!(later.kind(tau), Some(kind), "{tau}");
+    }
 }
 
 #[test]

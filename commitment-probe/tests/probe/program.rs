@@ -113,7 +113,7 @@ fn the_demonstration_fills_every_table() {
     let report: Value =
         serde_json::from_slice(&fs::read(out.join("report.json")).unwrap()).unwrap();
     let runs = report["runs"].as_array().unwrap();
-    assert_eq!((runs.len(), &report["schema"]), (2, &2.into()));
+    assert_eq!((runs.len(), &report["schema"]), (2, &3.into()));
     for run in runs {
         assert_eq!((&run["samples"], &run["planned"]), (&126.into(), &126.into()));
         // A bin without answers has no accuracy, no question has a group, and there is no judge.
@@ -166,6 +166,45 @@ fn the_same_run_gives_the_same_bytes() {
     assert_ne!(samples(&first), samples(&other));
 }
 
+/// What is known of the model, and all settings, are in the report and on its page; all samples are
+/// on the page beside it.
+#[test]
+fn a_report_has_its_evidence() {
+    let out = folder("evidence");
+    succeed(args(&out, &[&SHORT[..], &["--template", "Question: {question}\nAnswer:"]].concat()));
+    succeed(["report".as_ref(), out.as_os_str()]);
+    let read = |file: &str| -> Value {
+        serde_json::from_slice(&fs::read(out.join(file)).unwrap()).unwrap()
+    };
+    let (settings, model, report) = (read("run.json"), read("model.json"), read("report.json"));
+    assert_eq!((&model["architecture"], &model["computed_in"]), (&"llama".into(), &"f32".into()));
+    // On a CPU nothing is rounded.
+    assert_eq!(model["activations"], "f32");
+    let stored = model["stored_as"].as_object().unwrap().values().filter_map(Value::as_u64);
+    assert_eq!(Some(stored.sum()), model["num_parameters"].as_u64());
+    let prompt = model["first_prompt"].as_str().unwrap();
+    assert!(prompt.starts_with("Question: ") && prompt.ends_with("\nAnswer:"), "{prompt}");
+
+    let evidence = &report["evidence"][0];
+    for (of, file) in [("settings", &settings), ("model", &model)] {
+        let mut fields = file.as_object().unwrap().clone();
+        fields.remove("schema");
+        assert_eq!(evidence[of], Value::Object(fields));
+    }
+    let samples = lines(&out.join("samples.jsonl"));
+    let right = samples.iter().filter(|sample| sample["verdict"] == "right").count();
+    let cases = evidence["cases"].as_object().unwrap().values();
+    let numbers: u64 = cases.map(|cases| cases["number"].as_u64().unwrap()).sum();
+    assert_eq!(numbers as usize + right, samples.len());
+    let page = fs::read_to_string(out.join("samples.html")).unwrap();
+    for sample in &samples {
+        let row = format!("<th scope=\"row\">{}</th>", sample["id"].as_str().unwrap());
+        assert!(page.contains(&row), "{row}");
+        assert!(!sample["forms"].as_array().unwrap().is_empty());
+    }
+    assert!(fs::read_to_string(out.join("report.html")).unwrap().contains("samples.html"));
+}
+
 #[test]
 fn a_run_is_resumed_with_its_own_settings_and_questions_only() {
     let out = folder("settings");
@@ -175,11 +214,50 @@ fn a_run_is_resumed_with_its_own_settings_and_questions_only() {
     let more = ["--limit", "5", "--samples", "3", "--max-tokens", "6"];
     let said = complaint(args(&out, &more));
     assert!(said.contains("limit was 4 and is 5, samples was 2 and is 3"), "{said}");
+    let said = complaint(args(&out, &[&SHORT[..], &["--hidden"]].concat()));
+    assert!(said.contains("hidden was false and is true"), "{said}");
 
     let questions = fs::read_to_string(out.join("questions.jsonl")).unwrap();
     fs::write(out.join("questions.jsonl"), questions.lines().next().unwrap()).unwrap();
     let said = complaint(args(&out, &SHORT));
     assert!(said.contains("the questions differ from those of the run"), "{said}");
+}
+
+/// Whatever was lost of its states, if its samples are whole, and the other way round.
+#[test]
+fn hidden_states_that_are_lost_are_read_again() {
+    let out = folder("lost-states");
+    let hidden = [&SHORT[..], &["--hidden"]].concat();
+    succeed(args(&out, &hidden));
+    let files = ["hidden.safetensors", "samples.jsonl"];
+    let [states, samples] = files.map(|file| fs::read(out.join(file)).unwrap());
+    assert!(!out.join("hidden.part").exists());
+    for lost in [&files[..1], &files[1..], &files] {
+        for file in lost {
+            fs::remove_file(out.join(file)).unwrap();
+        }
+        succeed(args(&out, &hidden));
+        assert!(fs::read(out.join("hidden.safetensors")).unwrap() == states, "{lost:?}");
+        assert!(fs::read(out.join("samples.jsonl")).unwrap() == samples, "{lost:?}");
+    }
+    // Of another prompt they are others, though a run without a sample has left those of this one.
+    let other = [&hidden[..], &["--template", "Q: {question}\nA:"]].concat();
+    let fresh = folder("fresh-states");
+    succeed(args(&fresh, &other));
+    fs::rename(out.join(files[0]), out.join("kept")).unwrap();
+    for left in ["hidden.safetensors", "hidden.part"] {
+        fs::remove_file(out.join("samples.jsonl")).unwrap();
+        fs::copy(out.join("kept"), out.join(left)).unwrap();
+        succeed(args(&out, &other));
+        let states = files.map(|file| fs::read(out.join(file)).unwrap());
+        assert!(states == files.map(|file| fs::read(fresh.join(file)).unwrap()), "{left}");
+    }
+    let report = succeed(["report".as_ref(), out.as_os_str()]);
+    assert!(report.contains("What hidden states know"), "{report}");
+    assert!(report.contains("not shown: fewer than 50 of a kind"), "{report}");
+    fs::write(out.join("hidden.safetensors"), "nothing").unwrap();
+    let said = complaint(["report".as_ref(), out.as_os_str()]);
+    assert!(said.contains("does not hold hidden states"), "{said}");
 }
 
 #[test]
@@ -212,12 +290,12 @@ fn files_of_another_schema_are_refused() {
         for (schema, found) in
             [("\"schema\":1,", "it has schema 1"), ("", "it has no schema version")]
         {
-            let other = whole.replace("\"schema\": 2,", "\"schema\":2,");
-            fs::write(&path, other.replace("\"schema\":2,", schema)).unwrap();
+            let other = whole.replace("\"schema\": 3,", "\"schema\":3,");
+            fs::write(&path, other.replace("\"schema\":3,", schema)).unwrap();
             let report = complaint(["report".as_ref(), out.as_os_str()]);
             for said in [complaint(args(&out, &SHORT)), report] {
                 assert!(said.contains(file) && said.contains(found), "{said}");
-                assert!(said.contains("reads schema 2; use the version that wrote it"), "{said}");
+                assert!(said.contains("reads schema 3; use the version that wrote it"), "{said}");
                 assert_eq!(said.matches(found).count(), 1, "{said}");
             }
         }

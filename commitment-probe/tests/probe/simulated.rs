@@ -7,6 +7,7 @@
 //! `cargo test --release --test probe simulated -- --nocapture` prints a table.
 
 mod check;
+mod hidden;
 mod model;
 mod truth;
 mod world;

@@ -3,8 +3,8 @@
 
 use commitment_probe::stats::{Estimate, Method};
 use commitment_probe::{
-    ByOutcome, Compared, Comparison, Decoder, Detector, Entropy, LaterStep, Outcome, Report,
-    Sample, Schema, Scorer, Summary, Trends, Verdict,
+    ByOutcome, Compared, Comparison, Decoder, Detector, Entropy, Evidence, Kind, LaterStep,
+    Outcome, Report, Sample, Schema, Scorer, Summary, Trends, Verdict,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -25,13 +25,13 @@ fn sample(id: usize, right: bool, probability: f32, mass: f32, concentration: f3
         })
     };
     let sample: Value = json!({
-        "schema": Schema, "id": id.to_string(), "question": "q", "answer": "a",
+        "schema": Schema, "id": id.to_string(), "question": "q", "forms": ["A"], "prompt_tokens": 7, "answer": "a",
         "verdict": if right { "right" } else { "wrong" }, "scorer": "exact",
         "accepted": {"exact": right, "contains": true}, "otherwise": "wrong", "localised": id != 5, "vocab_size": 100,
         "first": {
             "token": 1, "text": "a", "probability": probability, "margin": probability / 2.0,
             "begins_answer": right, "is_own": right, "firsts": 3, "mass": mass, "concentration": concentration,
-            "token_entropy": 1.0 - probability,
+            "token_entropy": 1.0 - probability, "tokens": [],
         },
         "later": [{"token": 2, "entropy": 0.5, "valid": right}],
         "informative": {
@@ -62,6 +62,78 @@ fn of(numbers: &ByOutcome, outcome: Outcome) -> f64 {
 
 fn value(estimate: Option<Estimate>) -> f64 {
     estimate.unwrap().value
+}
+
+/// Wrong, of a verdict, a P-mass, whether the winner is the right concept's own, whether it says
+/// nothing, and whether the winner at the informative step is right.
+fn case(verdict: Verdict, mass: f32, own: bool, says_nothing: bool, there: bool) -> Sample {
+    let mut sample = sample(0, false, 0.4, mass, 0.5);
+    sample.verdict = verdict;
+    sample.first.is_own = own;
+    sample.first.text = if says_nothing { "The" } else { "a" }.into();
+    sample.informative.winner_is_right = there;
+    sample
+}
+
+#[test]
+fn every_answer_that_is_not_right_is_of_one_kind() {
+    use Kind::*;
+    let wrong =
+        |mass, own, says_nothing, there| case(Verdict::Wrong, mass, own, says_nothing, there);
+    for (sample, kind) in [
+        (wrong(0.2, false, false, false), StrictFailure),
+        (wrong(0.2, false, true, true), StrictFailure),
+        (wrong(0.2, true, false, true), BeginsRight),
+        (wrong(0.2, true, false, false), BeginsRight),
+        (wrong(0.2, true, true, true), GoesWrongLater),
+        (wrong(0.2, true, true, false), Uninformative),
+        (wrong(0.19, true, false, true), GoesWrongLater),
+        (wrong(0.19, false, true, true), GoesWrongLater),
+        (wrong(0.19, false, true, false), Uninformative),
+        (wrong(0.19, true, false, false), OtherWrong),
+        (wrong(0.19, false, false, false), OtherWrong),
+        (case(Verdict::NotAttempted, 0.9, false, false, false), NotAttempted),
+        (case(Verdict::Cut, 0.9, false, false, false), Cut),
+        (case(Verdict::Empty, 0.9, false, false, false), Empty),
+        (case(Verdict::Unmeasured, 0.0, false, false, false), Unmeasured),
+    ] {
+        assert_eq!(sample.kind(0.2), Some(kind), "{sample:?}");
+    }
+    assert_eq!(case(Verdict::Right, 0.9, true, false, true).kind(0.2), None);
+    let samples: Vec<Sample> = (0..64)
+        .map(|i: u32| {
+            let mass = if i & 1 == 0 { 0.1 } else { 0.3 };
+            let verdict = if i < 48 { Verdict::Wrong } else { Verdict::Right };
+            let mut sample = case(verdict, mass, i & 2 == 0, i & 4 == 0, i & 8 == 0);
+            sample.id = i.to_string();
+            sample
+        })
+        .collect();
+    let evidence = Evidence::of(&samples, 0.2, 0);
+    let number = |kind| evidence.cases[&kind].number;
+    assert_eq!(evidence.cases.values().map(|cases| cases.number).sum::<usize>(), 48);
+    let rates = Summary::of("run", 64, 0.2, &samples).unwrap().all_failures.first;
+    assert_eq!(number(StrictFailure), rates.strict.failures);
+    assert!(number(StrictFailure) + number(BeginsRight) < rates.paper.failures);
+}
+
+#[test]
+fn cases_are_chosen_by_the_seed_and_not_by_what_else_was_asked() {
+    let samples: Vec<Sample> = (0..200).map(|id| sample(id, false, 0.6, 0.3, 0.5)).collect();
+    let shown = |samples: &[Sample], seed| {
+        Evidence::of(samples, 0.2, seed).cases[&Kind::StrictFailure].shown.clone()
+    };
+    let all = shown(&samples, 0);
+    assert_eq!(all.len(), 10);
+    assert_ne!(all, shown(&samples, 1));
+    let backwards: Vec<Sample> = samples.iter().rev().cloned().collect();
+    assert_eq!(all, shown(&backwards, 0));
+    // Those of a half that come first in all are the first there, too.
+    let half = shown(&samples[..100], 0);
+    let kept: Vec<_> = all.iter().filter(|id| id.parse::<usize>().unwrap() < 100).collect();
+    assert!(!kept.is_empty() && kept.len() < 10, "{all:?}");
+    assert_eq!(half.iter().take(kept.len()).collect::<Vec<_>>(), kept);
+    assert_ne!(all, (0..10).map(|id| id.to_string()).collect::<Vec<_>>());
 }
 
 #[test]

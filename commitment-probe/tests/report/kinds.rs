@@ -2,7 +2,7 @@
 
 use commitment_probe::{Outcome, Report, Summary, Verdict, stats::Estimate};
 
-use crate::summaries::{chance, comparison, grouped, nothing, run, trends, withheld};
+use crate::summaries::{chance, comparison, grouped, nothing, run, trends, with_hidden, withheld};
 
 pub fn two() -> Report {
     Report::new(vec![run("qwen2.5-7b base", 0.1), run("qwen2.5-7b instruct", 0.6)])
@@ -99,6 +99,7 @@ pub fn reports() -> Vec<(&'static str, Report)> {
         ("chance", Report::new(vec![chance("chance")])),
         ("many-tokens", Report::new(vec![many_tokens])),
         ("compared", compared()),
+        ("hidden", Report::new(vec![with_hidden("with states"), run("without", 0.4)])),
         ("markup", markup.with_comparisons(pairs)),
     ]
 }

@@ -165,7 +165,13 @@ fn the_method_of_an_interval_is_named() {
 fn a_card_has_the_headline_of_the_overview() {
     let report = report("one");
     let (text, page) = (report.markdown(), report.html());
-    let card = page.split_once("<ul class=\"cards\">").unwrap().1.split_once("</ul>").unwrap().0;
+    let card = page
+        .split_once("<ul class=\"cards\" role=\"list\">")
+        .unwrap()
+        .1
+        .split_once("</ul>")
+        .unwrap()
+        .0;
     let plain: String = card
         .split('<')
         .filter_map(|part| part.split_once('>'))
@@ -180,4 +186,37 @@ fn a_card_has_the_headline_of_the_overview() {
         let headline = format!("{rate} {said}, null {null}").replace('\'', "&#39;");
         assert!(plain.contains(&headline), "{headline} is not in {plain}");
     }
+}
+
+/// What is claimed of hidden states, and what is not.
+#[test]
+fn hidden_states_know_what_scalars_do_not_or_no_more() {
+    let report = report("hidden");
+    let page = report.markdown();
+    let row = |contrast: &str| cells(&page, "What tells them apart", &[contrast, "with states"]);
+    let found = row("wrong against right");
+    assert_eq!((&found[4][..], &found[2][..]), (".90 [.86, .94] C", ".20 [.16, .24] C"));
+    assert_eq!((&found[1][..], &found[3][..]), ("200 of 1,460", "yes"));
+    assert_eq!(found.last().unwrap(), ".52");
+    assert_eq!(
+        row("strict failure against right, matched")[3],
+        "not shown to say more than the scalars"
+    );
+    let few = row("strict failure against other wrong");
+    assert_eq!((&few[0][..], &few[2][..]), ("49", "–"));
+    assert_eq!(few[3], "not shown: fewer than 50 of a kind");
+    let depth = cells(&page, "Over depth", &["wrong against right", "with states"]);
+    assert_eq!(depth[1], "15: .90 [.86, .94] C");
+    let chosen = cells(&page, "What was chosen", &["wrong against right", "with states"]);
+    assert_eq!(chosen[0], "15, 15, 15, 15, 15; λ 10, 10, 10, 10, 10");
+    assert!(page.contains("Forms of answers link too many of the 1,140 questions"), "{page}");
+    let flat = page.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(flat.contains("share an answer for independent, and may be too narrow"), "{flat}");
+    let as_the_prompt = "as much as the states (strict failure against right, matched): they may";
+    assert!(flat.contains(as_the_prompt), "{flat}");
+    assert_eq!(chosen.last().unwrap(), "560; 480; 560; 560; 560");
+    // A plot for each contrast that is shown.
+    let html = report.html();
+    assert_eq!(html.matches("aria-label=\"Line plot: with states: ").count(), 2);
+    assert!(!crate::kinds::two().markdown().contains("hidden states"));
 }

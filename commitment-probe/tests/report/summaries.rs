@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use commitment_probe::{
-    ByOutcome, Comparison, Concentration, Decoder, DecoderSummary, Detector, Entropies, Entropy,
-    Failures, Later, MassAt, Matched, Member, Outcome, Pair, Paired, Rate, Rates, SampledShares,
-    SampledSummary, Scorer, Summary, Temperature, Threshold, Trends, Verdict,
+    Area, Blocks, ByOutcome, Chosen, Comparison, Concentration, Contrast, Contrasted, Decoder,
+    DecoderSummary, Detector, Entropies, Entropy, Failures, Grouping, Hidden, Later, MassAt,
+    Matched, Member, Outcome, Pair, Paired, Place, Predictors, Rate, Rates, SampledShares,
+    SampledSummary, Scorer, Summary, Temperature, Threshold, Trends, Verdict, WhyNot,
     stats::{Bin, Calibration, Estimate, Method, SignedRankTest, Trend},
 };
 
@@ -64,6 +65,7 @@ pub fn nothing(name: &str) -> Summary {
         calibration: BTreeMap::new(),
         decoders: BTreeMap::new(),
         temperature: Temperature { curve: vec![], sampled: None },
+        hidden: None,
     }
 }
 
@@ -141,6 +143,77 @@ pub fn run(name: &str, commitment: f64) -> Summary {
         decoders: decoders(commitment, wrong, n, right),
         temperature: temperature(commitment, n),
         ..nothing(name)
+    }
+}
+
+/// The same run with hidden states: of three contrasts one is detectable, one is not, and one has too
+/// few answers.
+pub fn with_hidden(name: &str) -> Summary {
+    let run = run(name, 0.4);
+    let places = ["a", "b"].map(|id| (id.into(), Place { fold: 0, inner: 1, answer: 0, group: 0 }));
+    let contrasts = [
+        (Contrast::WrongRight, contrasted(0.2)),
+        (Contrast::StrictRight, contrasted(0.01)),
+        (
+            Contrast::StrictOther,
+            Contrasted {
+                positives: 49,
+                of: [49, 1460],
+                why_not: Some(WhyNot::Few),
+                areas: BTreeMap::new(),
+                gain: None,
+                detectable: None,
+                by_block: vec![],
+                learnt: vec![],
+                by_mass: None,
+                ..contrasted(0.0)
+            },
+        ),
+    ];
+    run.with_hidden(Some(Hidden {
+        answers: 1140,
+        blocks: Blocks::quarters(30),
+        width: 576,
+        grouping: Grouping::Entity,
+        groups: 300,
+        largest: 4,
+        places: places.into(),
+        contrasts: contrasts.into(),
+    }))
+}
+
+fn contrasted(gain: f64) -> Contrasted {
+    let area = |value: f64| Estimate {
+        value,
+        low: value - 0.04,
+        high: (value + 0.04).min(1.0),
+        n: 700,
+        method: Method::Clustered,
+        design_effect: None,
+    };
+    let chosen = |block, lambda| vec![Chosen { block, lambda }; 5];
+    let of = |evidence: &Predictors| {
+        let (value, block) = match evidence {
+            Predictors::States | Predictors::Both => (0.7 + gain, Some(15)),
+            Predictors::Scalars => (0.7, None),
+            Predictors::Prompt => (0.72, None),
+            _ => (0.5, Some(8)),
+        };
+        (*evidence, Area { area: area(value), chosen: chosen(block, 10.0) })
+    };
+    Contrasted {
+        positives: 500,
+        negatives: 200,
+        of: [500, 1460],
+        why_not: None,
+        learnt: vec![560, 480, 560, 560, 560],
+        by_mass: Some(0.52),
+        areas: Predictors::ALL.iter().map(of).collect(),
+        gain: Some(area(gain)),
+        detectable: Some(gain > 0.04),
+        by_block: [(8, 0.6), (15, 0.7 + gain), (23, 0.69), (30, 0.66)]
+            .map(|(block, value)| Area { area: area(value), chosen: chosen(Some(block), 10.0) })
+            .into(),
     }
 }
 

@@ -1,9 +1,9 @@
 //! What may mislead is not shown without its warning.
 
-use commitment_probe::{Report, Summary, Verdict};
+use commitment_probe::{Report, Scorer, Summary, Verdict};
 
 use crate::{
-    kinds::{cells, compared, report, two},
+    kinds::{cells, compared, never_right, report, two},
     summaries::{chance, run},
 };
 
@@ -33,7 +33,13 @@ fn a_headline_of_few_localised_answers_is_withheld() {
     assert!(line.contains("§ marks rates of a run that has no headline"));
 
     let page = report.html();
-    let cards = page.split_once("<ul class=\"cards\">").unwrap().1.split_once("</ul>").unwrap().0;
+    let cards = page
+        .split_once("<ul class=\"cards\" role=\"list\">")
+        .unwrap()
+        .1
+        .split_once("</ul>")
+        .unwrap()
+        .0;
     let (chat, shots) = cards.split_once("with shots").unwrap();
     assert!(
         chat.contains("only 41 % of") && chat.contains("<code>--prefill</code> &quot;The"),
@@ -65,9 +71,10 @@ fn warnings(name: &str) -> String {
 fn what_may_mislead_has_a_warning() {
     for (name, warning) in [
         ("tiny", "Only 8 answers are wrong"),
-        ("never-wrong", "All answers are right"),
+        ("never-wrong", "All answers that were judged are right"),
         ("never-right", "All answers are wrong"),
-        ("not-sampled", "1,200 of 3,000 questions"),
+        ("never-right", "Read the cases and the first prompt"),
+        ("not-sampled", "1,200 of 3,000 questions were asked. Run the same command again"),
         ("chance", "the interval of the excess includes 0: the strict rate (.19, null .19)"),
         ("withheld", "The headline is withheld"),
     ] {
@@ -93,15 +100,104 @@ fn many_answers_without_a_place_are_warned_of() {
         run.planned = run.samples;
         Report::new(vec![run]).markdown().replace('\n', " ")
     };
-    let text = warned(&[(Verdict::Cut, 20), (Verdict::NotAttempted, 15)], 165);
+    let rare = [Verdict::Empty, Verdict::Cut, Verdict::NotAttempted].map(|verdict| (verdict, 9));
+    let text = warned(&rare, 73);
     assert!(text.contains(
-        "12 % of the answers are neither right nor wrong and in no rate: 15 not attempted, 20 \
-         cut at the limit."
-    ));
-    for left in [Verdict::Unmeasured, Verdict::Empty, Verdict::Cut, Verdict::NotAttempted] {
-        assert!(warned(&[(left, 21)], 79).contains(&format!("in no rate: 21 {left}.")), "{left}");
-        assert!(!warned(&[(left, 20)], 80).contains("in no rate"), "{left} of a tenth");
+        "14 % of the answers are neither right nor wrong and in no rate: 9 empty, 9 not attempted, 9 \
+         cut at the limit. Read the cases"
+    ), "{text}");
+    assert!(!warned(&rare[..2], 82).contains("neither right nor wrong"), "less than a tenth");
+}
+
+/// What has a warning of its own, with what to do, is not counted up again in another.
+#[test]
+fn no_answer_that_is_left_out_is_warned_of_twice() {
+    for verdict in [Verdict::Unmeasured, Verdict::Empty, Verdict::Cut, Verdict::NotAttempted] {
+        let mut run = run("run", 0.4);
+        run.verdicts = [(verdict, 300), (Verdict::Right, 500), (Verdict::Wrong, 500)].into();
+        run.samples = 1300;
+        run.planned = run.samples;
+        let text = Report::new(vec![run]).markdown().replace('\n', " ");
+        let warnings = text.split_once(" Warnings:  ").unwrap().1.split_once("  ### ").unwrap().0;
+        assert_eq!(warnings.matches("- **").count(), 1, "{warnings}");
+        assert!(warnings.contains("300 answers (23 %)") && warnings.contains("--"), "{warnings}");
     }
+}
+
+#[test]
+fn every_warning_says_what_to_do() {
+    let changed = |change: &dyn Fn(&mut Summary)| {
+        let mut run = run("run", 0.4);
+        change(&mut run);
+        Report::new(vec![run]).markdown().replace('\n', " ")
+    };
+    let judged = |run: &mut Summary, verdict| {
+        run.verdicts = [(verdict, run.samples)].into();
+    };
+    let neither = changed(&|run| judged(run, Verdict::Cut));
+    assert!(neither.contains("there are no rates. Read the cases and the first prompt"));
+    let right = changed(&|run| judged(run, Verdict::Right));
+    assert!(right.contains("no wrong one to measure. Ask harder questions"), "{right}");
+    let begun = changed(&|run| run.planned += 1);
+    assert!(begun.contains("questions were asked. Run the same command again to go on."));
+    let chance = report("chance").markdown().replace('\n', " ");
+    let (_, said) = chance.split_once("the interval of the excess includes 0").unwrap();
+    assert!(said.split_once(" Ask more questions.").unwrap().0.len() < 300, "{said}");
+}
+
+/// One answer of 775 that another scorer accepts is no reason to look at the scorer alone.
+#[test]
+fn a_scorer_is_named_only_where_it_accepts_many_answers() {
+    let warned = |rate: f64| {
+        let mut never = never_right();
+        for of in never.by_scorer.values_mut().flatten() {
+            of.value = 1.0;
+        }
+        if let Some(Some(of)) = never.by_scorer.get_mut(&Scorer::Contains) {
+            of.value = rate;
+        }
+        Report::new(vec![never]).markdown().replace('\n', " ")
+    };
+    let prompt = "Read the cases and the first prompt, put examples before the question (--shots)";
+    for (rate, is_named) in [(774.0 / 775.0, false), (0.81, false), (0.8, true), (0.3, true)] {
+        let text = warned(rate);
+        assert!(text.contains(prompt), "{text}");
+        assert_eq!(text.contains("would accept"), is_named, "{rate}");
+    }
+    assert!(
+        warned(0.3).contains("The scorer contains would accept 70 % of the answers (--match).")
+    );
+}
+
+#[test]
+fn answers_that_something_can_be_done_about_are_warned_of() {
+    let warned = |verdict: Verdict, number: usize| {
+        let mut run = run("run", 0.4);
+        run.verdicts = [(verdict, number), (Verdict::Right, 500), (Verdict::Wrong, 500)].into();
+        run.samples = run.verdicts.values().sum();
+        run.planned = run.samples;
+        Report::new(vec![run]).markdown().replace('\n', " ")
+    };
+    for (verdict, what) in [
+        (
+            Verdict::Cut,
+            "were cut at the limit and are neither right nor wrong: ask with a larger --max-tokens",
+        ),
+        (
+            Verdict::Unmeasured,
+            "are unmeasured, since no form can begin an answer after the prompt: let the --template",
+        ),
+        (Verdict::NotAttempted, "decline and are in no rate: a --template"),
+        (Verdict::Empty, "are empty and in no rate: the model ends"),
+    ] {
+        let text = warned(verdict, 60);
+        assert!(text.contains(&format!("60 answers (6 %) {what}")), "{text}");
+        assert!(!warned(verdict, 50).contains("50 answers ("), "{verdict}");
+    }
+    let mut few = run("few", 0.4);
+    few.verdicts = [(Verdict::Right, 9), (Verdict::Wrong, 500)].into();
+    let text = Report::new(vec![few]).markdown().replace('\n', " ");
+    assert!(text.contains("Only 9 answers are right: what is compared"), "{text}");
 }
 
 #[test]
@@ -166,6 +262,7 @@ fn few_localised_wrong_answers_are_warned_of() {
     };
     assert!(warned(29).contains("Only 29 localised answers are wrong"));
     assert!(warned(1).contains("Only 1 localised answer is wrong"));
+    assert!(warned(0).contains("No localised answer is wrong"));
     assert!(!warned(30).contains("localised answers are wrong:"));
 }
 

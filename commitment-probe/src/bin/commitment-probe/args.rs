@@ -96,8 +96,9 @@ pub struct RunArgs {
     /// of a GGUF file stay quantised by default, and are dequantised to a type that is given
     #[arg(long, value_enum)]
     pub dtype: Option<Dtype>,
-    /// The maximum number of rows of a forward pass
-    #[arg(long, default_value_t = 16, value_name = "N")]
+    /// The most questions that are measured at once; up to four times as many sequences are read at
+    /// once
+    #[arg(long, default_value_t = 64, value_name = "N")]
     pub batch: usize,
 
     /// Ask only this many questions, chosen at random
@@ -131,6 +132,10 @@ pub struct RunArgs {
     /// Do not ask the model whether its own answer is true
     #[arg(long)]
     pub no_p_true: bool,
+    /// Store what the model has in its blocks when it is to answer, in hidden.safetensors; the report
+    /// then says what it knows of the answer
+    #[arg(long)]
+    pub hidden: bool,
     /// The number of answers to sample for each question; may be 0
     #[arg(long, default_value_t = 10, value_name = "N")]
     pub samples: usize,
@@ -159,8 +164,8 @@ pub struct ReportArgs {
     /// The minimum P-mass of a commitment failure
     #[arg(long, default_value_t = TAU)]
     pub tau: f64,
-    /// The folder for report.md, report.json and report.html; by default the folder of the run, or
-    /// for several runs the folder that holds the first
+    /// The folder for report.md, report.json, report.html and samples.html; by default the folder of
+    /// the run, or for several runs the folder that holds the first
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 }

@@ -6,6 +6,7 @@
 //! | `questions.jsonl` | the questions, in our own layout |
 //! | `samples.jsonl` | a line for each question that has been measured |
 //! | `model.json` | what is known of the model once it has been read |
+//! | `hidden.safetensors` | with `--hidden`: the states of all prompts; until then `hidden.part` |
 //!
 //! A sample is appended in one piece and at once. Whatever kills the run, all lines except the last
 //! are complete, and so is the last if it ends in a line break; a run resumes after the last
@@ -13,10 +14,11 @@
 //! version are refused.
 //!
 //! A folder without a sample has nothing to lose: whatever a run failed of before its first one, its
-//! settings and questions may be given anew.
+//! settings and questions may be given anew. States that it has may be those of other settings, and
+//! are deleted.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     fs::{self, File, OpenOptions, TryLockError},
     io::{Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
@@ -24,9 +26,10 @@ use std::{
 };
 
 use anyhow::{Context, Error, Result, bail, ensure};
-use commitment_probe::{Question, Questions, Sample, Schema};
+use commitment_probe::{HiddenWriter, Question, Questions, Sample, Schema};
 use concept_mass_models::read_json;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::settings::Settings;
 
@@ -45,21 +48,33 @@ pub struct Folder {
 /// What is known of a model once it has been read.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ModelFacts {
-    schema: Schema,
+    pub schema: Schema,
+    pub architecture: String,
     pub num_parameters: u64,
+    /// The types of the weights in the files, and how many numbers of each.
+    pub stored_as: BTreeMap<String, u64>,
+    /// The dtype of what is computed.
+    pub computed_in: String,
+    /// The precision of what matrices multiply; none in folders of a version that did not say.
+    #[serde(default)]
+    pub activations: Option<String>,
+    pub vocab_size: usize,
+    /// The most tokens that a prompt and its answer may have together.
+    pub positions: usize,
+    /// What it reads before the answer to the first question, with the special tokens.
+    pub first_prompt: String,
 }
 
-impl ModelFacts {
-    pub fn new(num_parameters: u64) -> Self {
-        Self { schema: Schema, num_parameters }
-    }
-}
+/// A JSON object as it is in a file.
+pub type Fields = BTreeMap<String, Value>;
 
 /// The results of a run so far.
 pub struct Results {
     pub settings: Settings,
     /// None before the model was read.
     pub model: Option<ModelFacts>,
+    /// The settings and what is known of the model, as the files have them.
+    pub as_written: (Fields, Fields),
     pub questions: Vec<Question>,
     pub samples: Vec<Sample>,
 }
@@ -105,6 +120,8 @@ impl Folder {
                 dir.display()
             );
         } else {
+            // States of another model or prompt may be there.
+            HiddenWriter::remove(dir)?;
             // The settings last: if they are there, so is everything else.
             write_whole(&dir.join(QUESTIONS), &lines(questions)?)?;
             write_whole(
@@ -142,11 +159,16 @@ impl Results {
         let facts = dir.join(MODEL);
         let model = facts.exists().then(|| read_json(&facts, "what is known of a model"));
         let model = model.transpose()?;
+        let fields = |path: &Path| read_json::<Fields>(path, "a JSON object");
+        let as_written = (
+            fields(&dir.join(SETTINGS))?,
+            if model.is_some() { fields(&facts)? } else { Fields::new() },
+        );
         let questions = Questions::load(dir.join(QUESTIONS))?.questions;
         let path = dir.join(SAMPLES);
         let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let samples = parse(whole_lines(&bytes), &path, &questions)?;
-        Ok(Self { settings, model, questions, samples })
+        Ok(Self { settings, model, as_written, questions, samples })
     }
 }
 
@@ -234,12 +256,13 @@ mod tests {
 
     fn sample(text: &str) -> Sample {
         let sample = json!({
-            "schema": 2, "id": text, "question": text, "answer": text, "verdict": "right",
+            "schema": Schema, "id": text, "question": text, "forms": [text], "prompt_tokens": 1,
+            "answer": text, "verdict": "right",
             "scorer": "exact", "accepted": {}, "otherwise": "wrong", "localised": true, "vocab_size": 9,
             "first": {
                 "token": 1, "text": text, "probability": 0.5, "margin": 0.25,
                 "begins_answer": true, "is_own": true, "firsts": 1, "mass": 0.5, "concentration": null,
-                "token_entropy": 0.5,
+                "token_entropy": 0.5, "tokens": [],
             },
             "later": [],
             "informative": {
@@ -291,7 +314,11 @@ mod tests {
             Ok::<_, String>(begun.0)
         };
         open(&first, &questions).unwrap();
+        // Killed between the states of a batch and its samples; or the samples were deleted.
+        let leftovers = ["hidden.part", "hidden.safetensors", "hidden.safetensors.7.part"];
+        leftovers.iter().for_each(|name| fs::write(dir.join(name), "of the first").unwrap());
         open(&other, &questions[..2]).unwrap();
+        assert!(leftovers.iter().all(|name| !dir.join(name).exists()));
         // What was cut short is no sample.
         fs::write(dir.join(SAMPLES), "{\"schema\": 1, \"id\": \"\u{141}").unwrap();
         let mut run = open(&first, &questions).unwrap();

@@ -16,6 +16,7 @@ mod args;
 mod demo;
 mod fnv;
 mod folder;
+mod hidden;
 mod list;
 mod preset;
 mod program;

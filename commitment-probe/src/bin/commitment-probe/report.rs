@@ -7,10 +7,12 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use commitment_probe::{Compared, Comparison, Report, Summary, Trends};
+use commitment_probe::{
+    Compared, Comparison, Evidence, Hidden, HiddenStates, Pages, Report, Sample, Summary, Trends,
+};
 
 use crate::args::ReportArgs;
-use crate::folder::{Results, write_whole};
+use crate::folder::{Fields, Results, write_whole};
 use crate::settings::Settings;
 
 /// Writes the report of some runs and returns it in Markdown; a note comes before the rest.
@@ -23,10 +25,9 @@ pub fn report(args: &ReportArgs, note: Option<&str>) -> Result<String> {
     );
     let runs = args.runs.iter().zip(names(&args.runs));
     let runs: Vec<Run> = runs.map(|(dir, name)| Run::load(dir, name)).collect::<Result<_>>()?;
-    let summaries = runs.iter().map(|run| {
-        Ok(Summary::of(&run.name, run.results.questions.len(), args.tau, &run.results.samples)?)
-    });
+    let summaries = runs.iter().map(|run| run.summary(args.tau));
     let report = Report::new(summaries.collect::<Result<_>>()?)
+        .with_evidence(runs.iter().map(|run| run.evidence(args.tau)).collect())
         .with_comparisons(comparisons(&runs, args.tau)?)
         .with_trends(trends(&runs, args.tau)?);
     let notes: Vec<String> =
@@ -37,7 +38,10 @@ pub fn report(args: &ReportArgs, note: Option<&str>) -> Result<String> {
     let markdown = report.markdown();
     write_whole(&out.join("report.md"), &markdown)?;
     write_whole(&out.join("report.json"), &report.json())?;
-    write_whole(&out.join("report.html"), &report.html())?;
+    let samples: Vec<&[Sample]> = runs.iter().map(|run| &run.results.samples[..]).collect();
+    let pages = report.pages(&samples);
+    write_whole(&out.join("report.html"), &pages.report)?;
+    write_whole(&out.join(Pages::SAMPLES), &pages.samples)?;
     Ok(markdown)
 }
 
@@ -45,11 +49,32 @@ pub fn report(args: &ReportArgs, note: Option<&str>) -> Result<String> {
 struct Run {
     name: String,
     results: Results,
+    dir: PathBuf,
 }
 
 impl Run {
     fn load(dir: &Path, name: String) -> Result<Self> {
-        Ok(Self { name, results: Results::load(dir)? })
+        Ok(Self { name, results: Results::load(dir)?, dir: dir.to_owned() })
+    }
+
+    fn summary(&self, tau: f64) -> Result<Summary> {
+        let Results { questions, samples, .. } = &self.results;
+        let summary = Summary::of(&self.name, questions.len(), tau, samples)?;
+        // The states of one run alone are in memory at a time.
+        let states = HiddenStates::load(&self.dir)?;
+        let hidden = states.map(|states| Hidden::of(samples, &states, tau));
+        Ok(summary.with_hidden(hidden.transpose()?.flatten()))
+    }
+
+    fn evidence(&self, tau: f64) -> Evidence {
+        let Results { settings, as_written: (given, model), samples, .. } = &self.results;
+        let without_schema = |fields: &Fields| {
+            let mut fields = fields.clone();
+            fields.remove("schema");
+            fields
+        };
+        Evidence::of(samples, tau, settings.seed)
+            .with_settings(without_schema(given), without_schema(model))
     }
 
     fn compared(&self) -> Compared<'_> {

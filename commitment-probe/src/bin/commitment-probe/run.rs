@@ -1,18 +1,25 @@
 //! A run: puts every question of a list to a model, and stores what is measured.
 
-use std::{collections::HashSet, path::Path, time::Duration};
+use std::{
+    collections::HashSet,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
 use candle_core::Device;
-use commitment_probe::{Asked, InProcess, PrefixCache, Prober, Question, Sample, doubt};
-use concept_mass::source::{Embedding, Vocabulary};
+use commitment_probe::{
+    Asked, HiddenWriter, InProcess, PrefixCache, Prober, Question, Sample, Schema, doubt,
+};
+use concept_mass::source::{Embedding, Piece, Vocabulary};
 use concept_mass_models::{Chat, Loaded};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use crate::args::{RunArgs, TAU};
 use crate::fnv::Fnv;
 use crate::folder::{Folder, ModelFacts};
+use crate::hidden::Hidden;
 use crate::list::{Item, list};
 use crate::program::Program;
 use crate::prompt::{ChatOptions, Format, Prompt, Turns};
@@ -32,7 +39,8 @@ pub fn run(args: &RunArgs) -> Result<()> {
     }
     let questions: Vec<Question> = items.iter().map(|item| item.question.clone()).collect();
     let (mut folder, done) = Folder::open(&args.out, &settings, &questions)?;
-    if done.len() == questions.len() {
+    let has_states = !args.hidden || HiddenWriter::is_finished(&args.out);
+    if done.len() == questions.len() && has_states {
         return Ok(());
     }
 
@@ -40,16 +48,22 @@ pub fn run(args: &RunArgs) -> Result<()> {
     let dtype = args.dtype.map(Into::into);
     let model = source.fetch()?;
     let loaded = concept_mass_models::load(&model, args.tokenizer.as_deref(), &device, dtype)?;
-    folder.describe(&ModelFacts::new(loaded.num_parameters))?;
     let vocabulary = Vocabulary::new(loaded.tokenizer.clone(), loaded.vocab_size)
         .with_context(|| format!("cannot use the tokenizer of {}", args.model.display()))?;
     let prompts = Prompts::new(&loaded, &settings, &args.model)?;
     let texts = Texts::new(&items, &prompts.question, &vocabulary)?;
+    folder.describe(&facts(&loaded, &texts, &vocabulary))?;
     let Loaded { model, vocab_size, positions, ends, .. } = loaded;
-    let embedding = Embedding::new(&model.embedding()?)?;
+    let (embedding, num_blocks) = (model.embedding()?, model.num_blocks());
+    let mut hidden = None;
+    if args.hidden {
+        let asked = questions.iter().zip(texts.0.iter().map(|(_, tokens)| &tokens[..]));
+        hidden = Some(Hidden::open(&args.out, num_blocks, &embedding, asked)?);
+    }
+    let embedding = Embedding::new(&embedding)?;
     let model = PrefixCache::new(model, &device, Some(positions));
     let model = model.with_preamble(texts.beginning())?;
-    let model = InProcess::new(model, vocab_size, &device, args.batch)?;
+    let model = InProcess::new(model, vocab_size, &device, args.batch.saturating_mul(ROWS))?;
     let mut prober = Prober::new(model, vocabulary.clone(), &ends, options)?;
     prober = prober.with_embedding(embedding)?;
     if let Some(command) = &args.judge {
@@ -75,22 +89,26 @@ pub fn run(args: &RunArgs) -> Result<()> {
     let done: HashSet<String> = done.into_iter().map(|sample| sample.id).collect();
     for batch in texts.batches(args.batch) {
         let is_done = |&i: &usize| done.contains(questions[i].id());
-        if batch.iter().all(is_done) {
-            continue;
-        }
+        let is_measured = batch.iter().all(is_done);
         // A batch that was cut short is measured again in full: its rows may affect each other's
         // last bits.
-        let samples = prober.measure(&plan, &batch).with_context(|| {
+        let samples = if is_measured { Ok(Vec::new()) } else { prober.measure(&plan, &batch) };
+        let samples = samples.with_context(|| {
             let ids: Vec<_> = batch.iter().map(|&i| questions[i].id()).collect();
             format!("cannot measure the batch of questions {}", ids.join(", "))
         })?;
+        // Before the samples: what has a sample has its states.
+        if let Some(hidden) = &mut hidden {
+            hidden.add(prober.model(), &batch, &questions, |i| texts.0[i].1.clone())?;
+        }
         for sample in samples.iter().filter(|sample| !done.contains(&sample.id)) {
             folder.append(sample)?;
             progress.add(sample);
         }
+        progress.tell();
     }
     progress.finish();
-    Ok(())
+    hidden.map_or(Ok(()), Hidden::finish)
 }
 
 /// `limit` of the questions, chosen at random by `seed`, in their order. What else is in the list makes
@@ -115,6 +133,40 @@ fn device(args: &RunArgs) -> Result<Device> {
     }
     ensure!(cfg!(feature = "cuda"), "--cuda needs a program built with --features cuda");
     Device::new_cuda(0).context("cannot use the first CUDA device")
+}
+
+fn facts(loaded: &Loaded, texts: &Texts, vocabulary: &Vocabulary) -> ModelFacts {
+    let (text, tokens) = texts.0.first().map_or(("", &[][..]), |(text, tokens)| (text, tokens));
+    ModelFacts {
+        schema: Schema,
+        architecture: loaded.architecture.clone(),
+        num_parameters: loaded.num_parameters,
+        stored_as: loaded.stored_as.clone(),
+        computed_in: loaded.model.dtype().as_str().to_owned(),
+        activations: Some(activations(loaded).to_owned()),
+        vocab_size: loaded.vocab_size,
+        positions: loaded.positions,
+        first_prompt: as_read(vocabulary, text, tokens),
+    }
+}
+
+/// The precision of what the model's matrices multiply.
+fn activations(loaded: &Loaded) -> &'static str {
+    if loaded.rounds_activations {
+        "rounded to 8 bits by candle's kernels"
+    } else {
+        loaded.model.dtype().as_str()
+    }
+}
+
+/// The text of a prompt after the special tokens that are in its tokens alone.
+fn as_read(vocabulary: &Vocabulary, text: &str, tokens: &[u32]) -> String {
+    let special = tokens.iter().map_while(|&token| match vocabulary.piece(token) {
+        Piece::Special(special) => Some(special.as_str()),
+        _ => None,
+    });
+    let special: String = special.collect();
+    if text.starts_with(&special) { text.to_owned() } else { special + text }
 }
 
 /// What the model is asked in a run.
@@ -152,6 +204,13 @@ impl Prompts {
     }
 }
 
+/// Sequences that are read at once, for each question of a batch: there are several samples, and
+/// forms, of each.
+const ROWS: usize = 4;
+
+/// The most tokens of a batch's prompts, all of whose keys and values are kept.
+const MAX_TOKENS: usize = 8192;
+
 /// The prompts of all questions, as texts and as tokens.
 struct Texts(Vec<(String, Vec<u32>)>);
 
@@ -165,13 +224,26 @@ impl Texts {
         items.iter().map(text).collect::<Result<_>>().map(Self)
     }
 
-    /// The questions in batches of prompts of one length. The batches do not depend on what is done.
+    /// The questions in batches, in their order: of `max_size` at most, and of not too many tokens
+    /// that follow what all prompts begin with. The batches do not depend on what is done.
     fn batches(&self, max_size: usize) -> Vec<Vec<usize>> {
-        let length = |i: usize| self.0[i].1.len();
-        let mut places: Vec<usize> = (0..self.0.len()).collect();
-        places.sort_by_key(|&i| length(i));
-        let alike = places.chunk_by(|&a, &b| length(a) == length(b));
-        alike.flat_map(|alike| alike.chunks(max_size).map(<[usize]>::to_vec)).collect()
+        let common = self.beginning().len();
+        let mut batches: Vec<Vec<usize>> = Vec::new();
+        let mut tokens = 0;
+        for (i, (_, prompt)) in self.0.iter().enumerate() {
+            let own = prompt.len() - common;
+            match batches.last_mut() {
+                Some(batch) if batch.len() < max_size && tokens + own <= MAX_TOKENS => {
+                    batch.push(i);
+                    tokens += own;
+                }
+                _ => {
+                    batches.push(vec![i]);
+                    tokens = own;
+                }
+            }
+        }
+        batches
     }
 
     /// The tokens that all prompts begin with, without the last of any.
@@ -190,13 +262,20 @@ impl Texts {
     }
 }
 
-/// A progress bar with the time that is left, and the results so far.
+/// The time that is left, and the results so far: in a bar, or where there is no terminal in lines.
 struct Progress {
     bar: ProgressBar,
     samples: usize,
     wrong: usize,
     failures: usize,
+    /// When this began, and with how many samples.
+    began: (Instant, usize),
+    /// When the last line was written.
+    told: Option<Instant>,
 }
+
+/// How often a line is written at most.
+const PAUSE: Duration = Duration::from_secs(10);
 
 impl Progress {
     fn new(out: &Path, questions: usize, done: &[Sample]) -> Self {
@@ -208,7 +287,8 @@ impl Progress {
         bar.set_prefix(out.display().to_string());
         bar.reset_eta();
         bar.enable_steady_tick(Duration::from_millis(200));
-        let mut progress = Self { bar, samples: 0, wrong: 0, failures: 0 };
+        let began = (Instant::now(), done.len());
+        let mut progress = Self { bar, samples: 0, wrong: 0, failures: 0, began, told: None };
         done.iter().for_each(|sample| progress.add(sample));
         progress
     }
@@ -217,9 +297,26 @@ impl Progress {
         self.samples += 1;
         self.wrong += usize::from(sample.is_wrong());
         self.failures += usize::from(sample.is_failure(TAU));
-        let Self { bar, samples, wrong, failures } = self;
-        bar.set_position(*samples as u64);
-        bar.set_message(format!("{wrong} wrong, {failures} of them commitment failures"));
+        self.bar.set_position(self.samples as u64);
+        self.bar.set_message(self.results());
+    }
+
+    fn results(&self) -> String {
+        let Self { wrong, failures, .. } = self;
+        format!("{wrong} wrong, {failures} of them commitment failures")
+    }
+
+    /// Says how far it is, where nobody sees the bar.
+    fn tell(&mut self) {
+        if self.bar.is_hidden() && self.told.is_none_or(|told| told.elapsed() >= PAUSE) {
+            let (out, all) = (self.bar.prefix(), self.bar.length().unwrap_or(0) as usize);
+            let (began, before) = self.began;
+            let left = all.saturating_sub(self.samples) as f64;
+            let left = began.elapsed().mul_f64(left / (self.samples - before).max(1) as f64);
+            let (samples, left) = (self.samples, HumanDuration(left));
+            eprintln!("{out}: {samples} of {all}, {left} left; {}", self.results());
+            self.told = Some(Instant::now());
+        }
     }
 
     fn finish(&self) {

@@ -2,6 +2,7 @@
 
 mod concentration;
 mod failures;
+mod hidden;
 mod measures;
 
 use super::{
@@ -58,10 +59,16 @@ pub(super) fn plots(topic: Topic, runs: &[Summary]) -> Vec<Plots> {
             vec![concentration::pairs(runs), concentration::means(runs)]
         }
         Topic::Detectors => vec![measures::detectors(runs)],
+        Topic::Hidden => vec![hidden::depth(runs)],
         Topic::Calibration => vec![measures::calibration(runs)],
         Topic::Decoders => vec![measures::decoders(runs)],
         Topic::Temperature => vec![measures::temperature(runs)],
-        Topic::Overview | Topic::Comparisons | Topic::Confidence | Topic::Later => vec![],
+        Topic::Overview
+        | Topic::Settings
+        | Topic::Cases
+        | Topic::Comparisons
+        | Topic::Confidence
+        | Topic::Later => vec![],
     };
     plots.into_iter().filter(|plots| !plots.figures.is_empty()).collect()
 }

@@ -4,7 +4,7 @@ use std::{cmp::Reverse, collections::BTreeMap};
 
 use super::super::{
     numbers::{Cell, NOTHING, count, difference, estimate, setting},
-    table::{Table, sorted},
+    table::{Table, sorted, visible},
     warnings::{may_be_chance, withheld},
 };
 use crate::{Failures, Rate, Rates, Summary, Threshold};
@@ -137,17 +137,6 @@ fn uninformative(runs: &[Summary]) -> Table {
         });
     }
     table
-}
-
-/// A token in which every character can be seen.
-fn visible(token: &str) -> String {
-    let seen = |c: char| match c {
-        ' ' => "␣".to_owned(),
-        '"' | '\'' | '\\' => c.to_string(),
-        _ if c.is_whitespace() => c.escape_default().to_string(),
-        _ => c.escape_debug().to_string(),
-    };
-    if token.is_empty() { "(empty)".into() } else { token.chars().map(seen).collect() }
 }
 
 pub(super) fn thresholds(runs: &[Summary]) -> Vec<Table> {

@@ -3,6 +3,7 @@
 mod comparisons;
 mod concentration;
 mod failures;
+mod hidden;
 mod later;
 mod measures;
 mod overview;
@@ -11,9 +12,11 @@ mod temperature;
 use std::fmt::Display;
 
 pub(super) use failures::RATES;
+pub(super) use hidden::shown as shown_states;
 pub(super) use overview::questions;
 
 use super::{
+    cases, settings,
     table::{Section, Topic},
     warnings::{pair_warnings, warnings},
 };
@@ -33,7 +36,7 @@ pub(super) const INTRODUCTION: &str = "Does a model that answers wrongly know be
 
 pub(super) const NOTATION: &str = "Shares and probabilities are from 0 to 1, entropies in nats. \
     Brackets hold 95 % intervals, and the letter after them names the method: W is Wilson's score \
-    interval of a share, B the BCa bootstrap of a mean, N Newcombe's interval of an AUROC, C the \
+    interval of a share, B the BCa bootstrap, N Newcombe's interval of an AUROC, C the \
     bootstrap over groups of questions. ×1.8 is a design effect: the variance under the groups is \
     1.8 times that of independent questions. ° marks a number of fewer than 30 values. A dash, –, \
     stands where there is no data. No interval contains what the choice of questions, prompt and \
@@ -44,15 +47,29 @@ pub(super) const NO_RUNS: &str = "There are no runs in this report.";
 /// Everything that is shown of the runs.
 pub(super) fn sections(report: &Report) -> Vec<Section> {
     let Report { runs, comparisons, trends, .. } = report;
-    let section = |topic, title, tables| Section { topic, title, warnings: vec![], tables };
-    let mut sections = vec![
-        Section {
-            warnings: warnings(runs),
-            ..section(Topic::Overview, "Overview", overview::tables(runs))
-        },
-        section(Topic::Failures, "Failures and what chance gives", failures::tables(runs)),
-        section(Topic::Thresholds, "Thresholds", failures::thresholds(runs)),
-    ];
+    let section =
+        |topic, title, tables| Section { topic, title, warnings: vec![], tables, folded: vec![] };
+    let mut sections = vec![Section {
+        warnings: warnings(runs),
+        ..section(Topic::Overview, "Overview", overview::tables(runs))
+    }];
+    let has_evidence = !report.evidence.is_empty();
+    if has_evidence {
+        let tables = vec![settings::first(report)];
+        sections.push(Section {
+            folded: vec![settings::all(report)],
+            ..section(Topic::Settings, "How the runs were made", tables)
+        });
+    }
+    sections.push(section(
+        Topic::Failures,
+        "Failures and what chance gives",
+        failures::tables(runs),
+    ));
+    if has_evidence {
+        sections.push(section(Topic::Cases, "Cases", vec![cases::counts(report)]));
+    }
+    sections.push(section(Topic::Thresholds, "Thresholds", failures::thresholds(runs)));
     if !comparisons.is_empty() || trends.is_some() {
         let tables = comparisons::tables(report);
         sections.push(Section {
@@ -65,6 +82,14 @@ pub(super) fn sections(report: &Report) -> Vec<Section> {
         section(Topic::Confidence, "Confidence", vec![later::confidence(runs)]),
         section(Topic::Later, "Later tokens and phrases", vec![later::later(runs)]),
         section(Topic::Detectors, "Detectors", vec![measures::detectors(runs)]),
+    ]);
+    if hidden::has_any(runs) {
+        sections.push(Section {
+            warnings: hidden::warnings(runs),
+            ..section(Topic::Hidden, "What hidden states know", hidden::tables(runs))
+        });
+    }
+    sections.extend([
         section(
             Topic::Calibration,
             "Calibration",

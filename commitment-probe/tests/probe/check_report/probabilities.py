@@ -7,12 +7,15 @@ from populations import CONCEPT_DECODERS, single
 SINGLE_TOLERANCE = 1e-6
 # What a sum of many probabilities in single precision may be off.
 SUM_TOLERANCE = 1e-5
+# The likeliest tokens of all that are listed, and those of the ones that begin a form.
+COMPETING = 5
 
 
 def check_probabilities(sample):
     """Yields for each fact its name and what is wrong with it, if anything is."""
     yield from check_ranges(sample)
     yield from check_first(sample["first"])
+    yield from check_competing(sample["first"])
     yield from check_share(sample["first"], "first", "firsts")
     yield from check_share(sample["informative"], "informative", "cuts")
     yield from check_votes(sample)
@@ -79,6 +82,45 @@ def check_first(first):
     # So that an ally has less than 1 - P-mass: a strict failure's concentration has a bound.
     over = top + mass > 1 + SUM_TOLERANCE
     yield name, not_if(over, f"{top} and, of other tokens, {mass} are more than 1")
+
+
+def check_competing(first):
+    """Whether the competing tokens are the likeliest ones, and fit the winner and the P-mass."""
+    tokens = first["tokens"]
+    name = "first.tokens"
+    order = [-single(token["probability"]) for token in tokens]
+    yield name, not_if(order != sorted(order), "the likeliest is not first")
+    ids = [token["token"] for token in tokens]
+    yield name, not_if(len(set(ids)) < len(ids), "one is there twice")
+    most = 2 * COMPETING
+    yield name, not_if(not 1 <= len(tokens) <= most, f"{len(tokens)} are not from 1 to {most}")
+    over = sum(single(token["probability"]) for token in tokens) > 1 + SUM_TOLERANCE
+    yield name, not_if(over, "together they are more than 1")
+    winner = next((token for token in tokens if token["token"] == first["token"]), None)
+    if winner is None:
+        yield name, "the winner is not among them"
+    else:
+        for field in ("probability", "begins_answer", "is_own"):
+            yield f"{name}.{field}", differs(winner[field], first[field], of=winner["text"])
+        yield name, differs(order[0], -single(first["probability"]))
+        bare = winner["text"].removeprefix(" ") or "␣"
+        yield f"{name}.text", differs(bare, first["text"])
+    if len(tokens) > 1:
+        margin = order[1] - order[0]
+        yield f"{name}[1]", is_not_near(first["margin"], margin, SINGLE_TOLERANCE)
+    own = [token for token in tokens if token["begins_answer"]]
+    least = min(COMPETING, first["firsts"])
+    few = not least <= len(own) <= first["firsts"]
+    yield name, not_if(few, f"{len(own)} of {first['firsts']} that begin a form")
+    yield name, not_if(not all(token["is_own"] for token in own), "one begins a form, not its own")
+    share, mass = first["concentration"], single(first["mass"])
+    if share is not None:
+        top = max(single(token["probability"]) for token in own)
+        yield name, is_not_near(top, single(share) * mass, SINGLE_TOLERANCE)
+    sum_ = sum(single(token["probability"]) for token in own)
+    if len(own) == first["firsts"]:
+        yield name, is_not_near(sum_, mass, SINGLE_TOLERANCE)
+    yield name, not_if(sum_ > mass + SUM_TOLERANCE, f"of the forms' {sum_}, more than {mass}")
 
 
 def check_votes(sample):

@@ -27,18 +27,49 @@ def key(text):
     return normalise(text) or " ".join(text.lower().split())
 
 
+def other_endings(word):
+    """A word in the plural and in the singular, by the rules of English."""
+    if word.endswith("y"):
+        others = [f"{word}s", f"{word[:-1]}ies"]
+    elif word.endswith("s"):
+        others = [f"{word}es"]
+    else:
+        others = [f"{word}s", f"{word}es"]
+    for ending, instead in (("s", ""), ("es", ""), ("ies", "y")):
+        if word.endswith(ending):
+            others.append(word.removesuffix(ending) + instead)
+    princess = word.endswith("ss")
+    return [
+        other
+        for other in others
+        if min(len(other), len(word)) > 2 and not (princess and len(other) < len(word))
+    ]
+
+
+def keys(forms, endings):
+    """The normalised forms; with other endings of their last words, if these are forgiven."""
+    found = {key(form) for form in forms}
+    for form in list(found) if endings else []:
+        before, _, last = form.rpartition(" ")
+        if last.isalpha():
+            found |= {f"{before} {other}".strip() for other in other_endings(last)}
+    return found
+
+
 def entropy_of_clusters(answers):
     """The entropy over clusters, by their counts."""
     counts = Counter(answer["cluster"] for answer in answers)
     return float(stats.entropy(list(counts.values())))
 
 
-def check_sample(sample, question, questions):
+def check_sample(sample, question, questions, endings):
     """Yields for each fact of a sample its name and what is wrong with it, if anything is."""
     yield "question", differs(sample["question"], question["question"])
     yield "group", differs(sample.get("group"), question.get("group"))
+    yield "forms", differs(sample["forms"], question["answers"])
+    yield "prompt_tokens", not_if(sample["prompt_tokens"] < 1, "the prompt has no token")
     yield from check_verdict(sample)
-    yield from check_answers(sample, {key(form) for form in question["answers"]})
+    yield from check_answers(sample, keys(question["answers"], endings))
     yield from check_localised(sample, question["answers"])
     yield from check_exchanged(sample, question, questions)
     yield from check_probabilities(sample)
@@ -147,7 +178,7 @@ def check_run(run):
         id_ = sample["id"]
         facts.append((id_, "id", None if times[id_] == 1 else f"{times[id_]} samples of it"))
         if id_ in questions:
-            of_sample = check_sample(sample, questions[id_], questions)
+            of_sample = check_sample(sample, questions[id_], questions, run.settings.get("endings", False))
         else:
             of_sample = [("id", "no question has it")]
         facts += [(id_, name, problem) for name, problem in of_sample]

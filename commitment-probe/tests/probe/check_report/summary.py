@@ -6,6 +6,7 @@ from collections import Counter
 from estimates import auroc, mean, share
 from expected import NULL, Exactly, Parameter
 from failures import concentration, failures, thresholds
+from hidden import expected_hidden
 from others import calibration, decoders, temperature
 from populations import (
     CONCEPT_DECODERS,
@@ -180,7 +181,11 @@ def expected_summary(run, reported):
     localised = [sample for sample in groups["all"] if sample["localised"]]
     enough = len(localised) >= LEAST_LOCALISED * len(groups["all"])
     outside = [sample for sample in groups["hallucination"] if not sample["first"]["begins_answer"]]
+    hidden = expected_hidden(run, tau, reported["hidden"]) if "hidden" in reported else None
+    if hidden is None and run.states is not None and groups["all"]:
+        hidden = Exactly("what the states know")
     return {
+        **({} if hidden is None else {"hidden": hidden}),
         "name": Exactly(run.name),
         "samples": Exactly(len(samples)),
         "planned": Exactly(len(run.questions)),

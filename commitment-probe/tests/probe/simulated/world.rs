@@ -52,8 +52,8 @@ enum Trait {
 /// One number for each trait.
 type Traits = [f64; Trait::Count as usize];
 
-/// By Box and Muller.
-fn normal(rng: &mut StdRng) -> f64 {
+/// A standard normal number, by Box and Muller.
+pub fn normal(rng: &mut StdRng) -> f64 {
     let (u, v): (f64, f64) = (1.0 - rng.random::<f64>(), rng.random());
     (-2.0 * u.ln()).sqrt() * (v * std::f64::consts::TAU).cos()
 }
@@ -211,6 +211,8 @@ fn sample(
         id: question.to_string(),
         question: "?".into(),
         group: (world.per_group > 1).then(|| format!("group {}", question / world.per_group)),
+        forms: vec![format!("form {question}")],
+        prompt_tokens: 10,
         answer: "an answer".into(),
         verdict,
         scorer: Scorer::Exact,
@@ -234,6 +236,7 @@ fn sample(
             token_entropy: (5.0
                 + answer.0[Trait::TokenEntropy as usize]
                 + shift(model.token_entropy)) as f32,
+            tokens: vec![],
         },
         later: later.collect(),
         informative: Informative {
