@@ -6,24 +6,30 @@
     scripts/country-questions.py OUT.jsonl --all --countries package/countries.json
 
 A line is {"id", "question", "answers": [forms], "group"}; the group is the country, since questions
-about one country are not independent.  Countries are members of the United Nations.
-They come in a random order, by the seed, each with up to four questions: of the capital, the
-currency, the language or the demonym, and the region, the calling code or the top-level domain.
-`--limit` stops after so many questions.  The same arguments give the same bytes.
+about one country are not independent.  Countries are those that the package marks as members of the
+United Nations: the 193, and the Vatican City, which is an observer.  They come in a random order, by
+the seed, each with up to four questions: of the capital or of which country a capital is one, of the
+currency, of the language or the continent, and of the calling code or the top-level domain.  Where
+one of these has no answer that nobody disputes, another stands in.  `--limit` stops after so
+many questions.  The same arguments give the same bytes.
 
-The facts and all forms are those of "world-countries" 5.1.0 by Mohammed Le Doze and contributors
+The facts and most forms are those of "world-countries" 5.1.0 by Mohammed Le Doze and contributors
 (https://github.com/mledoze/countries), which is made available under the Open Database License
 (ODbL 1.0, https://opendatacommons.org/licenses/odbl/1-0/).  What this program writes is a database
-derived from it: whoever publishes it has to keep this notice and that license.  Where the package
-says nothing, or names several answers that are not the same, there is no question.
+derived from it: whoever publishes it has to keep this notice and that license.  Other usual English
+forms, and what is not asked since it is disputed or has changed, are in country_forms.py.  Where the
+package says nothing, or names several answers that are not the same, there is no question; nor where
+the question would have the answer in it.
 
 The package comes from npm, pinned by its hash, unless `--countries` names its `countries.json`.
 """
 
 import argparse
+import functools
 import hashlib
 import json
 import random
+import re
 import subprocess
 import sys
 import tarfile
@@ -31,19 +37,22 @@ import tempfile
 import unicodedata
 from pathlib import Path
 
+from country_forms import ADJECTIVES, CAPITALS, DISPUTED, LANGUAGES, NAMES, UNITS, WITH_ARTICLE
+
 PACKAGE = "world-countries@5.1.0"
 SHA256 = "329eb6ef4099ffb590219c9beb634bf489a5e4b10d8ab0ac52a58ebf7b9f8495"
 MEMBER = "package/countries.json"
 
-# Each country has a question of each kind at most, and of one of its alternatives.
-KINDS = (("capital",), ("currency",), ("language", "demonym"), ("region", "code", "domain"))
-CONTINENTS = {"Africa", "Asia", "Europe", "Oceania"}
-# Countries whose names are said with an article; the package does not say so.
-ENDS_WITH_ARTICLE = ("Islands", "Republic", "Emirates", "States", "Kingdom")
-WITH_ARTICLE = {
-    "Bahamas", "Comoros", "DR Congo", "Gambia", "Maldives", "Netherlands", "Philippines",
-    "Republic of the Congo", "Seychelles",
-}  # fmt: skip
+# Each country has a question of one alternative of each kind, as far as there are any, and up to
+# this many in all: what stands in comes in this order.
+KINDS = (("capital", "country"), ("currency",), ("language", "continent"), ("code", "domain"))
+STAND_INS = ("continent", "language", "domain", "code", "country", "capital", "olympic")
+PER_COUNTRY = 4
+# The package has two continents in "Americas"; what it calls by their names is on them for everybody.
+# Oceania is not asked for: the continent is called Australia as well.
+CONTINENTS = {"Africa", "Asia", "Europe", "North America", "South America"}
+# Letters that have no decomposition.
+UNDECOMPOSED = str.maketrans({"ł": "l", "đ": "d", "ı": "i", "ʻ": "'", "‘": "'", "ʼ": "'"})
 
 
 def fetch():
@@ -64,152 +73,207 @@ def fetch():
 
 def plain(text):
     """The text without accents, if that is all that keeps it from ASCII."""
-    bare = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
-    return bare.replace("ʻ", "'") if bare.replace("ʻ", "'").isascii() else text
+    decomposed = unicodedata.normalize("NFKD", text.translate(UNDECOMPOSED))
+    bare = "".join(c for c in decomposed if not unicodedata.combining(c))
+    return bare if bare.isascii() else text
 
 
 def forms(*texts):
-    """Each form and its spelling without accents, in their order, none twice."""
-    return list(dict.fromkeys(form for text in texts for form in (text, plain(text)) if form))
+    """Each form, its spelling without accents, and a saint's in all ways; in order, none twice."""
+    spelt = (form for text in texts for form in (text, plain(text)) if form)
+    return list(dict.fromkeys(form for text in spelt for form in of_saint(text)))
 
 
-def name_in_sentence(country):
-    """The country's name as it stands in a sentence."""
-    name = country["name"]["common"]
-    return f"the {name}" if name in WITH_ARTICLE or name.endswith(ENDS_WITH_ARTICLE) else name
-
-
-def demonyms(country):
-    """What the people of a country are called in English; they may have two words for it."""
-    english = country["demonyms"].get("eng", {})
-    return list(dict.fromkeys(filter(None, (english.get("m"), english.get("f")))))
-
-
-def capital(country, name):
-    """The capital; none of a country that has several."""
-    if len(country["capital"]) != 1:
-        return None
-    city = country["capital"][0]
-    return f"What is the capital of {name}?", forms(city, *of_city(city))
-
-
-def of_city(city):
-    """Other forms of a capital, which follow from how it is spelt."""
-    if city.startswith("City of "):
-        yield city.removeprefix("City of ")
-    if city == "Washington D.C.":
-        yield from ("Washington", "Washington, D.C.", "Washington DC")
-
-
-def currency(country, name):
-    """The currency, with and without whose it is; none of a country that has several."""
-    if len(country["currencies"]) != 1:
-        return None
-    (currency,) = country["currencies"].values()
-    full = currency["name"]
-    owners = [*demonyms(country), country["name"]["common"]]
-    short = [
-        full[len(owner) + 1 :]
-        for owner in owners
-        if full.casefold().startswith(f"{owner} ".casefold())
-    ]
-    # A name that no country's stands before is written either way.
-    common = short or ([] if " " in full else [full])
-    return f"What is the currency of {name}?", forms(full, *(c for s in common for c in cases(s)))
+def of_saint(text):
+    """A name with Saint, St. and St, whichever it has."""
+    beginning, saint, rest = re.match(r"(.*?)\b(Saint |St\. |)(.*)", text, re.DOTALL).groups()
+    if not saint or beginning:
+        return [text]
+    return [text, *(f"{other} {rest}" for other in ("Saint", "St.", "St"))]
 
 
 def cases(name):
-    """The name with a capital letter and without."""
-    return name, name[0].lower() + name[1:], name[0].upper() + name[1:]
+    """A name with a capital letter, and without one if it is a word."""
+    is_word = name.isalpha() and not name.isupper()
+    return name, *([name[0].lower() + name[1:]] if is_word else []), name[0].upper() + name[1:]
 
 
-def language(country, name):
-    """The official language; none of a country that has several."""
-    if len(country["languages"]) != 1:
+@functools.cache
+def words(text):
+    """A text's words, to compare them."""
+    return re.findall(r"\w+", plain(text).casefold())
+
+
+def has(text, part):
+    """Whether a text has another in it, word by word."""
+    text, part = words(text), words(part)
+    return any(text[i : i + len(part)] == part for i in range(len(text)))
+
+
+def is_latin(text):
+    """Whether a text is in Latin letters, and none of them phonetic."""
+    return plain(text).isascii()
+
+
+def common(country):
+    """What a country is called; not everybody knows Türkiye."""
+    return NAMES.get(country["cca3"], [country["name"]["common"]])[0]
+
+
+def in_sentence(country):
+    """The country's name as it stands in a sentence."""
+    name = common(country)
+    return f"the {name}" if name.endswith(WITH_ARTICLE) else name
+
+
+def names(country):
+    """All that a country is called, in Latin letters; of codes those that are said."""
+    code = country["cca2"] if country["cca2"] != "US" else None
+    others = [name for name in country["altSpellings"] if "," not in name and name != code]
+    mine = [*NAMES.get(country["cca3"], []), country["name"]["common"], country["name"]["official"]]
+    return [name for name in (*mine, *others) if is_latin(name)]
+
+
+def adjectives(country):
+    """What stands before a country's currency: its people, its name, its initials."""
+    english = country["demonyms"].get("eng", {})
+    people = [one for one in (english.get("m"), english.get("f")) if one and "," not in one]
+    initials = [name for name in names(country) if name.isupper()]
+    mine = [*people, *ADJECTIVES.get(country["cca3"], [])]
+    return list(dict.fromkeys((*mine, country["name"]["common"], *initials)))
+
+
+class Atlas:
+    """The countries of the package, and the questions about one of them."""
+
+    def __init__(self, countries):
+        self.countries = countries
+
+    def capital(self, country):
+        """The capital; none of a country that has several."""
+        if len(country["capital"]) != 1:
+            return None
+        city = country["capital"][0]
+        if has(city, common(country)):
+            return None
+        question = f"What is the capital of {in_sentence(country)}?"
+        return question, forms(city, *CAPITALS.get(city, []))
+
+    def country(self, country):
+        """Which country a capital is one of: one that no other one has, whose name is in no other."""
+        asked = self.capital(country)
+        if asked is None:
+            return None
+        city, mine = asked[1][0], names(country)
+        others = [o for o in self.countries if o["unMember"] and o is not country]
+        if any(plain(city) in map(plain, other["capital"]) for other in others):
+            return None
+        if any(has(theirs, name) for o in others for theirs in names(o) for name in mine):
+            return None
+        return f"{city} is the capital of which country?", forms(*mine)
+
+    def currency(self, country):
+        """The currency, with and without whose it is, and its code; none if there are several."""
+        if len(country["currencies"]) != 1:
+            return None
+        ((code, currency),) = country["currencies"].items()
+        full = currency["name"]
+        issuer, unit = self.issuer(full, country)
+        units = [unit, *UNITS.get(full, UNITS.get(unit, []))]
+        whose = [f"{owner} {unit}" for unit in units for owner in issuer]
+        short = [case for unit in units for case in cases(unit)]
+        return f"What is the currency of {in_sentence(country)}?", forms(full, *whose, *short, code)
+
+    def issuer(self, full, country):
+        """Whose a currency is, in all ways to say it, and what it is called without that."""
+        is_of_a_union = full in UNITS and " " in full and full.split()[-2] in ("CFA", "Caribbean")
+        for owner in () if is_of_a_union else (country, *self.countries):
+            for whose in sorted(adjectives(owner), key=len, reverse=True):
+                if full.casefold().startswith(f"{whose} ".casefold()):
+                    return adjectives(owner), full[len(whose) + 1 :]
+        # A union's, or the package does not say whose.
+        return ([] if " " in full or full == "Euro" else adjectives(country)), full
+
+    def language(self, country):
+        """The official language; none of a country that has several."""
+        if len(country["languages"]) != 1:
+            return None
+        (language,) = country["languages"].values()
+        mine = [language, *LANGUAGES.get(language, [])]
+        mine = [form for form in mine if "(" not in form]
+        question = f"What is the official language of {in_sentence(country)}?"
+        return question, forms(*mine, *(f"{form} language" for form in mine))
+
+    def continent(self, country):
+        """The continent, where nobody divides it otherwise."""
+        for continent in (country["subregion"], country["region"]):
+            if continent in CONTINENTS:
+                return f"On which continent is {in_sentence(country)}?", forms(continent)
         return None
-    (language,) = country["languages"].values()
-    # "Persian (Farsi)" is three forms.
-    first, _, second = language.rstrip(")").partition(" (")
-    return f"What is the official language of {name}?", forms(first, second, language)
 
+    def code(self, country):
+        """The calling code; none of a country that has several, or shares +1 with others."""
+        root, suffixes = country["idd"].get("root"), country["idd"].get("suffixes", [])
+        if root in (None, "", "+1") or len(suffixes) != 1:
+            return None
+        digits = root.lstrip("+") + suffixes[0]
+        question = f"What is the international calling code of {in_sentence(country)}?"
+        return question, forms(f"+{digits}", digits, f"00{digits}")
 
-def demonym(country, name):
-    """What a person from the country is called."""
-    names = [name for name in demonyms(country) if "," not in name and " or " not in name]
-    if not names:
-        return None
-    return f"What is a person from {name} called?", forms(*names)
+    def domain(self, country):
+        """The top-level domain; none of a country that has several in Latin letters."""
+        latin = [domain for domain in country["tld"] if domain.isascii()]
+        if len(latin) != 1:
+            return None
+        question = f"What is the country code top-level domain of {in_sentence(country)}?"
+        return question, forms(latin[0], latin[0].lstrip("."))
 
+    def olympic(self, country):
+        """The code in the Olympic Games, which the Vatican City has not."""
+        if not country["cioc"]:
+            return None
+        name = in_sentence(country)
+        question = f"What is the three-letter country code of {name} in the Olympic Games?"
+        return question, forms(country["cioc"])
 
-def region(country, name):
-    """The continent, where the region is one; the package has two in "Americas"."""
-    if country["region"] not in CONTINENTS:
-        return None
-    return f"What is the continent of {name}?", forms(country["region"])
-
-
-def code(country, name):
-    """The calling code; none of a country that has several."""
-    root, suffixes = country["idd"].get("root"), country["idd"].get("suffixes", [])
-    if not root or len(suffixes) != 1:
-        return None
-    number = root + suffixes[0]
-    return f"What is the international calling code of {name}?", forms(number, number.lstrip("+"))
-
-
-def domain(country, name):
-    """The top-level domain; none of a country that has several in Latin letters."""
-    latin = [domain for domain in country["tld"] if domain.isascii()]
-    if len(latin) != 1:
-        return None
-    return f"What is the country code top-level domain of {name}?", forms(
-        latin[0], latin[0].lstrip(".")
-    )
-
-
-QUESTIONS = {
-    "capital": capital,
-    "currency": currency,
-    "language": language,
-    "demonym": demonym,
-    "region": region,
-    "code": code,
-    "domain": domain,
-}
-
-
-def questions_of(country):
-    """The questions about a country, by kind; those that the package answers."""
-    made = {}
-    for kind, make in QUESTIONS.items():
-        question = make(country, name_in_sentence(country))
-        if question is not None:
+    def questions_of(self, country):
+        """The questions about a country, by kind: those with one answer, and not in the question."""
+        made = {}
+        for kind in dict.fromkeys(kind for kinds in (*KINDS, STAND_INS) for kind in kinds):
+            question = getattr(self, kind)(country)
+            if question is None or country["cca3"] in DISPUTED.get(kind, ()):
+                continue
             text, answers = question
-            made[kind] = {
-                "id": f"{country['cca3'].lower()}-{kind}",
-                "question": text,
-                "answers": answers,
-                "group": country["name"]["common"],
-            }
-    return made
+            if not any(has(text, form) for form in answers):
+                made[kind] = {
+                    "id": f"{country['cca3'].lower()}-{kind}",
+                    "question": text,
+                    "answers": answers,
+                    "group": country["name"]["common"],
+                }
+        return made
 
 
 def chosen(made, turn):
     """One question of each of the four kinds; which of its alternatives, the turn decides."""
+    kinds = []
     for alternatives in KINDS:
         there = [kind for kind in alternatives if kind in made]
         if there:
-            yield made[there[turn % len(there)]]
+            kinds.append(there[turn % len(there)])
+    stand_ins = [kind for kind in STAND_INS if kind in made and kind not in kinds]
+    return [made[kind] for kind in (*kinds, *stand_ins)[:PER_COUNTRY]]
 
 
 def select(countries, limit, seed):
     """So many questions of countries at random, all kinds of each before the next country."""
-    order = list(countries)
+    atlas = Atlas(countries)
+    order = [country for country in countries if country["unMember"]]
     random.Random(seed).shuffle(order)
     questions = [
         question
         for turn, country in enumerate(order)
-        for question in chosen(questions_of(country), turn)
+        for question in chosen(atlas.questions_of(country), turn)
     ]
     return questions if limit is None else questions[:limit]
 
@@ -226,8 +290,7 @@ def main():
     arguments = parser.parse_args()
     text = arguments.countries.read_text("utf-8") if arguments.countries else fetch()
     countries = sorted(json.loads(text), key=lambda country: country["cca3"])
-    members = [country for country in countries if country["unMember"]]
-    questions = select(members, arguments.limit, arguments.seed)
+    questions = select(countries, arguments.limit, arguments.seed)
     lines = [json.dumps(question, ensure_ascii=False) + "\n" for question in questions]
     arguments.out.write_text("".join(lines), encoding="utf-8")
     groups = {question["group"] for question in questions}
