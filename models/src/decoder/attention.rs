@@ -62,7 +62,8 @@ impl Attention {
         let values = self.by_heads(&self.values.forward(x)?, self.key_heads, None)?;
 
         let rope = self.kind.rope.and_then(|place| shared.ropes.get(place));
-        let queries = turned(&queries, rope)?;
+        // Where only some columns are turned, both parts are joined in another order.
+        let queries = turned(&queries, rope)?.contiguous()?;
         let keys = turned(&keys, rope)?.to_dtype(x.dtype())?;
         let (keys, values) = read.append(&keys, &values)?;
 
