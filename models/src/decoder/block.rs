@@ -1,11 +1,14 @@
 //! One block: attention and an MLP, each added to what came in.
 
-use candle_core::{DType, Result, Tensor};
+use candle_core::{Result, Tensor};
 
 use super::{
     attention::{Attention, Shared},
     cache::KeysValues,
-    cpu::gate::{Gate, Sum},
+    cpu::{
+        computes,
+        gate::{Gate, Sum},
+    },
     linear::{Linear, Norm},
 };
 use crate::config::Activation;
@@ -45,7 +48,7 @@ impl Block {
 impl Mlp {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let (gate, up) = (self.gate.forward(x)?, self.up.forward(x)?);
-        if gate.device().is_cpu() && gate.dtype() == DType::F32 {
+        if computes(gate.dtype(), gate.device()) {
             let both = gate.apply_op2_no_bwd(&up, &Gate(self.activation))?;
             return self.down.forward(&both);
         }
@@ -58,7 +61,7 @@ impl Mlp {
 }
 
 fn sum(one: &Tensor, other: &Tensor) -> Result<Tensor> {
-    if one.device().is_cpu() && one.dtype() == DType::F32 {
+    if computes(one.dtype(), one.device()) {
         return one.contiguous()?.apply_op2_no_bwd(&other.contiguous()?, &Sum);
     }
     one + other

@@ -293,7 +293,7 @@ impl Decoder {
             if sights.iter().any(|(of, _)| *of == window) {
                 continue;
             }
-            let is_ours = self.device.is_cpu() && self.dtype == DType::F32;
+            let is_ours = cpu::computes(self.dtype, &self.device);
             sights.push((
                 window,
                 if is_ours && cpu::attention::fits(attention.head) {

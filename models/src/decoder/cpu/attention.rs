@@ -54,12 +54,11 @@ impl CustomOp3 for Attend<'_> {
         let (rows, heads, columns, head) = of_queries.shape().dims4()?;
         let queries = slice(queries, of_queries)?;
         let (keys, values) = (Cached::new(keys, of_keys)?, Cached::new(values, of_values)?);
-        let fit = |of: &Cached| (of.rows, of.heads, of.columns, of.head);
         let group = heads / keys.heads;
         let seen_by = |runs: &Runs| runs.iter().all(|run| run.end <= keys.columns);
         if !fits(head)
-            || fit(&keys) != (rows, keys.heads, keys.columns, head)
-            || fit(&values) != fit(&keys)
+            || (keys.rows, keys.head) != (rows, head)
+            || of_values.shape() != of_keys.shape()
             || heads != group * keys.heads
             || self.seen.len() != rows * columns
             || !self.seen.iter().all(seen_by)
@@ -175,11 +174,7 @@ fn score<S: Simd>(
     let mut first = 0;
     for run in seen {
         let (keys, _) = S::as_simd_f32s(&keys[run.start * head..run.end * head]);
-        if S::REGISTER_COUNT >= 32 {
-            multiply::<S, 4>(simd, keys, queries, length, scores, first);
-        } else {
-            multiply::<S, 2>(simd, keys, queries, length, scores, first);
-        }
+        multiply(simd, keys, queries, length, scores, first);
         first += run.len();
     }
 }

@@ -30,8 +30,8 @@ impl CustomOp2 for Gate {
         let chunks = product.par_chunks_mut(CHUNK);
         chunks.zip(gate.par_chunks(CHUNK).zip(up.par_chunks(CHUNK))).for_each(|(y, (gate, up))| {
             match self.0 {
-                Activation::Silu => Arch::new().dispatch(Silu { gate, up, y }),
-                Activation::GeluTanh => Arch::new().dispatch(GeluTanh { gate, up, y }),
+                Activation::Silu => Arch::new().dispatch(Gated { gate, up, y, by: Silu }),
+                Activation::GeluTanh => Arch::new().dispatch(Gated { gate, up, y, by: GeluTanh }),
             }
         });
         Ok((CpuStorage::F32(product), of_gate.shape().clone()))
@@ -71,41 +71,47 @@ fn both<'a>(
     Ok((slice(one.0, one.1)?, slice(other.0, other.1)?))
 }
 
-/// `gate · σ(gate) · up`.
-struct Silu<'a> {
+/// `gate · σ(t(gate)) · up`, by what an activation takes the sigmoid of.
+struct Gated<'a, A> {
     gate: &'a [f32],
     up: &'a [f32],
     y: &'a mut [f32],
+    by: A,
 }
 
-impl NullaryFnOnce for Silu<'_> {
-    type Output = ();
+/// An activation `x · σ(t(x))`.
+trait Sigmoid {
+    fn t(&self, x: f32) -> f32;
+}
 
+struct Silu;
+
+impl Sigmoid for Silu {
     #[inline(always)]
-    fn call(self) {
-        for ((y, &gate), &up) in self.y.iter_mut().zip(self.gate).zip(self.up) {
-            *y = gate / (1.0 + exp(-gate)) * up;
-        }
+    fn t(&self, x: f32) -> f32 {
+        x
     }
 }
 
-/// The same with GELU by the hyperbolic tangent: `gate / 2 · (1 + tanh(√(2/π) (gate + 0.044715
-/// gate³))) · up`, and (1 + tanh t) / 2 is σ(2t).
-struct GeluTanh<'a> {
-    gate: &'a [f32],
-    up: &'a [f32],
-    y: &'a mut [f32],
+/// GELU by the hyperbolic tangent, `x / 2 · (1 + tanh(√(2/π) (x + 0.044715 x³)))`: (1 + tanh t) / 2 is
+/// σ(2t).
+struct GeluTanh;
+
+impl Sigmoid for GeluTanh {
+    #[inline(always)]
+    fn t(&self, x: f32) -> f32 {
+        const FACTOR: f32 = 2.0 * 0.797_884_6;
+        FACTOR * (x + 0.044_715 * x * x * x)
+    }
 }
 
-impl NullaryFnOnce for GeluTanh<'_> {
+impl<A: Sigmoid> NullaryFnOnce for Gated<'_, A> {
     type Output = ();
 
     #[inline(always)]
     fn call(self) {
-        const FACTOR: f32 = 2.0 * 0.797_884_6;
         for ((y, &gate), &up) in self.y.iter_mut().zip(self.gate).zip(self.up) {
-            let t = FACTOR * (gate + 0.044_715 * gate * gate * gate);
-            *y = gate / (1.0 + exp(-t)) * up;
+            *y = gate / (1.0 + exp(-self.by.t(gate))) * up;
         }
     }
 }

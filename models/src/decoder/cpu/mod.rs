@@ -14,13 +14,18 @@ pub mod attention;
 pub mod gate;
 pub mod product;
 
-use candle_core::{CpuStorage, Layout, Result, bail};
+use candle_core::{CpuStorage, DType, Device, Layout, Result, bail};
 
 /// Bytes of a cache line, at which vectors are loaded fastest.
 const LINE: usize = 64;
 
 /// Numbers of a vector of the widest instruction set: what rows are read by must be a multiple of it.
 pub const LANES: usize = LINE / size_of::<f32>();
+
+/// Whether these loops compute what is of `dtype` on `device`.
+pub fn computes(dtype: DType, device: &Device) -> bool {
+    device.is_cpu() && dtype == DType::F32
+}
 
 /// Room for `f32`s that begins at a cache line.
 #[derive(Debug, Default)]

@@ -8,11 +8,11 @@
 
 use std::marker::PhantomData;
 
-use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::{Aligned, LANES, slice};
+use super::{Aligned, LANES, computes, slice};
 use crate::decoder::formats::{F32, Format, unpack};
 
 /// Numbers of W that are unpacked at a time, of many vectors: half a megabyte of them.
@@ -68,17 +68,6 @@ impl<F: Format> WithSimd for Products<'_, '_, F> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        if S::REGISTER_COUNT >= 32 {
-            self.compute::<S, 4>(simd);
-        } else {
-            self.compute::<S, 2>(simd);
-        }
-    }
-}
-
-impl<F: Format> Products<'_, '_, F> {
-    #[inline(always)]
-    fn compute<S: Simd, const R: usize>(self, simd: S) {
         let Self { rows, columns, x, y, room, .. } = self;
         let width = columns / F::NUMBERS * F::BYTES;
         let length = columns / S::F32_LANES;
@@ -90,7 +79,7 @@ impl<F: Format> Products<'_, '_, F> {
             let numbers = &mut room[..block.len() / width * columns];
             unpack::<F>(block, numbers);
             let (w, _) = S::as_simd_f32s(numbers);
-            multiply::<S, R>(simd, w, x, length, y, i * of_block);
+            multiply(simd, w, x, length, y, i * of_block);
         }
     }
 }
@@ -99,9 +88,27 @@ impl<F: Format> Products<'_, '_, F> {
 const VECTORS: usize = 6;
 
 /// Multiplies all rows of `w` with all `x`, each of `length` vectors: the product of row r with the
-/// vector n goes to `y[n][row + r]`. A tile has `R` rows.
+/// vector n goes to `y[n][row + r]`.
 #[inline(always)]
-pub fn multiply<S: Simd, const R: usize>(
+pub fn multiply<S: Simd>(
+    simd: S,
+    w: &[S::f32s],
+    x: &[S::f32s],
+    length: usize,
+    y: &mut [impl AsMut<[f32]>],
+    row: usize,
+) {
+    // As many rows of a tile as leave its sums in registers.
+    if S::REGISTER_COUNT >= 32 {
+        strips::<S, 4>(simd, w, x, length, y, row);
+    } else {
+        strips::<S, 2>(simd, w, x, length, y, row);
+    }
+}
+
+/// The same with tiles of `R` rows.
+#[inline(always)]
+fn strips<S: Simd, const R: usize>(
     simd: S,
     w: &[S::f32s],
     x: &[S::f32s],
@@ -197,7 +204,7 @@ pub struct Dense;
 
 /// Whether [`Dense`] multiplies these two.
 pub fn takes(x: &Tensor, weight: &Tensor) -> bool {
-    let is_taken = |of: &Tensor| of.device().is_cpu() && of.dtype() == DType::F32;
+    let is_taken = |of: &Tensor| computes(of.dtype(), of.device());
     let columns = x.dims().last().copied().unwrap_or(0);
     is_taken(x) && is_taken(weight) && columns > 0 && columns.is_multiple_of(LANES)
 }
