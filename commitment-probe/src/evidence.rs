@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::measure::seed;
+use crate::stats::mixed;
 use crate::{Kind, Sample};
 
 /// At most so many cases of each kind are shown.
@@ -77,10 +78,7 @@ impl Cases {
 /// The place of a question in the order in which cases are chosen: SplitMix64's finaliser over
 /// FNV-1a, whose first bits alone hardly depend on an id's last character.
 fn rank(of_run: u64, id: &str) -> u64 {
-    let mut hash = seed(of_run, id);
-    hash = (hash ^ (hash >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    hash = (hash ^ (hash >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    hash ^ (hash >> 31)
+    mixed(seed(of_run, id))
 }
 
 #[cfg(test)]

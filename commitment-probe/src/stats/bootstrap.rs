@@ -75,6 +75,13 @@ fn percentile(sorted: &[f64], q: f64) -> f64 {
     below + (sorted[place.ceil() as usize] - below) * place.fract()
 }
 
+/// A number all of whose bits depend on all of `bits`: the finaliser of SplitMix64.
+pub(crate) fn mixed(bits: u64) -> u64 {
+    let mixed = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
 /// A generator of places: SplitMix64 (Steele, Lea and Flood, 2014), whose numbers no other version
 /// of a library changes.
 pub(crate) struct Draws(u64);
@@ -88,9 +95,7 @@ impl Draws {
 
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        mixed(self.0)
     }
 
     /// One of the places from 0 to `n - 1`, each as likely up to `n` in 2⁶⁴.

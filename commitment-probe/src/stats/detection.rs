@@ -1,13 +1,11 @@
 //! How well a score tells two kinds apart.
 
-use super::bootstrap::{Draws, bca, expanded, replicates};
+use super::bootstrap::{bca, expanded, replicates};
 use super::estimate::{Estimate, Method};
-use super::groups::{Groups, design_effect, least_size};
+use super::groups::{Groups, design_effect};
 use super::levels::{Levels, twice_u};
+use super::members::{FEW, Member, Members, jackknife, resampled};
 use super::normal::Z;
-
-/// Fewer groups of a kind than this are too few for the bootstrap.
-const FEW: usize = 5;
 
 /// The area under the ROC curve: the probability that a positive has a higher score than a
 /// negative, `(#{p > q} + ½ #{p = q}) / n m` over all pairs (Hanley and McNeil, 1982).
@@ -98,20 +96,21 @@ pub fn auroc_of(
         return Some(ungrouped);
     }
     let levels = Levels::new(positives, negatives)?;
-    let members = Members::new(&levels, &groups);
+    let members = members(&levels, &groups);
     let fewest = members.fewest();
     if fewest >= FEW
         && let Some(effect) = design_effect(&groups, influences(&levels, ungrouped.value))
         && effect > 0.0
     {
-        let replicates = replicates(|draws| members.resampled(draws));
-        let jackknife = members.jackknife();
+        let area = |times: &[u64]| members.area(times);
+        let replicates = replicates(|draws| resampled(groups.count, draws, area));
+        let jackknife = jackknife(groups.count, area);
         let [low, high] =
             bca(ungrouped.value, &replicates, &jackknife, expanded(fewest as f64), 1e-14);
         let (method, design_effect) = (Method::Clustered, Some(effect));
         return Some(Estimate { low, high, method, design_effect, ..ungrouped });
     }
-    let least = [0, 1].map(|kind| least_size(members.sizes.iter().map(|sizes| sizes[kind] as f64)));
+    let least = members.least();
     let [low, high] = newcombe(ungrouped.value, least);
     let design_effect = Some(ungrouped.n as f64 / (least[0] + least[1]));
     Some(Estimate { low, high, design_effect, ..ungrouped })
@@ -133,82 +132,12 @@ fn influences(levels: &Levels, area: f64) -> impl Iterator<Item = f64> {
         .map(move |(kind, place)| moved[place][kind])
 }
 
-/// The members of all groups, in ascending order of their scores.
-struct Members {
-    sorted: Vec<Member>,
-    /// How many positives and how many negatives each group has.
-    sizes: Vec<[u64; 2]>,
-}
-
-struct Member {
-    group: usize,
-    /// 0 for a positive, 1 for a negative.
-    kind: usize,
-    /// Of [`Levels`].
-    level: usize,
-}
-
-impl Members {
-    fn new(levels: &Levels, groups: &Groups) -> Self {
-        let kinds = levels.places.iter().enumerate();
-        let places =
-            kinds.flat_map(|(kind, places)| places.iter().map(move |&level| (kind, level)));
-        let members = places.zip(&groups.of);
-        let mut sorted: Vec<Member> =
-            members.map(|((kind, level), &group)| Member { group, kind, level }).collect();
-        sorted.sort_unstable_by_key(|member| (member.level, member.kind, member.group));
-        let mut sizes = vec![[0; 2]; groups.count];
-        sorted.iter().for_each(|member| sizes[member.group][member.kind] += 1);
-        Self { sorted, sizes }
-    }
-
-    /// How many groups have members of the rarer kind.
-    fn fewest(&self) -> usize {
-        let groups = |kind: usize| self.sizes.iter().filter(|sizes| sizes[kind] > 0).count();
-        groups(0).min(groups(1))
-    }
-
-    /// The area where the members of a group count so many times; `None` if one kind does not.
-    fn area(&self, times: &[u64]) -> Option<f64> {
-        // Twice the pairs in which the positive is the higher, as of `twice_u`.
-        let (mut twice, mut above, mut below) = (0, 0, 0);
-        for level in self.sorted.chunk_by(|x, y| x.level == y.level) {
-            let mut counts = [0; 2];
-            for member in level {
-                counts[member.kind] += times[member.group];
-            }
-            twice += counts[0] * (2 * below + counts[1]);
-            above += counts[0];
-            below += counts[1];
-        }
-        (above > 0 && below > 0).then(|| twice as f64 / (2.0 * above as f64 * below as f64))
-    }
-
-    /// The area of groups that are drawn until both kinds are among them.
-    fn resampled(&self, draws: &mut Draws) -> f64 {
-        let groups = self.sizes.len();
-        let mut times = vec![0; groups];
-        loop {
-            times.fill(0);
-            (0..groups).for_each(|_| times[draws.place(groups)] += 1);
-            if let Some(area) = self.area(&times) {
-                return area;
-            }
-        }
-    }
-
-    /// The areas without each group.
-    fn jackknife(&self) -> Vec<f64> {
-        let mut times = vec![1; self.sizes.len()];
-        (0..self.sizes.len())
-            .filter_map(|group| {
-                times[group] = 0;
-                let area = self.area(&times);
-                times[group] = 1;
-                area
-            })
-            .collect()
-    }
+/// All in one fold.
+fn members(levels: &Levels, groups: &Groups) -> Members {
+    let kinds = levels.places.iter().enumerate();
+    let places = kinds.flat_map(|(kind, places)| places.iter().map(move |&level| (kind, level)));
+    let member = |((kind, level), &group)| Member { fold: 0, level, kind, group };
+    Members::new(places.zip(&groups.of).map(member), groups.count)
 }
 
 /// The ends of Newcombe's interval about an area, of so many positives and negatives.

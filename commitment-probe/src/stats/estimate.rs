@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bootstrap::{bca, expanded, replicates};
 use super::groups::{Groups, design_effect, least_size};
+use super::members::FEW;
 use super::normal::{Z, student};
 
 /// A number with its 95 % interval.
@@ -116,8 +117,6 @@ pub fn share(hits: usize, of: usize) -> Option<Estimate> {
 /// assert!(grouped.design_effect.unwrap() > 5.0);
 /// ```
 pub fn share_of(hits: &[bool], groups: Option<&[usize]>) -> Option<Estimate> {
-    /// Fewer groups with hits, or with misses, than this are too few for the bootstrap.
-    const FEW: usize = 5;
     let ungrouped = share(hits.iter().filter(|hit| **hit).count(), hits.len())?;
     let Some(groups) = Groups::of_values(hits.len(), groups)? else { return Some(ungrouped) };
     let values: Vec<f64> = hits.iter().map(|&hit| if hit { 1.0 } else { 0.0 }).collect();

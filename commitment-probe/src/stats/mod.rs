@@ -40,12 +40,13 @@ mod estimate;
 mod groups;
 mod levels;
 mod matching;
+mod members;
 mod normal;
 mod paired;
 mod trend;
 mod within;
 
-pub(crate) use bootstrap::Draws;
+pub(crate) use bootstrap::{Draws, mixed};
 pub use bootstrap::{RESAMPLES, SEED};
 pub use calibration::{Bin, Calibration, calibration};
 pub use detection::{auroc, auroc_estimate, auroc_of};

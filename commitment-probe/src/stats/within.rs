@@ -2,14 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::bootstrap::{Draws, bca, expanded, replicates};
+use super::bootstrap::{bca, expanded, replicates};
 use super::detection::newcombe;
 use super::estimate::{Estimate, Method};
-use super::groups::{Groups, least_size};
+use super::groups::Groups;
+use super::members::{FEW, Member, Members, jackknife, resampled};
 use super::normal::Z;
-
-/// Fewer groups of a kind than this are too few for the bootstrap.
-const FEW: usize = 5;
 
 /// What is scored: of each, its kind, its fold and its group.
 ///
@@ -47,8 +45,8 @@ pub struct Folded<'a> {
 /// assert_eq!(auroc_within(&[0.2, 0.1, 0.8, 0.9], of), Some(0.5));
 /// ```
 pub fn auroc_within(scores: &[f64], of: Folded) -> Option<f64> {
-    let sorted = Sorted::new(scores, of)?;
-    sorted.area(&vec![1; sorted.groups])
+    let members = members(scores, of)?;
+    members.area(&vec![1; members.groups()])
 }
 
 /// [`auroc_within`] with its interval: BCa, of whole groups that are drawn with all their scores, as
@@ -78,19 +76,15 @@ pub fn auroc_within(scores: &[f64], of: Folded) -> Option<f64> {
 /// assert!(area.method == Method::Bca && area.low < area.value && area.value < area.high);
 /// ```
 pub fn auroc_within_of(scores: &[f64], of: Folded) -> Option<Estimate> {
-    let sorted = Sorted::new(scores, of)?;
-    let area = |times: &[u64]| sorted.area(times);
-    let value = area(&vec![1; sorted.groups])?;
-    let fewest = sorted.fewest();
-    let n = scores.len();
-    if fewest < FEW || value == 0.0 || value == 1.0 {
-        let sizes = |kind: usize| sorted.sizes.iter().map(move |sizes| sizes[kind] as f64);
-        let ends = newcombe(value, [0, 1].map(|kind| least_size(sizes(kind))));
-        let [low, high] = sorted.widened(value, ends, 0.0);
+    let members = members(scores, of)?;
+    let area = |times: &[u64]| members.area(times);
+    let value = area(&vec![1; members.groups()])?;
+    if members.fewest() < FEW || value == 0.0 || value == 1.0 {
+        let [low, high] = widened(of, value, newcombe(value, members.least()), 0.0);
         let method = Method::Newcombe;
-        return Some(Estimate { value, low, high, n, method, design_effect: None });
+        return Some(Estimate { value, low, high, n: scores.len(), method, design_effect: None });
     }
-    Some(interval(value, &sorted, area, 0.0))
+    Some(interval(value, of, &members, area, 0.0))
 }
 
 /// By how much the second scores tell the kinds apart better than the first: the difference of both
@@ -111,55 +105,36 @@ pub fn auroc_within_of(scores: &[f64], of: Folded) -> Option<Estimate> {
 /// assert!(auroc_gain([&noise, &better], of).unwrap().low > 0.0);
 /// ```
 pub fn auroc_gain(scores: [&[f64]; 2], of: Folded) -> Option<Estimate> {
-    let [first, second] = [Sorted::new(scores[0], of)?, Sorted::new(scores[1], of)?];
+    let [first, second] = [members(scores[0], of)?, members(scores[1], of)?];
     let gain = |times: &[u64]| Some(second.area(times)? - first.area(times)?);
-    let value = gain(&vec![1; first.groups])?;
-    Some(interval(value, &first, gain, -1.0))
+    let value = gain(&vec![1; first.groups()])?;
+    Some(interval(value, of, &first, gain, -1.0))
 }
 
 /// The interval of a statistic of how often each group counts, which is from `least` to 1.
 fn interval(
     value: f64,
-    sorted: &Sorted,
+    of: Folded,
+    members: &Members,
     statistic: impl Fn(&[u64]) -> Option<f64> + Sync,
     least: f64,
 ) -> Estimate {
-    let (groups, n) = (sorted.groups, sorted.members.len());
-    let replicates = replicates(|draws| sorted.resampled(draws, &statistic));
-    let mut times = vec![1; groups];
-    let mut without = |group: usize| {
-        times[group] = 0;
-        let without = statistic(&times);
-        times[group] = 1;
-        without
-    };
-    let jackknife: Vec<f64> = (0..groups).filter_map(&mut without).collect();
+    let (groups, n) = (members.groups(), members.len());
+    let replicates = replicates(|draws| resampled(groups, draws, &statistic));
+    let jackknife = jackknife(groups, &statistic);
     let (method, z) = match groups == n {
         true => (Method::Bca, Z),
-        false => (Method::Clustered, expanded(sorted.fewest() as f64)),
+        false => (Method::Clustered, expanded(members.fewest() as f64)),
     };
     let ends = bca(value, &replicates, &jackknife, z, 1e-14);
-    let [low, high] = sorted.widened(value, ends, least);
+    let [low, high] = widened(of, value, ends, least);
     Estimate { value, low, high, n, method, design_effect: None }
 }
 
-/// All that is scored, fold by fold in ascending order of the scores.
-struct Sorted {
-    members: Vec<Member>,
-    groups: usize,
-    /// How many positives and how many negatives each group has.
-    sizes: Vec<[u64; 2]>,
-    /// How many times farther the ends are from the value.
-    factor: f64,
-}
-
-struct Member {
-    group: usize,
-    /// 0 for a positive, 1 for a negative.
-    kind: usize,
-    fold: usize,
-    /// Equal scores of one fold have one.
-    level: usize,
+/// The ends as far from the value as those learn that have other answers to learn from.
+fn widened(of: Folded, value: f64, ends: [f64; 2], least: f64) -> [f64; 2] {
+    let factor = factor(of.folds, of.learnt);
+    ends.map(|end| (value + factor * (end - value)).clamp(least, 1.0))
 }
 
 /// `√(1 + Σ_k n_k / m_k)`. Where nothing is to be learnt from, it is that of one fold, 1.
@@ -176,77 +151,31 @@ fn factor(folds: &[usize], learnt: Option<&[usize]>) -> f64 {
     (1.0 + sizes.values().map(ratio).sum::<f64>()).sqrt()
 }
 
-impl Sorted {
-    /// `None` if a score is a NaN, or if there are not as many of everything.
-    fn new(scores: &[f64], of: Folded) -> Option<Self> {
-        let Folded { positives, folds, groups, learnt } = of;
-        let n = scores.len();
-        let sizes = [positives.len(), folds.len(), groups.len(), learnt.map_or(n, <[usize]>::len)];
-        let fits = sizes.iter().all(|&len| len == n);
-        if !fits || scores.iter().any(|score| score.is_nan()) {
-            return None;
+/// `None` if a score is a NaN, or if there are not as many of everything.
+fn members(scores: &[f64], of: Folded) -> Option<Members> {
+    let Folded { positives, folds, groups, learnt } = of;
+    let n = scores.len();
+    let sizes = [positives.len(), folds.len(), groups.len(), learnt.map_or(n, <[usize]>::len)];
+    let fits = sizes.iter().all(|&len| len == n);
+    if !fits || scores.iter().any(|score| score.is_nan()) {
+        return None;
+    }
+    let groups = Groups::new(groups.iter().copied());
+    let mut order: Vec<usize> = (0..n).collect();
+    // Adding 0 makes -0 the 0 that it equals.
+    let by = |a: &usize, b: &usize| {
+        let scores = [a, b].map(|i| scores[*i] + 0.0);
+        folds[*a].cmp(&folds[*b]).then(scores[0].total_cmp(&scores[1]))
+    };
+    order.sort_by(by);
+    let mut level = 0;
+    let mut members: Vec<Member> = Vec::with_capacity(n);
+    for (place, &i) in order.iter().enumerate() {
+        if place > 0 && by(&order[place - 1], &i).is_lt() {
+            level += 1;
         }
-        let groups = Groups::new(groups.iter().copied());
-        let mut order: Vec<usize> = (0..n).collect();
-        // Adding 0 makes -0 the 0 that it equals.
-        let by = |a: &usize, b: &usize| {
-            let scores = [a, b].map(|i| scores[*i] + 0.0);
-            folds[*a].cmp(&folds[*b]).then(scores[0].total_cmp(&scores[1]))
-        };
-        order.sort_by(by);
-        let mut level = 0;
-        let mut members: Vec<Member> = Vec::with_capacity(n);
-        for (place, &i) in order.iter().enumerate() {
-            if place > 0 && by(&order[place - 1], &i).is_lt() {
-                level += 1;
-            }
-            let kind = usize::from(!positives[i]);
-            members.push(Member { group: groups.of[i], kind, fold: folds[i], level });
-        }
-        let mut sizes = vec![[0; 2]; groups.count];
-        members.iter().for_each(|member| sizes[member.group][member.kind] += 1);
-        let factor = factor(folds, learnt);
-        Some(Self { members, groups: groups.count, sizes, factor })
+        let kind = usize::from(!positives[i]);
+        members.push(Member { fold: folds[i], level, kind, group: groups.of[i] });
     }
-
-    /// The ends as far from the value as those learn that have other answers to learn from.
-    fn widened(&self, value: f64, ends: [f64; 2], least: f64) -> [f64; 2] {
-        ends.map(|end| (value + self.factor * (end - value)).clamp(least, 1.0))
-    }
-
-    /// How many groups have members of the rarer kind.
-    fn fewest(&self) -> usize {
-        let groups = |kind: usize| self.sizes.iter().filter(|sizes| sizes[kind] > 0).count();
-        groups(0).min(groups(1))
-    }
-
-    /// The area where the members of a group count so many times; `None` if no fold has both kinds.
-    fn area(&self, times: &[u64]) -> Option<f64> {
-        // Twice the pairs in which the positive is the higher, and twice all pairs.
-        let (mut twice, mut pairs) = (0, 0);
-        for fold in self.members.chunk_by(|x, y| x.fold == y.fold) {
-            let (mut above, mut below) = (0, 0);
-            for level in fold.chunk_by(|x, y| x.level == y.level) {
-                let mut counts = [0; 2];
-                level.iter().for_each(|member| counts[member.kind] += times[member.group]);
-                twice += counts[0] * (2 * below + counts[1]);
-                above += counts[0];
-                below += counts[1];
-            }
-            pairs += 2 * above * below;
-        }
-        (pairs > 0).then(|| twice as f64 / pairs as f64)
-    }
-
-    /// The statistic of groups that are drawn until it has a value.
-    fn resampled(&self, draws: &mut Draws, statistic: impl Fn(&[u64]) -> Option<f64>) -> f64 {
-        let mut times = vec![0; self.groups];
-        loop {
-            times.fill(0);
-            (0..self.groups).for_each(|_| times[draws.place(self.groups)] += 1);
-            if let Some(value) = statistic(&times) {
-                return value;
-            }
-        }
-    }
+    Some(Members::new(members, groups.count))
 }
