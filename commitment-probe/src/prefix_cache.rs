@@ -164,22 +164,20 @@ impl PrefixCache {
         let most = self.model.longest_branch().unwrap_or(usize::MAX);
         let (short, long): (Vec<usize>, Vec<usize>) =
             (0..sequences.len()).partition(|&i| sequences[i].len() <= most);
+        if long.is_empty() {
+            return self.read_together(sequences, blocks);
+        }
         let mut all = Vec::new();
         if !short.is_empty() {
-            all.push(match long.is_empty() {
-                true => self.read_together(sequences, blocks)?,
-                false => {
-                    let short: Vec<_> = short.iter().map(|&i| sequences[i].clone()).collect();
-                    self.read_together(&short, blocks)?
-                }
-            });
+            let short: Vec<_> = short.iter().map(|&i| sequences[i].clone()).collect();
+            all.push(self.read_together(&short, blocks)?);
         }
         for &i in &long {
             all.push(self.read_alone(&sequences[i], blocks)?);
         }
-        let order: Vec<usize> = short.into_iter().chain(long).collect();
-        let place = |i: usize| order.iter().position(|&of| of == i).unwrap_or(0) as u32;
-        gathered(&all, &(0..sequences.len()).map(place).collect::<Vec<_>>(), &self.device)
+        let mut places = vec![0; sequences.len()];
+        (0..).zip(short.into_iter().chain(long)).for_each(|(place, i)| places[i] = place);
+        gathered(&all, &places, &self.device)
     }
 
     fn read_together(&mut self, sequences: &[Vec<u32>], blocks: &[usize]) -> Result<Outputs> {

@@ -14,12 +14,14 @@
 //! | `first` | the first step |
 //! | `ending`, `answers` | where an answer ends; greedy answers |
 //! | `informative`, `cuts` | the first step that says something |
+//! | `asked` | what these and later measures ask the model |
 //! | `phrases` | whole answers |
 //! | `sampled`, `clusters` | sampled answers |
 //! | `p_true` | what the model thinks of its answer |
 //! | `verdict` | what is said of an answer |
 
 mod answers;
+mod asked;
 mod clusters;
 mod cuts;
 mod ending;

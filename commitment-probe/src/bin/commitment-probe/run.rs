@@ -79,7 +79,7 @@ pub fn run(args: &RunArgs) -> Result<()> {
             Ok((text, tokens))
         });
     }
-    // The longest prompts come last: that they are too long must not be found hours later.
+    // That a prompt is too long must not be found hours later.
     for (question, (_, tokens)) in questions.iter().zip(&texts.0) {
         let fits = prober.check_prompt(tokens.len());
         fits.with_context(|| format!("cannot ask question {}", question.id()))?;
