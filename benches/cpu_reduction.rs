@@ -10,7 +10,7 @@ mod common;
 use std::hint::black_box;
 use std::time::Duration;
 
-use common::{BATCHES, Case, DTYPES, RIVALS, VOCAB_SIZES, poolings};
+use common::{BATCHES, Case, DTYPES, Rival, VOCAB_SIZES, poolings, rivals};
 use criterion::{BenchmarkId, Criterion, Throughput};
 
 fn main() {
@@ -34,10 +34,13 @@ fn main() {
 fn bench(criterion: &mut Criterion, case: &Case) {
     let mut group = criterion.benchmark_group(case.name());
     group.throughput(Throughput::Elements((case.vocab_size * case.batch) as u64));
-    for rival in RIVALS {
+    for rival in rivals() {
         // Built and checked on first use, so that a filter does not wait for other cases.
         group.bench_function(BenchmarkId::from_parameter(format!("{rival:?}")), |bencher| {
             let ready = case.ready();
+            if let Some(floor) = ready.floor().filter(|_| rival == Rival::Floor) {
+                println!("the floor is {floor}");
+            }
             bencher.iter(|| black_box(ready.run(rival).expect("it ran when it was checked")));
         });
     }

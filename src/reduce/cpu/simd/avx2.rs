@@ -4,9 +4,9 @@ use std::arch::x86_64::*;
 
 use half::{bf16, f16};
 
-use super::{Isa, Job, LANES};
+use super::{Isa, Job, LANES, packed::PACKED};
 
-/// Proof that the processor has AVX2, FMA and F16C.
+/// Proof that the processor has AVX2, FMA and F16C (and, as all such do, POPCNT).
 #[derive(Clone, Copy)]
 pub(super) struct Avx2(());
 
@@ -17,7 +17,8 @@ impl Avx2 {
     pub(super) fn detect() -> Option<Self> {
         let present = is_x86_feature_detected!("avx2")
             && is_x86_feature_detected!("fma")
-            && is_x86_feature_detected!("f16c");
+            && is_x86_feature_detected!("f16c")
+            && is_x86_feature_detected!("popcnt");
         present.then_some(Self(()))
     }
 }
@@ -30,7 +31,7 @@ impl Isa for Avx2 {
 
     #[inline]
     fn vectorize<J: Job>(self, job: J) -> J::Output {
-        #[target_feature(enable = "avx2,fma,f16c")]
+        #[target_feature(enable = "avx2,fma,f16c,popcnt")]
         fn inner<J: Job>(isa: Avx2, job: J) -> J::Output {
             job.run(isa)
         }
@@ -167,6 +168,56 @@ impl Isa for Avx2 {
     }
 
     #[inline(always)]
+    fn any_nan(self, a: Pair, b: Pair) -> bool {
+        // SAFETY: as above.
+        unsafe {
+            let low = _mm256_cmp_ps::<_CMP_UNORD_Q>(a[0], b[0]);
+            let high = _mm256_cmp_ps::<_CMP_UNORD_Q>(a[1], b[1]);
+            _mm256_movemask_ps(_mm256_or_ps(low, high)) != 0
+        }
+    }
+
+    #[inline(always)]
+    fn select(self, mask: u16, a: Pair, b: Pair) -> Pair {
+        // SAFETY: as above. A lane of the mask's copies is compared with its own bit.
+        unsafe {
+            let mask = _mm256_set1_epi32(mask.into());
+            let low = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+            let high = _mm256_slli_epi32::<8>(low);
+            let low = _mm256_cmpeq_epi32(_mm256_and_si256(mask, low), low);
+            let high = _mm256_cmpeq_epi32(_mm256_and_si256(mask, high), high);
+            [
+                _mm256_blendv_ps(b[0], a[0], _mm256_castsi256_ps(low)),
+                _mm256_blendv_ps(b[1], a[1], _mm256_castsi256_ps(high)),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    fn compress(self, mask: u16, a: Pair) -> [f32; LANES] {
+        // SAFETY: as above.
+        self.to_array(unsafe {
+            let [low, high] = packing(mask);
+            let low = _mm256_permutevar8x32_ps(a[0], low);
+            let high = _mm256_permutevar8x32_ps(a[1], high);
+            join(mask, low, high)
+        })
+    }
+
+    #[inline(always)]
+    fn compress_places(self, mask: u16, first: u32) -> [u32; LANES] {
+        // SAFETY: as above. A permutation of places is the permuted places.
+        let places = self.to_array(unsafe {
+            let first = _mm256_set1_epi32(first as i32);
+            let [low, high] = packing(mask);
+            let low = _mm256_add_epi32(first, low);
+            let high = _mm256_add_epi32(_mm256_add_epi32(first, _mm256_set1_epi32(8)), high);
+            join(mask, _mm256_castsi256_ps(low), _mm256_castsi256_ps(high))
+        });
+        places.map(f32::to_bits)
+    }
+
+    #[inline(always)]
     fn fraction(self, q: Pair) -> Pair {
         // SAFETY: as above.
         unsafe {
@@ -214,4 +265,28 @@ impl Isa for Avx2 {
 fn halves<T>(values: &[T; LANES]) -> [&[T; LANES / 2]; 2] {
     let (halves, _) = values.as_chunks();
     [&halves[0], &halves[1]]
+}
+
+/// The permutations that move to the front of each half its lanes whose bit is set.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn packing(mask: u16) -> [__m256i; 2] {
+    let [low, high] = mask.to_le_bytes().map(|half| i64::from_le_bytes(PACKED[half as usize]));
+    [_mm256_cvtepu8_epi32(_mm_cvtsi64_si128(low)), _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(high))]
+}
+
+/// The packed lanes of the upper half, moved down to follow those of the lower half.
+///
+/// Within registers: two stores, the second over the end of the first, would be as short, but
+/// whoever loads what they have written waits until both have reached the cache.
+#[target_feature(enable = "avx2,popcnt")]
+#[inline]
+fn join(mask: u16, low: __m256, high: __m256) -> Pair {
+    let len = (mask & 0xff).count_ones();
+    // Lane i takes lane i - len of the upper half, counted modulo 8, which is what permutations do:
+    // so both results are the same rotation, but for the lanes below len, which are negative here.
+    let from =
+        _mm256_sub_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), _mm256_set1_epi32(len as i32));
+    let rotated = _mm256_permutevar8x32_ps(high, from);
+    [_mm256_blendv_ps(rotated, low, _mm256_castsi256_ps(from)), rotated]
 }

@@ -27,6 +27,20 @@ fn floor(q: f32) -> i32 {
     (q - 0.5 + SHIFT).to_bits().wrapping_sub(SHIFT.to_bits()) as i32
 }
 
+/// Writes every lane, and goes on to the next place after those whose bit is set: no branch depends
+/// on the mask.
+#[inline(always)]
+fn compress<T: Copy + Default>(mask: u16, lanes: [T; LANES]) -> [T; LANES] {
+    let mut compressed = [T::default(); LANES];
+    let mut len = 0;
+    for (i, lane) in lanes.into_iter().enumerate() {
+        // At most `i` before, so that the remainder changes nothing but spares a bounds check.
+        compressed[len % LANES] = lane;
+        len += usize::from(mask >> i & 1);
+    }
+    compressed
+}
+
 impl Isa for Plain {
     type F32s = Lanes;
 
@@ -100,6 +114,27 @@ impl Isa for Plain {
     #[inline(always)]
     fn ge(self, a: Lanes, b: Lanes) -> u16 {
         (0..LANES).fold(0, |mask, i| mask | u16::from(a[i] >= b[i]) << i)
+    }
+
+    #[inline(always)]
+    fn any_nan(self, a: Lanes, b: Lanes) -> bool {
+        // Without a way out in the middle, which would keep the compiler from using vectors.
+        (0..LANES).fold(false, |any, i| any | a[i].is_nan() | b[i].is_nan())
+    }
+
+    #[inline(always)]
+    fn select(self, mask: u16, a: Lanes, b: Lanes) -> Lanes {
+        std::array::from_fn(|i| if u32::from(mask) & 1 << i != 0 { a[i] } else { b[i] })
+    }
+
+    #[inline(always)]
+    fn compress(self, mask: u16, a: Lanes) -> [f32; LANES] {
+        compress(mask, a)
+    }
+
+    #[inline(always)]
+    fn compress_places(self, mask: u16, first: u32) -> [u32; LANES] {
+        compress(mask, std::array::from_fn(|i| first + i as u32))
     }
 
     #[inline(always)]
