@@ -37,8 +37,10 @@
 //! ```text
 //! aliases, spelling,
 //! embedding, judge ──▶ ConceptMap ──to_device──▶ DeviceMap ┐
-//!                                                          ├─ reduce ─▶ Row ─▶ ConceptSampler ─▶ token
-//! logits [V] or [B, V] ────────────────────────────────────┘
+//!                                                          ├─ reduce ─▶ Row
+//! logits [V] or [B, V] ────────────────────────────────────┤
+//!                                                          ├─ sample ─▶ token
+//! parameters, seed ────────────────────────────────────────┘
 //! ```
 //!
 //! - [`source`] makes maps: [`Aliases`](source::Aliases) from a list of the possible answers and
@@ -50,7 +52,10 @@
 //!   measured whether they win or not.
 //! - [`mod@reduce`] puts a map on a device ([`DeviceMap`]) and has its operations, which give a
 //!   [`Row`] of numbers for each row of logits.
-//! - [`mod@sample`] has the [`ConceptSampler`], which is candle's `LogitsProcessor` over concepts.
+//! - [`mod@sample`] has the samplers. A [`ConceptSampler`] is candle's `LogitsProcessor` over concepts;
+//!   [`sample_batch`](sample::sample_batch) is for a batch of requests, each with its own
+//!   [`SamplingParams`](sample::SamplingParams), map and seed. Under a map that pools nothing, they
+//!   are samplers over tokens.
 //! - [`phrase`] decides between whole answers when a first token cannot.
 //! - [`mod@reference`] computes the same results in `f64` by their definitions, to test against.
 //!
@@ -83,6 +88,13 @@
 //! - **Determinism:** on one processor or GPU, the same row gives the same bits on every run,
 //!   whatever its place in the batch, the layout of the tensor and the number of threads. Only
 //!   [`DeviceMap::sample`] gives each place in the batch noise of its own, on purpose.
+//! - **Seeds:** a draw takes one random number. What
+//!   [`sample_batch`](sample::sample_batch) draws for a row follows from the row's logits, map,
+//!   parameters, seed, step and counts alone, and a row whose [`RowState`](sample::RowState) is
+//!   restored goes on as it would have. Another processor or device draws the same token unless the
+//!   number falls within rounding of a boundary between two concepts. What a seed draws may change
+//!   between versions that differ in the first number that is not 0, and the changelog then says so;
+//!   not otherwise. docs/SAMPLING.md has the order in which probabilities are summed up.
 //! - **Bad rows:** `-inf` is probability 0. A NaN, a `+inf` or a row of nothing but `-inf` makes that
 //!   row a [`BadRow`] and does not affect any other row.
 //! - **Errors:** wrong shapes, dtypes, devices, ids and sizes are typed [errors](enum@Error) that

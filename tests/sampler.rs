@@ -15,6 +15,7 @@ mod sampler {
     mod failures;
     mod layouts;
     mod parameters;
+    mod params;
     mod ties;
 
     fn random_logits(vocab_size: usize, rng: &mut StdRng) -> Tensor {
@@ -46,9 +47,9 @@ mod sampler {
         modes(temperature).drain(1..5).collect()
     }
 
-    /// A token for every row of logits, all of which have one.
+    /// A token for every row of logits `[B, V]`, one after the other.
     fn tokens(sampler: &mut ConceptSampler, logits: &Tensor) -> Vec<u32> {
-        let tokens = sampler.sample_batch(logits).unwrap().into_iter();
-        tokens.collect::<Result<_, _>>().unwrap()
+        let rows = logits.dims()[0];
+        (0..rows).map(|row| sampler.sample(&logits.get(row).unwrap()).unwrap()).collect()
     }
 }

@@ -4,7 +4,7 @@
 //! the logits are copied to the host, as candle's own sampler does, and what is found goes back to
 //! their device; on the CPU there is nothing to copy.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use candle_core::{Device, Tensor};
 
@@ -33,33 +33,60 @@ fn with_kernels(_: &Device) -> Option<&cuda::CudaDevice> {
 #[derive(Clone)]
 pub(super) enum MapBackend {
     Host(Arc<cpu::Tables>),
-    Cuda(Arc<cuda::MapTables>),
+    /// On the device; and on the host, once they are asked for there.
+    Cuda(Arc<cuda::MapTables>, Arc<OnceLock<cpu::Tables>>),
 }
 
 impl MapBackend {
     pub(super) fn new(map: &ConceptMap, device: &Device) -> Result<Self, ReduceError> {
         Ok(match with_kernels(device) {
-            Some(device) => Self::Cuda(cuda::upload_map(map, device)?),
+            Some(device) => Self::Cuda(cuda::upload_map(map, device)?, Arc::default()),
             None => Self::Host(Arc::new(cpu::Tables::new(map))),
         })
     }
 
     pub(super) fn is_at(&self, device: &Device) -> bool {
-        matches!(self, Self::Cuda(_)) || device.is_cpu()
+        matches!(self, Self::Cuda(..)) || device.is_cpu()
     }
 
-    pub(super) fn reduce(&self, map: &ConceptMap, logits: &Logits) -> Result<Found, ReduceError> {
+    /// Whether there are kernels for the map's device.
+    pub(super) fn has_kernels(&self) -> bool {
+        matches!(self, Self::Cuda(..))
+    }
+
+    /// What is needed to work on the host.
+    pub(super) fn tables_on_host(&self, map: &ConceptMap) -> &cpu::Tables {
+        match self {
+            Self::Host(tables) => tables,
+            Self::Cuda(_, tables) => tables.get_or_init(|| cpu::Tables::new(map)),
+        }
+    }
+
+    pub(super) fn reduce(
+        &self,
+        map: &ConceptMap,
+        logits: &Logits,
+    ) -> Result<Found<Row>, ReduceError> {
         Ok(match self {
-            Self::Host(tables) => Found::on_host(map, tables, logits)?,
-            Self::Cuda(tables) => Found::Cuda(cuda::reduce(tables, logits, true)?),
+            Self::Host(tables) => {
+                let rows = cpu::reduce(map, tables, &logits.on_host()?)?;
+                Found::Host(rows, logits.device().clone())
+            }
+            Self::Cuda(tables, _) => Found::Cuda(cuda::reduce(tables, logits, true)?),
         })
     }
 
-    /// [`reduce`](Self::reduce), where only the decisions are asked for afterwards.
-    pub(super) fn decide(&self, map: &ConceptMap, logits: &Logits) -> Result<Found, ReduceError> {
+    pub(super) fn decide(
+        &self,
+        map: &ConceptMap,
+        logits: &Logits,
+    ) -> Result<Found<Decision>, ReduceError> {
         Ok(match self {
-            Self::Host(tables) => Found::on_host(map, tables, logits)?,
-            Self::Cuda(tables) => Found::Cuda(cuda::reduce(tables, logits, false)?),
+            Self::Host(tables) => {
+                let decisions = cpu::decide(map, tables, &logits.on_host()?)?;
+                Found::Host(decisions, logits.device().clone())
+            }
+            Self::Cuda(tables, _) => Found::Cuda(cuda::reduce(tables, logits, false)?),
         })
     }
 
@@ -69,7 +96,7 @@ impl MapBackend {
                 let masses = cpu::masses(map, tables, &logits.on_host()?)?;
                 logits.result(masses, map.num_concepts())
             }
-            Self::Cuda(tables) => cuda::masses(tables, logits),
+            Self::Cuda(tables, _) => cuda::masses(tables, logits),
         }
     }
 
@@ -79,7 +106,7 @@ impl MapBackend {
                 let pooled = cpu::pool(map, tables, &logits.on_host()?)?;
                 logits.result(pooled, map.vocab_size())
             }
-            Self::Cuda(tables) => cuda::pool(tables, logits),
+            Self::Cuda(tables, _) => cuda::pool(tables, logits),
         }
     }
 
@@ -95,12 +122,12 @@ impl MapBackend {
         match (self, &mut noise.state) {
             (Self::Host(tables), NoiseBackend::Host { seed, steps }) => {
                 let at = (*seed, &steps[..]);
-                let tokens = cpu::sample(map, tables, &logits.on_host()?, inverse, at)?;
+                let tokens = cpu::sample_with_noise(map, tables, &logits.on_host()?, inverse, at)?;
                 let result = Tensor::new(&tokens[..], logits.device())?;
                 advance(steps, &tokens);
                 Ok(result)
             }
-            (Self::Cuda(tables), NoiseBackend::Cuda(state)) => {
+            (Self::Cuda(tables, _), NoiseBackend::Cuda(state)) => {
                 // What is infinite would make a NaN of a difference of 0.
                 cuda::sample(tables, logits, inverse.min(f64::MAX), state)
             }
@@ -162,22 +189,31 @@ impl NoiseBackend {
 
 /// What was found in the rows of a batch, wherever that is.
 #[derive(Debug, Clone)]
-pub(super) enum Found {
+pub(super) enum Found<R> {
     /// The rows, and the device of the logits.
-    Host(Vec<Result<Row, BadRow>>, Device),
+    Host(Vec<Result<R, BadRow>>, Device),
     Cuda(cuda::DeviceRows),
 }
 
-impl Found {
-    fn on_host(
-        map: &ConceptMap,
-        tables: &cpu::Tables,
-        logits: &Logits,
-    ) -> Result<Self, ReduceError> {
-        let rows = cpu::reduce(map, tables, &logits.on_host()?)?;
-        Ok(Self::Host(rows, logits.device().clone()))
-    }
+/// What is found in a row.
+pub(super) trait Vote: Copy {
+    /// The token to emit.
+    fn representative(&self) -> u32;
+}
 
+impl Vote for Row {
+    fn representative(&self) -> u32 {
+        self.representative
+    }
+}
+
+impl Vote for Decision {
+    fn representative(&self) -> u32 {
+        self.representative
+    }
+}
+
+impl<R: Vote> Found<R> {
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Host(rows, _) => rows.len(),
@@ -189,26 +225,28 @@ impl Found {
     pub(super) fn tokens(&self) -> Result<Tensor, ReduceError> {
         match self {
             Self::Host(rows, device) => {
-                let token = |row: &Result<Row, _>| row.map_or(NO_TOKEN, |row| row.representative);
+                let token = |row: &Result<R, _>| row.map_or(NO_TOKEN, |row| row.representative());
                 let tokens: Vec<u32> = rows.iter().map(token).collect();
                 Ok(Tensor::from_vec(tokens, rows.len(), device)?)
             }
             Self::Cuda(rows) => Ok(rows.tokens()),
         }
     }
+}
 
+impl Found<Row> {
     pub(super) fn rows(&self) -> Result<Vec<Result<Row, BadRow>>, ReduceError> {
         match self {
             Self::Host(rows, _) => Ok(rows.clone()),
             Self::Cuda(rows) => rows.rows(),
         }
     }
+}
 
-    pub(super) fn decisions(&self) -> Result<Vec<Result<Decision, BadRow>>, ReduceError> {
+impl Found<Decision> {
+    pub(super) fn rows(&self) -> Result<Vec<Result<Decision, BadRow>>, ReduceError> {
         match self {
-            Self::Host(rows, _) => {
-                Ok(rows.iter().map(|row| row.map(|row| row.decision())).collect())
-            }
+            Self::Host(rows, _) => Ok(rows.clone()),
             Self::Cuda(rows) => rows.decisions(),
         }
     }

@@ -70,10 +70,7 @@ impl Logits {
         if !is_read(logits.dtype()) {
             return Err(ReduceError::LogitsDType { got: logits.dtype() });
         }
-        if !logits.device().same_device(device) {
-            let (expected, got) = (device.location(), logits.device().location());
-            return Err(ReduceError::LogitsDevice { expected, got });
-        }
+        Self::check_device(logits, device)?;
         let gapless = width == 1 || logits.stride().last() == Some(&1);
         let tensor = if gapless {
             logits.clone()
@@ -82,6 +79,15 @@ impl Logits {
             logits.contiguous()?
         };
         Ok(Self { tensor, rows, width })
+    }
+
+    /// Fails for logits that are not at `device`.
+    pub(crate) fn check_device(logits: &Tensor, device: &Device) -> Result<(), ReduceError> {
+        if logits.device().same_device(device) {
+            return Ok(());
+        }
+        let (expected, got) = (device.location(), logits.device().location());
+        Err(ReduceError::LogitsDevice { expected, got })
     }
 
     /// `[B, V]`, or `[1, V]` for rank 1, if `V` is `vocab_size` and `B` is not beyond all bounds.

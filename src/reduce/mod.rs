@@ -27,7 +27,7 @@
 mod abi;
 mod backend;
 mod bad_row;
-mod cpu;
+pub(crate) mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
 #[cfg(not(feature = "cuda"))]
@@ -274,6 +274,16 @@ impl DeviceMap {
     /// ```
     pub fn pool(&self, logits: &Tensor) -> Result<Tensor, ReduceError> {
         self.backend.pool(&self.map, &self.check(logits)?)
+    }
+
+    /// Whether there are kernels for the map's device, which is not the host then.
+    pub(crate) fn has_kernels(&self) -> bool {
+        self.backend.has_kernels()
+    }
+
+    /// What a row's tokens mean, for sampling on the host.
+    pub(crate) fn concepts_on_host(&self) -> cpu::sample::Concepts<'_> {
+        cpu::sample::Concepts::of(&self.map, self.backend.tables_on_host(&self.map))
     }
 
     pub(crate) fn check(&self, logits: &Tensor) -> Result<Logits, ReduceError> {

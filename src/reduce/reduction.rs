@@ -18,7 +18,7 @@ use super::{BadRow, Decision, ReduceError, Row};
 /// # Ok::<(), concept_mass::Error>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct Reduction(pub(super) Found);
+pub struct Reduction(pub(super) Found<Row>);
 
 /// What [`DeviceMap::decide`](crate::DeviceMap::decide) found: a [`Decision`] for each row of
 /// logits, still on the device.
@@ -36,7 +36,7 @@ pub struct Reduction(pub(super) Found);
 /// # Ok::<(), concept_mass::Error>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct Decisions(pub(super) Found);
+pub struct Decisions(pub(super) Found<Decision>);
 
 impl Reduction {
     /// The rows, copied to the host, which waits for them; an error for each row that has no
@@ -58,7 +58,7 @@ impl Decisions {
     ///
     /// [`ReduceError::Candle`].
     pub fn rows(&self) -> Result<Vec<Result<Decision, BadRow>>, ReduceError> {
-        self.0.decisions()
+        self.0.rows()
     }
 }
 

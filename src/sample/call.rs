@@ -1,190 +1,252 @@
-//! What one call does: the tokens of all rows, and nothing changed for a row without one.
+//! What one call of a [`ConceptSampler`] does. It changes nothing unless it gives a token.
 
 use candle_core::{DType, Device, Tensor};
+use rand::{RngCore, rngs::StdRng};
 
-use super::plan::{Filter, Plan};
-use super::rank::{Rank, ranks};
-use super::weights::{check, choose, maximum, probabilities};
+use super::noise::SeededNoise;
+use super::settings::{Settings, words};
+use super::step::StepPooling;
+use super::weights::{check, maximum, probabilities};
+use super::{Sampled, Sampling, TokenMask};
+use crate::reduce::cpu::sample::{
+    Adjust, Concepts, Filter, Request, TopP, adjusted_row, by_share, choose, sample_rows,
+};
 use crate::reduce::logits::{Logits, readable, view_on_host};
-use crate::reduce::{BadRow, NO_TOKEN};
+use crate::reduce::{BadRow, NO_TOKEN, ReduceError};
 use crate::sample::SampleError;
-use crate::{ConceptSampler, Decision, Row};
+use crate::{ConceptSampler, DeviceMap};
 
-/// What the map found in each row, where it is kept in the trace.
-type Traced = [Result<Row, BadRow>];
-
-/// A token for each row, or why there is none.
-type Tokens = Vec<Result<u32, SampleError>>;
+/// A caller's change of the weights.
+pub(super) type Change<'a> = &'a mut dyn FnMut(&mut [f32]);
 
 impl ConceptSampler {
-    /// Samples from every row; `f` changes the weights of each.
-    ///
-    /// Only rows that get a token take anything from the generator, or leave a row in the trace.
-    pub(super) fn sample_rows(
+    /// Samples from the only row of `logits`; `change` changes the weights, if there is one.
+    pub(super) fn sample_row(
         &mut self,
         logits: &Tensor,
-        f: &mut dyn FnMut(&mut [f32]),
-    ) -> Result<Tokens, SampleError> {
+        mask: Option<TokenMask<'_>>,
+        change: Option<Change<'_>>,
+    ) -> Result<Sampled, SampleError> {
+        if let [rows, _] = *logits.dims()
+            && rows != 1
+        {
+            return Err(SampleError::NotOneRow { rows });
+        }
         let logits = &readable(logits, self.map.map().vocab_size())?;
-        let traced = match self.trace {
-            Some(_) => Some(self.map.reduce(logits)?.rows()?),
+        if let Some(mask) = &mask {
+            mask.check(1)?;
+        }
+        let vote = match self.trace {
+            Some(_) => self.map.reduce(logits)?.rows()?.pop(),
             None => None,
         };
-        let tokens = match Plan::of(&self.sampling, self.step.is_some()) {
-            Plan::Decide => self.decide(logits, traced.as_deref()),
-            Plan::DecideByStep => self.decide_by_step(logits, traced.as_deref()),
-            Plan::Draw { temperature } => self.draw(logits, temperature),
-            Plan::Weigh { temperature, filter } => self.weigh(logits, temperature, filter, f),
+        let settings = Settings::of_sampling(&self.sampling, self.emission);
+        let adjust = settings.adjust(self.state.seen(), words(mask.as_ref(), 0));
+        let mut rng = self.rng.clone();
+        let uniform = if settings.draws() { uniform(&mut rng) } else { 0.0 };
+        let call = Call { map: &self.map, settings, adjust, uniform, logits };
+        let sampled = match (call.on_device(&self.sampling), &mut self.step, change) {
+            (Some(OnDevice::Decide), None, _) => call.decide(),
+            (Some(OnDevice::Draw), None, _) => call.draw(&mut self.noise),
+            (_, None, None) => call.sample(),
+            (_, step, change) => call.sample_pooled(step.as_mut(), change),
         }?;
-        if let (Some(trace), Some(rows)) = (&mut self.trace, traced) {
-            let sampled = rows.into_iter().zip(&tokens).filter(|(_, token)| token.is_ok());
-            trace.extend(sampled.filter_map(|(row, _)| row.ok()));
+        self.rng = rng;
+        self.state.advance(sampled.token);
+        if let (Some(trace), Some(Ok(vote))) = (&mut self.trace, vote) {
+            trace.push(vote);
         }
-        Ok(tokens)
+        Ok(sampled)
+    }
+}
+
+/// A number from 0 to below 1: the one that rand's `Uniform` takes, by which candle draws.
+fn uniform(rng: &mut StdRng) -> f64 {
+    f64::from(rng.next_u32() >> 9) / f64::from(1 << 23)
+}
+
+/// What a device with kernels does without the host.
+enum OnDevice {
+    Decide,
+    Draw,
+}
+
+/// One call: a row and all that is asked of it.
+struct Call<'a> {
+    map: &'a DeviceMap,
+    settings: Settings<'a>,
+    adjust: Adjust<'a>,
+    uniform: f64,
+    logits: &'a Tensor,
+}
+
+impl Call<'_> {
+    /// What can be left to the device.
+    fn on_device(&self, sampling: &Sampling) -> Option<OnDevice> {
+        let Settings { temperature, log_probs, pooling, .. } = self.settings;
+        let is_plain = pooling && log_probs.is_none() && !self.settings.by_share();
+        if !is_plain || !self.adjust.is_none() || !self.map.has_kernels() {
+            return None;
+        }
+        match sampling {
+            _ if temperature == 0.0 => Some(OnDevice::Decide),
+            Sampling::GumbelSoftmax { .. } => Some(OnDevice::Draw),
+            _ => None,
+        }
     }
 
-    fn decide(&self, logits: &Tensor, traced: Option<&Traced>) -> Result<Tokens, SampleError> {
-        if let Some(rows) = traced {
-            return Ok(rows.iter().map(|row| Vote::of(decision(row)).token).collect());
-        }
-        // Of all that the device found, the tokens alone are copied.
-        let tokens = self.map.decide(logits)?.tokens()?.to_vec1::<u32>()?;
-        self.or_reasons(logits, tokens.into_iter().map(is_some).collect())
+    /// The winner; of all that the device finds, the token alone is copied.
+    fn decide(&self) -> Result<Sampled, SampleError> {
+        let token = self.map.decide(self.logits)?.tokens()?.to_vec1::<u32>()?[0];
+        if token == NO_TOKEN { Err(self.bad_row()?) } else { Ok(self.sampled(token)) }
     }
 
-    /// The winners after a step's pooling, which no settled vote needs.
-    fn decide_by_step(
-        &mut self,
-        logits: &Tensor,
-        traced: Option<&Traced>,
-    ) -> Result<Tokens, SampleError> {
-        let votes = self.votes(logits, traced)?;
-        if votes.iter().all(|vote| vote.is_settled) {
-            return Ok(votes.into_iter().map(|vote| vote.token).collect());
+    /// A draw with noise, which moves on if there is a token.
+    fn draw(&self, noise: &mut SeededNoise) -> Result<Sampled, SampleError> {
+        let (tokens, after) = noise.draw(self.map, self.logits, self.settings.temperature)?;
+        let token = tokens[0];
+        if token == NO_TOKEN {
+            return Err(self.bad_row()?);
         }
-        let mut pooled = on_host(&self.map.pool(logits)?)?;
-        let Self { map, step, .. } = self;
-        let concepts = map.map().concept_ids();
-        let rows = pooled.chunks_exact_mut(concepts.len()).zip(votes).enumerate();
-        let decide = |(i, (pooled, vote)): (usize, (&mut [f32], Vote))| match step {
-            Some(step) if !vote.is_settled => {
-                step.pool(pooled, &row(logits, i)?, concepts)?;
-                let winner = ranks(pooled, Some(concepts)).max();
-                winner.map_or(vote.token, |winner| Ok(winner.token()))
-            }
-            _ => vote.token,
+        noise.keep(&tokens, after);
+        Ok(self.sampled(token))
+    }
+
+    /// On the host, from the logits as they are.
+    fn sample(&self) -> Result<Sampled, SampleError> {
+        let concepts = match self.settings.pooling {
+            true => self.map.concepts_on_host(),
+            false => Concepts::Tokens(None),
         };
-        Ok(rows.map(decide).collect())
+        let logits = self.map.check(self.logits)?.on_host()?;
+        self.sample_from(&logits, concepts, self.adjust)
     }
 
-    fn draw(&mut self, logits: &Tensor, temperature: f64) -> Result<Tokens, SampleError> {
-        let (drawn, noise) = self.noise.draw(&self.map, logits, temperature)?;
-        let tokens = self.or_reasons(logits, drawn.iter().copied().map(is_some).collect())?;
-        self.noise.keep(&drawn, noise);
-        Ok(tokens)
-    }
-
-    fn weigh(
-        &mut self,
-        logits: &Tensor,
-        temperature: f64,
-        filter: Filter,
-        f: &mut dyn FnMut(&mut [f32]),
-    ) -> Result<Tokens, SampleError> {
-        let mut rows = self.pooled_on_host(logits)?;
-        let width = self.map.map().vocab_size();
-        // Before anything is drawn, since finding the reasons may fail.
-        let maxima = rows.chunks_exact(width).map(maximum).collect();
-        let maxima = self.or_reasons(logits, maxima)?;
-        let Self { rng, map, step, .. } = self;
-        let concepts = map.map().concept_ids();
-        let mut choose = |i: usize, pooled: &mut [f32], mut max: f32| {
-            if let Some(step) = step {
-                step.pool(pooled, &row(logits, i)?, concepts)?;
-                max = pooled.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            }
-            let mut weights = probabilities(pooled, max, temperature)?;
-            f(&mut weights);
-            let rank = |t: usize, weight| Rank::of_weight(weight, pooled[t], concepts[t], t as u32);
-            let token = check(&weights).and_then(|()| choose(weights, filter, rank, rng));
-            token.map(|t| t as u32).map_err(|problem| SampleError::Weights { row: i, problem })
-        };
-        let rows = rows.chunks_exact_mut(width).zip(maxima).enumerate();
-        Ok(rows.map(|(i, (row, max))| choose(i, row, max?)).collect())
-    }
-
-    /// The logits of all rows, pooled if the map pools anything. If not, they are the caller's own,
-    /// from which candle's own probabilities follow to the bit.
-    fn pooled_on_host(&self, logits: &Tensor) -> Result<Vec<f32>, SampleError> {
-        let map = self.map.map();
-        if self.step.is_none() && map.num_concepts() == map.vocab_size() {
-            self.map.check(logits)?;
-            // It may be a view of far more than it shows.
-            return on_host(&view_on_host(logits)?);
-        }
-        on_host(&self.map.pool(logits)?)
-    }
-
-    fn votes(&self, logits: &Tensor, traced: Option<&Traced>) -> Result<Vec<Vote>, SampleError> {
-        Ok(match traced {
-            Some(rows) => rows.iter().map(|row| Vote::of(decision(row))).collect(),
-            None => self.map.decide(logits)?.rows()?.into_iter().map(Vote::of).collect(),
-        })
-    }
-
-    /// What was found in every row, or the reason why a row has nothing.
-    fn or_reasons<T>(
+    fn sample_from(
         &self,
-        logits: &Tensor,
-        found: Vec<Option<T>>,
-    ) -> Result<Vec<Result<T, SampleError>>, SampleError> {
-        if found.iter().all(Option::is_some) {
-            return Ok(found.into_iter().flatten().map(Ok).collect());
-        }
-        let votes = self.votes(logits, None)?;
-        let or_reason = |(row, (found, vote)): (usize, (Option<T>, Vote))| {
-            let nothing = || SampleError::Weights { row, problem: "nothing was drawn".to_owned() };
-            found.ok_or_else(|| vote.token.err().unwrap_or_else(nothing))
+        logits: &Logits,
+        concepts: Concepts<'_>,
+        adjust: Adjust<'_>,
+    ) -> Result<Sampled, SampleError> {
+        let request = Request {
+            concepts,
+            adjust,
+            temperature: self.settings.temperature,
+            filter: self.settings.filter,
+            by_share: self.settings.by_share(),
+            uniform: self.uniform,
+            log_probs: self.settings.asked_log_probs(),
         };
-        Ok(found.into_iter().zip(votes).enumerate().map(or_reason).collect())
+        let drawn = sample_rows(&[request], logits)?.remove(0);
+        Ok(drawn.map_err(|why| SampleError::undrawn(0, why))?.into())
+    }
+
+    /// On the host, from a row in which concepts stand for their tokens already: for a step that
+    /// pools more, or for a caller who changes the weights.
+    fn sample_pooled(
+        &self,
+        step: Option<&mut StepPooling>,
+        change: Option<Change<'_>>,
+    ) -> Result<Sampled, SampleError> {
+        let logits = &self.adjusted()?;
+        let temperature = self.settings.temperature;
+        let map = Some(self.map).filter(|_| self.settings.pooling);
+        let ids = map.map(|map| map.map().concept_ids());
+        let pools = map.filter(|map| map.map().num_concepts() < map.map().vocab_size());
+        // If nothing is pooled, they are the caller's own, from which candle's own probabilities
+        // follow to the bit.
+        let mut pooled = match pools {
+            Some(map) => on_host(&map.pool(logits)?)?,
+            None => on_host(&view_on_host(logits)?)?,
+        };
+        let Some(mut max) = maximum(&pooled) else { return Err(self.bad_row()?) };
+        let by_step = step.is_some();
+        if let Some(step) = step {
+            // The logarithm of a sum has digits only beside a maximum of about 0.
+            pooled.iter_mut().for_each(|logit| *logit -= max);
+            if temperature == 0.0 && self.is_settled(logits)? {
+                return self.sample_from(&row_of(pooled)?, Concepts::Tokens(ids), Adjust::NONE);
+            }
+            step.pool(&mut pooled, &flat(logits)?, ids)?;
+            max = pooled.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        }
+        let Some(change) = change else {
+            return self.sample_from(&row_of(pooled)?, Concepts::Tokens(ids), Adjust::NONE);
+        };
+        let mut weights = probabilities(&pooled, max, temperature)?;
+        change(&mut weights);
+        let unfit = |problem| SampleError::Weights { row: 0, problem };
+        check(&weights).map_err(unfit)?;
+        let chosen = choose(&weights, ids, self.filter_of(&weights), self.uniform);
+        let (place, rest) = chosen.ok_or_else(|| unfit("nothing has a weight".to_owned()))?;
+        let mut sampled = self.sampled(place as u32);
+        if let (true, false, Some(map)) = (self.settings.by_share(), by_step, pools) {
+            let tokens = map.map().tokens(sampled.concept).unwrap_or_default();
+            sampled.token = by_share(&on_host(&view_on_host(logits)?)?, tokens, rest);
+        }
+        Ok(sampled)
+    }
+
+    /// The filter for weights that a caller has changed. In candle's modes a share is one of what their
+    /// sum was, which is 1.
+    fn filter_of(&self, weights: &[f32]) -> Filter {
+        let Settings { filter, is_candles, .. } = self.settings;
+        if !is_candles {
+            return filter;
+        }
+        let sum: f64 = weights.iter().copied().map(f64::from).sum();
+        let p = filter.p.map(|p| TopP { p: p.p / sum, ..p }).filter(|p| p.p < 1.0);
+        Filter { p, ..filter }
+    }
+
+    /// Whether one token has more than half of the vote, so that no pooling can change it.
+    fn is_settled(&self, logits: &Tensor) -> Result<bool, SampleError> {
+        if !self.settings.pooling {
+            return Ok(false);
+        }
+        let decision = self.map.decide(logits)?.rows()?.pop();
+        Ok(decision.is_some_and(|row| row.is_ok_and(|row| row.representative_prob > 0.5)))
+    }
+
+    /// The logits after penalties, bias and mask, where the map is.
+    fn adjusted(&self) -> Result<Tensor, SampleError> {
+        if self.adjust.is_none() {
+            self.map.check(self.logits)?;
+            return Ok(self.logits.clone());
+        }
+        let row = adjusted_row(&self.adjust, &self.map.check(self.logits)?.on_host()?)?;
+        let row = row.map_err(|why| SampleError::undrawn(0, why))?;
+        Ok(Tensor::new(row, self.map.device())?)
+    }
+
+    fn sampled(&self, token: u32) -> Sampled {
+        let concept = Some(self.map.map()).filter(|_| self.settings.pooling);
+        let concept = concept.and_then(|map| map.concept_of(token)).unwrap_or(token);
+        Sampled { token, concept, log_probs: None }
+    }
+
+    /// Why the row has no token.
+    fn bad_row(&self) -> Result<SampleError, SampleError> {
+        let bad: Option<BadRow> = self.map.decide(self.logits)?.rows()?.pop().and_then(Result::err);
+        let nothing = || SampleError::Weights { row: 0, problem: "nothing was drawn".to_owned() };
+        Ok(bad.map_or_else(nothing, |bad| ReduceError::BadRow(bad).into()))
     }
 }
 
-/// What the map's vote on a row came to.
-struct Vote {
-    token: Result<u32, SampleError>,
-    /// Whether no pooling can change it: one token has more than half of it, or there is none.
-    is_settled: bool,
+/// A row of logits as it is in the host's memory.
+fn row_of(row: Vec<f32>) -> Result<Logits, SampleError> {
+    let width = row.len();
+    Ok(Logits::check(&Tensor::new(row, &Device::Cpu)?, width, &Device::Cpu)?)
 }
 
-impl Vote {
-    fn of(decision: Result<Decision, BadRow>) -> Self {
-        let is_settled = decision.is_ok_and(|decision| decision.representative_prob > 0.5);
-        let is_settled = is_settled || decision.is_err();
-        let token = decision.map(|decision| decision.representative);
-        Self { token: token.map_err(SampleError::from), is_settled }
-    }
+/// Logits `[V]` of `[V]` or `[1, V]`.
+fn flat(logits: &Tensor) -> candle_core::Result<Tensor> {
+    if logits.rank() == 1 { Ok(logits.clone()) } else { logits.get(0) }
 }
 
-fn decision(row: &Result<Row, BadRow>) -> Result<Decision, BadRow> {
-    row.map(|row| row.decision())
-}
-
-/// The token, unless it is the one that stands for none.
-fn is_some(token: u32) -> Option<u32> {
-    (token != NO_TOKEN).then_some(token)
-}
-
-/// Row `i` of logits `[B, V]`, or the one of `[V]`.
-fn row(logits: &Tensor, i: usize) -> candle_core::Result<Tensor> {
-    if logits.rank() == 1 { Ok(logits.clone()) } else { logits.get(i) }
-}
-
-/// All rows, one after the other.
+/// The only row.
 fn on_host(logits: &Tensor) -> Result<Vec<f32>, SampleError> {
-    if let [rows, width] = *logits.dims() {
-        Logits::check_room(rows, width, &Device::Cpu)?;
-    }
+    Logits::check_room(1, logits.elem_count(), &Device::Cpu)?;
     let logits = logits.to_device(&Device::Cpu)?.to_dtype(DType::F32)?;
     Ok(logits.flatten_all()?.to_vec1()?)
 }

@@ -1,4 +1,6 @@
-use crate::{reduce::ReduceError, source::SourceError};
+use crate::reduce::cpu::sample::Undrawn;
+use crate::reduce::{BadRow, ReduceError};
+use crate::source::SourceError;
 
 /// Why no token can be sampled.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +46,77 @@ pub enum SampleError {
         problem: String,
     },
 
+    /// Another number of row samplers than of rows.
+    #[error("logits of {rows} rows, but {samplers} row samplers: give one for each row")]
+    Rows {
+        /// The rows of the logits.
+        rows: usize,
+        /// The row samplers.
+        samplers: usize,
+    },
+
+    /// Penalties, bias and mask leave no token of a row that has any probability.
+    #[error(
+        "row {row} cannot be sampled: its penalties, bias and mask leave no token of any probability"
+    )]
+    NothingAllowed {
+        /// The row's index in the batch.
+        row: usize,
+    },
+
+    /// The number of words is not a multiple of those of one mask, or that is 0.
+    #[error(
+        "{words} words are no masks of {words_per_row} words each: a mask has one word for every \
+         32 tokens, or fewer"
+    )]
+    MaskShape {
+        /// The number of words.
+        words: usize,
+        /// The words of one mask.
+        words_per_row: usize,
+    },
+
+    /// Masks for another number of rows.
+    #[error("{masks} masks for {rows} rows: give one for each row, or say by of_rows which")]
+    MaskRows {
+        /// The rows of the logits.
+        rows: usize,
+        /// The masks, or the indices of masks.
+        masks: usize,
+    },
+
+    /// A mask's index that is out of range.
+    #[error("row {row} has mask {index}, but there are {masks}")]
+    MaskIndex {
+        /// The row's index in the batch.
+        row: usize,
+        /// The index of its mask.
+        index: usize,
+        /// The number of masks.
+        masks: usize,
+    },
+
+    /// Log-probabilities of a sampler that pools each step's likeliest concepts, which are no map's.
+    #[error(
+        "a sampler that pools each step's likeliest concepts has no log-probabilities: leave out \
+         with_log_probs, or pool by a map"
+    )]
+    LogProbsOfStep,
+
+    /// A row's state whose tokens are not in ascending order, or were not seen.
+    #[error(
+        "a row's state must list each seen token once, in ascending order, with a count of at \
+         least 1: token {token} is not listed so"
+    )]
+    StateOrder {
+        /// The first token that is listed otherwise.
+        token: u32,
+    },
+
+    /// A token that the vocabulary does not have, or a vocabulary that cannot be.
+    #[error(transparent)]
+    Map(#[from] crate::map::MapError),
+
     /// What is wrong with the source of a map.
     #[error(transparent)]
     Source(#[from] SourceError),
@@ -55,4 +128,14 @@ pub enum SampleError {
     /// An error of candle.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
+}
+
+impl SampleError {
+    /// The error of a row that nothing was sampled from.
+    pub(super) fn undrawn(row: usize, why: Undrawn) -> Self {
+        match why {
+            Undrawn::Bad(reason) => ReduceError::BadRow(BadRow { row, reason }).into(),
+            Undrawn::NothingAllowed => Self::NothingAllowed { row },
+        }
+    }
 }

@@ -5,26 +5,18 @@ use std::collections::BinaryHeap;
 
 /// A concept's place in the order of preference: the larger rank is preferred.
 ///
-/// The larger weight comes first. Weights that `f32` cannot tell apart, though the masses differ,
-/// keep the order of the masses. Ties go to the lowest concept, then to the lowest token.
+/// The larger logit comes first. Ties go to the lowest concept, then to the lowest token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank {
-    weight: i32,
     logit: i32,
     concept: Reverse<u32>,
     token: Reverse<u32>,
 }
 
 impl Rank {
-    /// The rank of what has a weight, and a logit by which it got it; neither may be NaN.
-    pub(super) fn of_weight(weight: f32, logit: f32, concept: u32, token: u32) -> Self {
-        let (concept, token) = (Reverse(concept), Reverse(token));
-        Self { weight: ordered(weight), logit: ordered(logit), concept, token }
-    }
-
-    /// The rank of what has this logit, or any other measure of its weight.
+    /// The rank of what has this logit, which is not NaN, or any other measure of its weight.
     pub(super) fn of_logit(logit: f32, concept: u32, token: u32) -> Self {
-        Self::of_weight(0.0, logit, concept, token)
+        Self { logit: ordered(logit), concept: Reverse(concept), token: Reverse(token) }
     }
 
     pub(super) fn token(self) -> u32 {
@@ -89,13 +81,6 @@ mod tests {
         for k in [0, 2, 100_000_000_000, usize::MAX / 2, usize::MAX] {
             assert_eq!(largest(&[0.0, 1.0], k).len(), k.min(2));
         }
-    }
-
-    #[test]
-    fn masses_decide_between_weights_that_f32_cannot_tell_apart() {
-        assert!(Rank::of_weight(0.5, -1.0, 3, 3) > Rank::of_weight(0.5, -2.0, 0, 0));
-        assert!(Rank::of_weight(0.5, -1.0, 0, 4) > Rank::of_weight(0.5, -1.0, 1, 0));
-        assert!(Rank::of_weight(0.6, -2.0, 9, 9) > Rank::of_weight(0.5, -1.0, 0, 0));
     }
 
     proptest! {

@@ -3,18 +3,23 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use super::noise::SeededNoise;
-use super::sampling::Sampling;
+use super::settings::Settings;
 use super::step::StepPooling;
+use super::{Emission, RowState, Sampled, Sampling, SamplingParams, TokenMask};
 use crate::sample::SampleError;
 use crate::{DeviceMap, Row};
 
 /// Samples the next token from logits, counting meanings: a concept is chosen by its mass, and
 /// its likeliest token is emitted.
 ///
-/// Names are those of candle-transformers' `LogitsProcessor`, though the constructors can refuse.
-/// With a map that pools nothing the tokens are candle's as well, seed by seed; except those of
-/// [`GumbelSoftmax`](Sampling::GumbelSoftmax), which candle does not seed, and where candle leaves
-/// a tie to chance or its arithmetic overflows.
+/// Names are those of candle-transformers' `LogitsProcessor`, though the constructors can refuse,
+/// and a draw takes the same number from the same generator. With a map that pools nothing,
+/// [`All`](Sampling::All) and [`TopP`](Sampling::TopP) give candle's token, unless that number is as
+/// near to the boundary of two tokens as rounding has moved it: candle adds up a vocabulary in `f32`.
+/// [`TopK`](Sampling::TopK) and [`TopKThenTopP`](Sampling::TopKThenTopP) leave the same tokens, and
+/// draw from them in another order, since candle's is what a partial sort leaves.
+///
+/// For a batch, whose rows are requests of their own, see [`sample_batch`](crate::sample::sample_batch).
 ///
 /// Every temperature in range works with all logits: weights are relative to the row's maximum. As
 /// the temperature falls, the draw settles on the likeliest concept; as it rises, it becomes an even
@@ -24,7 +29,9 @@ use crate::{DeviceMap, Row};
 /// random numbers, and the trace is as it was.
 ///
 /// On a CUDA device, `ArgMax` and `GumbelSoftmax` copy only the token to the host; the others copy
-/// the row, as candle does.
+/// the row, as candle does. On the CPU, logits in `f32`, `f16` and `bf16` are read where they are: a call
+/// takes `O(V)` as a rule, and after the first allocates nothing whose size grows with `V` or `C`.
+/// [`sample_f`](Self::sample_f), a trace, and pooling by step take copies of the row.
 ///
 /// ```
 /// use candle_core::{Device, Tensor};
@@ -43,6 +50,8 @@ use crate::{DeviceMap, Row};
 pub struct ConceptSampler {
     pub(super) rng: StdRng,
     pub(super) sampling: Sampling,
+    pub(super) emission: Emission,
+    pub(super) state: RowState,
     pub(super) map: DeviceMap,
     pub(super) trace: Option<Vec<Row>>,
     pub(super) step: Option<StepPooling>,
@@ -62,7 +71,8 @@ impl ConceptSampler {
     ///
     /// # Errors
     ///
-    /// [`SampleError::Parameter`] for a parameter outside the range that [`Sampling`] states.
+    /// [`SampleError::Parameter`] for a parameter outside the range that [`Sampling`] states;
+    /// [`SampleError::Map`] for a bias of a token that the map's vocabulary does not have.
     ///
     /// ```
     /// # use candle_core::Device;
@@ -79,7 +89,9 @@ impl ConceptSampler {
     ) -> Result<Self, SampleError> {
         Ok(Self {
             rng: StdRng::seed_from_u64(seed),
-            sampling: sampling.checked()?,
+            sampling: checked(sampling, &map)?,
+            emission: Emission::default(),
+            state: RowState::default(),
             map,
             trace: None,
             step: None,
@@ -112,13 +124,61 @@ impl ConceptSampler {
         Self::from_sampling(seed, Sampling::from_options(temperature, top_p)?, map)
     }
 
+    /// A sampler with [`SamplingParams`]: penalties, min-p, biases and log-probabilities among them.
+    /// Their seed is that of the sampler's generator.
+    ///
+    /// # Errors
+    ///
+    /// [`SampleError::Map`] for a bias of a token that the map's vocabulary does not have.
+    ///
+    /// ```
+    /// # use candle_core::{Device, Tensor};
+    /// use concept_mass::sample::{Penalties, SamplingParams};
+    /// # use concept_mass::{ConceptMap, ConceptSampler};
+    /// let map = ConceptMap::singletons(3)?.to_device(&Device::Cpu)?;
+    /// let penalties = Penalties { repetition: 2.0, ..Penalties::NONE };
+    /// let params = SamplingParams::greedy().with_penalties(penalties)?;
+    /// let mut sampler = ConceptSampler::from_params(params, map)?;
+    /// sampler.see(&[1])?; // the prompt
+    /// let logits = Tensor::new(&[1.5f32, 2.0, 0.0], &Device::Cpu)?;
+    /// assert_eq!(sampler.sample(&logits)?, 0); // 1 has been seen
+    /// # Ok::<(), concept_mass::Error>(())
+    /// ```
+    pub fn from_params(params: SamplingParams, map: DeviceMap) -> Result<Self, SampleError> {
+        Self::from_sampling(params.seed(), Sampling::Params(params), map)
+    }
+
+    /// The same sampler, which emits for a concept what [`Emission`] says, until
+    /// [`Sampling::Params`] are set that say otherwise.
+    #[must_use]
+    pub fn with_emission(mut self, emission: Emission) -> Self {
+        self.emission = emission;
+        if let Sampling::Params(params) = self.sampling {
+            self.sampling = Sampling::Params(params.with_emission(emission));
+        }
+        self
+    }
+
+    /// Counts tokens as seen, such as those of the prompt, for the penalties of
+    /// [`SamplingParams`]; what is sampled is counted by itself.
+    ///
+    /// # Errors
+    ///
+    /// [`SampleError::Map`] for a token that the vocabulary does not have; nothing is counted then.
+    pub fn see(&mut self, tokens: &[u32]) -> Result<(), SampleError> {
+        self.state.see_all(tokens, self.map.map().vocab_size())
+    }
+
     /// Changes the way to choose; the random numbers go on where they are.
     ///
     /// # Errors
     ///
-    /// As for [`from_sampling`](Self::from_sampling); the sampler is then as it was.
+    /// As for [`from_sampling`](Self::from_sampling), and [`SampleError::LogProbsOfStep`]; the sampler
+    /// is then as it was.
     pub fn set_sampling(&mut self, sampling: Sampling) -> Result<(), SampleError> {
-        self.sampling = sampling.checked()?;
+        let sampling = checked(sampling, &self.map)?;
+        self.check_step(&sampling)?;
+        self.sampling = sampling;
         Ok(())
     }
 
@@ -145,7 +205,8 @@ impl ConceptSampler {
         Ok(())
     }
 
-    /// Starts the random numbers anew, as a new sampler with this seed would.
+    /// Starts the random numbers anew, as those of a new sampler with this seed. What was seen stays
+    /// seen: see [`forget`](Self::forget).
     ///
     /// ```
     /// # use candle_core::{Device, Tensor};
@@ -164,6 +225,26 @@ impl ConceptSampler {
         self.noise = SeededNoise::new(seed);
     }
 
+    /// Forgets all tokens that were seen, for the next request; the random numbers go on.
+    ///
+    /// ```
+    /// # use candle_core::{Device, Tensor};
+    /// # use concept_mass::{ConceptMap, ConceptSampler};
+    /// # use concept_mass::sample::{Penalties, SamplingParams};
+    /// # let map = ConceptMap::singletons(2)?.to_device(&Device::Cpu)?;
+    /// let penalties = Penalties { presence: 5.0, ..Penalties::NONE };
+    /// let params = SamplingParams::greedy().with_penalties(penalties)?;
+    /// let mut sampler = ConceptSampler::from_params(params, map)?;
+    /// let logits = Tensor::new(&[1f32, 0.0], &Device::Cpu)?;
+    /// assert_eq!((sampler.sample(&logits)?, sampler.sample(&logits)?), (0, 1));
+    /// sampler.forget();
+    /// assert_eq!(sampler.sample(&logits)?, 0);
+    /// # Ok::<(), concept_mass::Error>(())
+    /// ```
+    pub fn forget(&mut self) {
+        self.state = RowState::default();
+    }
+
     /// The way to choose.
     pub fn sampling(&self) -> &Sampling {
         &self.sampling
@@ -179,8 +260,8 @@ impl ConceptSampler {
         self.map
     }
 
-    /// Keeps the [`Row`] of every row sampled from now on, for [`take_trace`](Self::take_trace):
-    /// the vote at every step.
+    /// Keeps the [`Row`] of every row sampled from now on, for [`take_trace`](Self::take_trace): the
+    /// vote at every step, before penalties, bias and mask.
     #[must_use]
     pub fn with_trace(mut self) -> Self {
         self.trace = Some(Vec::new());
@@ -211,16 +292,17 @@ impl ConceptSampler {
     /// Those of [`DeviceMap::reduce`], except that logits of other floating-point dtypes, such as
     /// `f64`, are converted to `f32`, as candle's sampler does;
     /// [`ReduceError::BadRow`](crate::reduce::ReduceError::BadRow) if the logits hold a NaN or
-    /// `+inf`, or are all `-inf`; [`SampleError::NotOneRow`]; those of a judge.
+    /// `+inf`, or are all `-inf`; [`SampleError::NothingAllowed`] if penalties and biases leave
+    /// nothing; [`SampleError::NotOneRow`]; those of a judge.
     pub fn sample(&mut self, logits: &Tensor) -> Result<u32, SampleError> {
-        self.sample_f(logits, |_| {})
+        Ok(self.sample_row(logits, None, None)?.token)
     }
 
     /// [`sample`](Self::sample), with a change of the concepts' probabilities before the choice.
     ///
     /// `f` gets `V` probabilities, after temperature and before top-k and top-p: a concept's is at
     /// the place of its representative, and its other tokens have 0. As in candle, it is not called
-    /// for [`Sampling::ArgMax`] and [`Sampling::GumbelSoftmax`].
+    /// for [`Sampling::ArgMax`] and [`Sampling::GumbelSoftmax`], nor at temperature 0.
     ///
     /// # Errors
     ///
@@ -243,51 +325,54 @@ impl ConceptSampler {
         logits: &Tensor,
         f: impl FnOnce(&mut [f32]),
     ) -> Result<u32, SampleError> {
-        if let [rows, _] = *logits.dims()
-            && rows != 1
-        {
-            return Err(SampleError::NotOneRow { rows });
-        }
-        // Where a step is pooled, GumbelSoftmax weighs on the host like the others do.
-        let weighs = !matches!(self.sampling, Sampling::ArgMax | Sampling::GumbelSoftmax { .. });
-        let mut f = weighs.then_some(f);
+        // Where a step is pooled, GumbelSoftmax weighs like the others.
+        let weighs = Settings::of_sampling(&self.sampling, self.emission).temperature > 0.0
+            && !matches!(self.sampling, Sampling::GumbelSoftmax { .. });
+        let mut f = Some(f);
         let mut once = |weights: &mut [f32]| {
             if let Some(f) = f.take() {
                 f(weights);
             }
         };
-        let token = self.sample_rows(logits, &mut once)?.pop();
-        token.unwrap_or(Err(SampleError::NotOneRow { rows: 0 }))
+        Ok(self.sample_row(logits, None, weighs.then_some(&mut once))?.token)
     }
 
-    /// A token for every row of logits `[B, V]` (or one, for `[V]`), or why that row has none.
-    ///
-    /// All rows are pooled in one call, then drawn in turn from the sampler's one seed: as if each
-    /// were given to [`sample`](Self::sample). A row without a token takes no random number and
-    /// leaves nothing in the trace; the other rows are sampled as if it were not there. (The noise
-    /// of [`Sampling::GumbelSoftmax`] depends on the place in the batch and on how many tokens were
-    /// drawn there before.)
+    /// [`sample`](Self::sample), with everything that [`SamplingParams`] ask for, and a
+    /// [`TokenMask`] of one row, if there is one.
     ///
     /// # Errors
     ///
-    /// Those of [`DeviceMap::reduce`], which concern the whole batch; nothing has changed then. For
-    /// a row, as for [`sample`](Self::sample);
-    /// [`ReduceError::BadRow`](crate::reduce::ReduceError::BadRow) names it.
+    /// As for [`sample`](Self::sample); [`SampleError::NothingAllowed`] if bias and mask leave
+    /// nothing; [`SampleError::MaskRows`] for a mask of other than one row.
     ///
     /// ```
     /// # use candle_core::{Device, Tensor};
-    /// # use concept_mass::{ConceptMap, ConceptSampler, Sampling};
-    /// let map = ConceptMap::singletons(2)?.to_device(&Device::Cpu)?;
-    /// let mut sampler = ConceptSampler::from_sampling(1, Sampling::ArgMax, map)?;
-    /// let logits = Tensor::new(&[[0f32, 1.], [f32::NAN, 0.], [1., 0.]], &Device::Cpu)?;
-    /// let tokens = sampler.sample_batch(&logits)?;
-    /// assert!(matches!(tokens[..], [Ok(1), Err(_), Ok(0)]));
+    /// use concept_mass::sample::{Distribution, LogProbs, SamplingParams, TokenMask};
+    /// # use concept_mass::{ConceptMap, ConceptSampler};
+    /// let map = ConceptMap::singletons(3)?.to_device(&Device::Cpu)?;
+    /// let params = SamplingParams::greedy().with_log_probs(LogProbs::new(1, Distribution::Raw)?);
+    /// let mut sampler = ConceptSampler::from_params(params, map)?;
+    /// let logits = Tensor::new(&[0.2f32, 0.3, 0.5], &Device::Cpu)?.log()?;
+    /// let no_2 = TokenMask::new(&[0b011], 1)?;
+    /// let sampled = sampler.sample_detailed(&logits, Some(no_2))?;
+    /// assert_eq!(sampled.token, 1);
+    /// assert_eq!(sampled.log_probs.unwrap().likeliest[0].concept, 2); // as the model gave it
     /// # Ok::<(), concept_mass::Error>(())
     /// ```
-    pub fn sample_batch(
+    pub fn sample_detailed(
         &mut self,
         logits: &Tensor,
-    ) -> Result<Vec<Result<u32, SampleError>>, SampleError> {
-        self.sample_rows(logits, &mut |_| {})
+        mask: Option<TokenMask<'_>>,
+    ) -> Result<Sampled, SampleError> {
+        self.sample_row(logits, mask, None)
     }
+}
+
+/// The way to choose, if it is within its range and fits the map.
+fn checked(sampling: Sampling, map: &DeviceMap) -> Result<Sampling, SampleError> {
+    let sampling = sampling.checked()?;
+    if let Sampling::Params(params) = &sampling {
+        params.check_bias(map.map().vocab_size())?;
+    }
+    Ok(sampling)
 }

@@ -1,7 +1,8 @@
+use super::{SamplingParams, range};
 use crate::sample::SampleError;
 
-/// How a [`ConceptSampler`](crate::ConceptSampler) chooses among concepts; the variants of candle's
-/// own `Sampling`.
+/// How a [`ConceptSampler`](crate::ConceptSampler) chooses among concepts: the variants of candle's
+/// own `Sampling`, and [`SamplingParams`].
 ///
 /// A concept's weight is its mass to the power `1 / temperature`. Ties go to the lowest concept,
 /// and within a concept to the lowest token. With the feature `candle-transformers`, candle's
@@ -47,13 +48,16 @@ pub enum Sampling {
         /// Above 0, and finite.
         temperature: f64,
     },
-    /// Any concept, by weight, by way of the Gumbel-max trick, which
-    /// [draws](crate::DeviceMap::sample) on the device; [`ArgMax`](Self::ArgMax) if the temperature
-    /// is 0. Unlike candle's, it uses the sampler's seed.
+    /// Any concept, by weight, as [`All`](Self::All); [`ArgMax`](Self::ArgMax) if the temperature is
+    /// 0. On a CUDA device it is [drawn there](crate::DeviceMap::sample) with noise. Unlike
+    /// candle's, it uses the sampler's seed.
     GumbelSoftmax {
         /// At least 0, and finite.
         temperature: f64,
     },
+    /// Everything that a request of a batch may ask, penalties and log-probabilities among it; see
+    /// [`ConceptSampler::from_params`](crate::ConceptSampler::from_params).
+    Params(SamplingParams),
 }
 
 impl Sampling {
@@ -63,8 +67,8 @@ impl Sampling {
         top_p: Option<f64>,
     ) -> Result<Self, SampleError> {
         // All that is given is checked, whether it is used or not.
-        temperature.map(at_least_0).transpose()?;
-        top_p.map(share).transpose()?;
+        temperature.map(|t| range::at_least_0("temperature", t)).transpose()?;
+        top_p.map(|p| range::share("p", p)).transpose()?;
         Ok(match (temperature.filter(|&t| t >= 1e-7), top_p) {
             (None, _) => Self::ArgMax,
             (Some(temperature), None) => Self::All { temperature },
@@ -78,19 +82,21 @@ impl Sampling {
             Self::ArgMax => {}
             Self::All { temperature } => above_0(temperature)?,
             Self::TopK { k, temperature } => {
-                at_least_1(k)?;
+                range::at_least_1("k", k)?;
                 above_0(temperature)?;
             }
             Self::TopP { p, temperature } => {
-                share(p)?;
+                range::share("p", p)?;
                 above_0(temperature)?;
             }
             Self::TopKThenTopP { k, p, temperature } => {
-                at_least_1(k)?;
-                share(p)?;
+                range::at_least_1("k", k)?;
+                range::share("p", p)?;
                 above_0(temperature)?;
             }
-            Self::GumbelSoftmax { temperature } => at_least_0(temperature)?,
+            Self::GumbelSoftmax { temperature } => range::at_least_0("temperature", temperature)?,
+            // They could not be made otherwise.
+            Self::Params(_) => {}
         }
         Ok(self)
     }
@@ -104,6 +110,10 @@ impl Sampling {
             Self::TopP { p, .. } => Self::TopP { p, temperature },
             Self::TopKThenTopP { k, p, .. } => Self::TopKThenTopP { k, p, temperature },
             Self::GumbelSoftmax { .. } => Self::GumbelSoftmax { temperature },
+            Self::Params(params) => {
+                range::at_least_0("temperature", temperature)?;
+                Self::Params(SamplingParams { temperature, ..params })
+            }
         };
         changed.checked()
     }
@@ -142,38 +152,11 @@ impl TryFrom<candle_transformers::generation::Sampling> for Sampling {
     }
 }
 
-/// Refuses a `k` of 0.
-pub(super) fn at_least_1(k: usize) -> Result<(), SampleError> {
-    match k {
-        0 => {
-            Err(out_of_range("k", 0.0, "it must be at least 1, or nothing is left to choose from"))
-        }
-        _ => Ok(()),
-    }
-}
-
+/// A temperature of candle's modes that draw.
 fn above_0(temperature: f64) -> Result<(), SampleError> {
     if temperature > 0.0 && temperature.is_finite() {
         return Ok(());
     }
     let requirement = "it must be above 0 and finite; for the likeliest concept, use ArgMax";
-    Err(out_of_range("temperature", temperature, requirement))
-}
-
-fn at_least_0(temperature: f64) -> Result<(), SampleError> {
-    if temperature >= 0.0 && temperature.is_finite() {
-        return Ok(());
-    }
-    Err(out_of_range("temperature", temperature, "it must be at least 0 and finite"))
-}
-
-fn share(p: f64) -> Result<(), SampleError> {
-    if (0.0..=1.0).contains(&p) {
-        return Ok(());
-    }
-    Err(out_of_range("p", p, "it must be from 0 to 1"))
-}
-
-fn out_of_range(parameter: &'static str, value: f64, requirement: &'static str) -> SampleError {
-    SampleError::Parameter { parameter, value, requirement }
+    Err(range::refuse("temperature", temperature, requirement))
 }

@@ -1,13 +1,13 @@
 use candle_core::{DType, Tensor};
 
+use super::range::at_least_1;
 use super::rank::{Rank, largest_of, ranks};
-use super::sampling::at_least_1;
-use crate::ConceptSampler;
 use crate::ln::ln_sum;
 use crate::sample::SampleError;
 use crate::source::{Embedding, check_threshold};
 #[cfg(feature = "tokenizers")]
 use crate::source::{Judge, Vocabulary};
+use crate::{ConceptSampler, Sampling};
 
 /// Pools each step's likeliest tokens by meaning, which the model's own embedding gives: the
 /// concept-aware decoding that Yeom et al. (2026) sketch.
@@ -112,7 +112,18 @@ impl ConceptSampler {
 
     fn with_step(mut self, k: usize, source: Source) -> Result<Self, SampleError> {
         self.step = Some(StepPooling::new(k, source)?);
+        self.check_step(&self.sampling)?;
         Ok(self)
+    }
+
+    /// Fails for a way to choose that asks for what pooling by step does not have.
+    pub(super) fn check_step(&self, sampling: &Sampling) -> Result<(), SampleError> {
+        match sampling {
+            Sampling::Params(params) if self.step.is_some() && params.log_probs.is_some() => {
+                Err(SampleError::LogProbsOfStep)
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -131,22 +142,22 @@ pub(super) enum Source {
 
 impl StepPooling {
     pub(super) fn new(k: usize, source: Source) -> Result<Self, SampleError> {
-        at_least_1(k)?;
+        at_least_1("k", k)?;
         Ok(Self { k, source })
     }
 
     /// Pools what means the same among the largest of `pooled`, in which concepts stand for their
     /// tokens already; it is `[V]` as are `logits`, from which it was pooled, and `concepts`, the
-    /// concept of every token.
+    /// concept of every token, if that is not the token itself.
     ///
     /// A group stands at the place of its likeliest token, as in [`crate::DeviceMap::pool`].
     pub(super) fn pool(
         &mut self,
         pooled: &mut [f32],
         logits: &Tensor,
-        concepts: &[u32],
+        concepts: Option<&[u32]>,
     ) -> Result<(), SampleError> {
-        let tokens = largest_of(ranks(pooled, Some(concepts)), self.k);
+        let tokens = largest_of(ranks(pooled, concepts), self.k);
         let groups = match &mut self.source {
             Source::Embedding(embedding, threshold) => embedding.groups(&tokens, *threshold)?,
             #[cfg(feature = "tokenizers")]
@@ -159,7 +170,7 @@ impl StepPooling {
         for group in groups {
             let rank = |&i: &usize| {
                 let token = tokens[i];
-                Rank::of_logit(own[i], concepts[token as usize], token)
+                Rank::of_logit(own[i], concepts.map_or(token, |ids| ids[token as usize]), token)
             };
             let Some(likeliest) = group.iter().map(rank).max() else { continue };
             let lns = group.iter().map(|&i| f64::from(pooled[tokens[i] as usize]));

@@ -3,6 +3,9 @@
 // Each test uses its own part of this module.
 #![allow(dead_code)]
 
+pub mod chain;
+pub mod chi_square;
+pub mod philox;
 #[cfg(feature = "tokenizers")]
 pub mod vocabulary;
 

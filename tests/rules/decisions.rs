@@ -1,5 +1,7 @@
 //! What the vote on a row is.
 
+use concept_mass::sample::{RowSampler, SamplingParams, sample_batch};
+
 use super::*;
 
 #[test]
@@ -51,4 +53,22 @@ fn a_vocabulary_of_one_token() {
     let row = row_of(&ConceptMap::singletons(1).unwrap(), &[-7.5]);
     assert_eq!((row.winner, row.greedy, row.mass, row.log_z), (0, 0, 1.0, -7.5));
     assert_eq!((row.runner_up, row.token_entropy), (None, 0.0));
+}
+
+/// Beside large logits, a threshold that is rounded to `f32` would pass over a winner.
+#[test]
+fn a_winner_is_found_beside_large_logits() {
+    for max in [512f32, 2048.0, 65_536.0, 8_388_608.0] {
+        let logits = [max, max - 0.5, max - 2.0, max - 0.5, max - 0.5, max - 0.5];
+        let row = row_of(&pooling(6, &[&[0, 1, 2], &[3, 4, 5]]), &logits);
+        assert_eq!((row.winner, row.representative), (1, 3), "{max}");
+        let map = pooling(6, &[&[0, 1, 2], &[3, 4, 5]]).to_device(&device()).unwrap();
+        let logits = Tensor::new(&logits, &device()).unwrap();
+        let decision = map.decide(&logits).unwrap().rows().unwrap()[0].unwrap();
+        assert_eq!((decision.winner, decision.representative), (1, 3), "{max}");
+        let params = SamplingParams::at(1e-9).unwrap().with_top_k(1).unwrap();
+        let mut rows = [RowSampler::new(params, map).unwrap()];
+        let sampled = sample_batch(&logits, &mut rows).unwrap().remove(0).unwrap();
+        assert_eq!((sampled.concept, sampled.token), (1, 3), "{max}");
+    }
 }

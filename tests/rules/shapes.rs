@@ -1,5 +1,7 @@
 //! Shapes, and what is refused.
 
+use concept_mass::sample::{RowSampler, SampleError, SamplingParams, sample_batch};
+
 use super::*;
 
 #[test]
@@ -144,17 +146,6 @@ fn what_does_not_fit_into_memory_is_an_error() {
     for rows in [1 << 32, 1 << 40, 1 << 62] {
         let view = row.broadcast_as((rows, 4096)).unwrap();
         let mut noise = Noise::new(1, &device()).unwrap();
-        let sampling = concept_mass::Sampling::All { temperature: 1.0 };
-        let mut sampler = concept_mass::ConceptSampler::from_sampling(1, sampling, map.clone());
-        let sampler = sampler.as_mut().unwrap();
-        let of_sampler = |view: &Tensor, sampler: &mut concept_mass::ConceptSampler| match sampler
-            .sample_batch(view)
-            .unwrap_err()
-        {
-            concept_mass::sample::SampleError::Reduce(error) => error,
-            other => panic!("{other}"),
-        };
-        let doubles = Tensor::zeros((1, 4096), DType::F64, &device()).unwrap();
         let errors = [
             map.reduce(&view).unwrap_err(),
             map.decide(&view).unwrap_err(),
@@ -162,11 +153,17 @@ fn what_does_not_fit_into_memory_is_an_error() {
             map.pool(&view).unwrap_err(),
             map.sample(&view, 1.0, &mut noise).unwrap_err(),
             sets.measure(&view).unwrap_err(),
-            of_sampler(&view, sampler),
-            of_sampler(&doubles.broadcast_as((rows, 4096)).unwrap(), sampler),
         ];
         for error in errors {
             let names = matches!(error, ReduceError::TooLarge { rows: got, .. } if got == rows);
+            assert!(names, "{error}");
+        }
+        // Of which nobody has as many samplers.
+        let doubles = Tensor::zeros((1, 4096), DType::F64, &device()).unwrap();
+        for view in [view, doubles.broadcast_as((rows, 4096)).unwrap()] {
+            let mut samplers = [RowSampler::by_token(SamplingParams::greedy(), 4096).unwrap()];
+            let error = sample_batch(&view, &mut samplers).unwrap_err();
+            let names = matches!(error, SampleError::Rows { rows: n, samplers: 1 } if n == rows);
             assert!(names, "{error}");
         }
     }

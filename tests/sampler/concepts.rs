@@ -1,10 +1,8 @@
 //! What is drawn: concepts by their masses.
 
-use candle_core::Tensor;
-use concept_mass::{ConceptMap, ConceptSampler, Sampling};
-use rand::{SeedableRng, rngs::StdRng};
+use concept_mass::{ConceptSampler, Sampling};
 
-use super::{random_logits, split_vote, tokens};
+use super::split_vote;
 use crate::common::device;
 
 /// Each takes an emulated CUDA device milliseconds.
@@ -75,24 +73,6 @@ fn one_seed_gives_one_sequence() {
 }
 
 #[test]
-fn a_batch_gives_the_tokens_of_its_rows_in_turn() {
-    let mut rng = StdRng::seed_from_u64(6);
-    let map = ConceptMap::builder(60).unnamed(0..20).unwrap().build().unwrap();
-    let map = map.to_device(&device()).unwrap();
-    let rows: Vec<Tensor> = (0..5).map(|_| random_logits(60, &mut rng)).collect();
-    let batch = Tensor::stack(&rows, 0).unwrap();
-    for sampling in [Sampling::ArgMax, Sampling::TopK { k: 9, temperature: 1.0 }] {
-        let sampler = || ConceptSampler::from_sampling(7, sampling.clone(), map.clone()).unwrap();
-        let mut alone = sampler();
-        let alone: Vec<u32> = rows.iter().map(|row| alone.sample(row).unwrap()).collect();
-        assert_eq!(tokens(&mut sampler(), &batch), alone);
-        assert_eq!(tokens(&mut sampler(), &rows[0]), alone[..1]);
-        let none = batch.narrow(0, 0, 0).unwrap();
-        assert!(sampler().sample_batch(&none).unwrap().is_empty());
-    }
-}
-
-#[test]
 fn the_trace_holds_every_vote_once() {
     let (map, logits) = split_vote();
     let map = map.to_device(&device()).unwrap();
@@ -100,8 +80,7 @@ fn the_trace_holds_every_vote_once() {
     for sampling in [Sampling::ArgMax, Sampling::All { temperature: 1.0 }] {
         let sampler = ConceptSampler::from_sampling(8, sampling, map.clone()).unwrap();
         let mut sampler = sampler.with_trace();
-        sampler.sample(&logits).unwrap();
-        sampler.sample_batch(&Tensor::stack(&[&logits, &logits], 0).unwrap()).unwrap();
+        (0..3).for_each(|_| assert!(sampler.sample(&logits).unwrap() < 5));
         assert_eq!(sampler.take_trace(), [vote; 3]);
         assert!(sampler.take_trace().is_empty());
     }

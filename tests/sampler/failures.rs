@@ -1,8 +1,8 @@
-//! A call either succeeds or changes nothing; in a batch, row by row.
+//! A call either succeeds or changes nothing.
 
 use candle_core::{DType, Tensor};
 use concept_mass::reduce::{BadRow, BadRowReason, ReduceError};
-use concept_mass::sample::SampleError;
+use concept_mass::sample::{Penalties, SampleError, SamplingParams};
 use concept_mass::{ConceptMap, ConceptSampler, DeviceMap, Sampling};
 use rand::{SeedableRng, rngs::StdRng};
 
@@ -56,15 +56,13 @@ fn a_row_without_a_winner_is_an_error_that_names_it_and_changes_nothing() {
                             if r == reason
                     );
                     assert!(is_right, "{sampling:?}: {error}");
-                    let none = disturbed.sample_batch(&Tensor::stack(&[&bad, &bad], 0).unwrap());
-                    assert!(none.unwrap().iter().all(Result::is_err));
+                    disturbed.sample(&bad.unsqueeze(0).unwrap()).unwrap_err();
                 }
                 let narrow = Tensor::zeros(V - 1, DType::F32, &device()).unwrap();
                 disturbed.sample(&narrow).unwrap_err();
-                disturbed.sample_batch(&narrow.to_dtype(DType::U32).unwrap()).unwrap_err();
+                disturbed.sample(&narrow.to_dtype(DType::U32).unwrap()).unwrap_err();
                 let empty = Tensor::zeros((0, V), DType::F32, &device()).unwrap();
                 disturbed.sample(&empty).unwrap_err();
-                assert!(disturbed.sample_batch(&empty).unwrap().is_empty());
                 let logits = random_logits(V, &mut rng);
                 let (a, b) = (disturbed.sample(&logits).unwrap(), alone.sample(&logits).unwrap());
                 assert_eq!(a, b, "{sampling:?} round {round}");
@@ -73,60 +71,6 @@ fn a_row_without_a_winner_is_an_error_that_names_it_and_changes_nothing() {
             assert_eq!(traces.0, traces.1);
             assert_eq!(traces.0.len(), if traced { 6 } else { 0 });
         }
-    }
-}
-
-#[test]
-fn bad_rows_of_a_batch_are_as_if_they_were_not_there() {
-    let mut rng = StdRng::seed_from_u64(2);
-    for (sampling, map) in samplers() {
-        let new = || {
-            let new = ConceptSampler::from_sampling(1, sampling.clone(), map.clone()).unwrap();
-            new.with_trace()
-        };
-        let (mut mixed, mut good) = (new(), new());
-        for _ in 0..6 {
-            let rows: Vec<Tensor> = (0..4).map(|_| random_logits(V, &mut rng)).collect();
-            let bad: Vec<Tensor> = bad_rows().into_iter().map(|(row, _)| row).collect();
-            // The noise is that of a place, so that the bad ones come after the good there.
-            let all = match sampling {
-                Sampling::GumbelSoftmax { .. } => [&rows[..], &bad[..]].concat(),
-                _ => bad.iter().zip(&rows).flat_map(|(a, b)| [a.clone(), b.clone()]).collect(),
-            };
-            let tokens = mixed.sample_batch(&Tensor::stack(&all, 0).unwrap()).unwrap();
-            for (i, error) in
-                tokens.iter().enumerate().filter_map(|(i, t)| Some((i, t.as_ref().err()?)))
-            {
-                let names = format!("row {i} ");
-                assert!(error.to_string().starts_with(&names), "{error}");
-            }
-            let tokens: Vec<u32> = tokens.into_iter().filter_map(Result::ok).collect();
-            let want = super::tokens(&mut good, &Tensor::stack(&rows, 0).unwrap());
-            assert_eq!(tokens, want, "{sampling:?}");
-            assert_eq!(mixed.take_trace(), good.take_trace());
-        }
-    }
-}
-
-#[test]
-fn a_bad_row_of_noise_keeps_its_step_and_its_neighbours_go_on() {
-    let logits = Tensor::zeros((3, V), DType::F32, &device()).unwrap();
-    let bad = Tensor::full(f32::NAN, (1, V), &device()).unwrap();
-    let one = logits.narrow(0, 0, 1).unwrap();
-    for map in maps() {
-        let new = || {
-            let sampling = Sampling::GumbelSoftmax { temperature: 1.0 };
-            ConceptSampler::from_sampling(1, sampling, map.clone()).unwrap()
-        };
-        let (mut mixed, mut good) = (new(), new());
-        let steps: Vec<_> = (0..2).map(|_| super::tokens(&mut good, &logits)).collect();
-        let some = Tensor::cat(&[&one, &bad, &one], 0).unwrap();
-        let first = mixed.sample_batch(&some).unwrap();
-        assert_eq!(*first[0].as_ref().unwrap(), steps[0][0]);
-        assert!(first[1].is_err());
-        assert_eq!(*first[2].as_ref().unwrap(), steps[0][2]);
-        let second = super::tokens(&mut mixed, &logits);
-        assert_eq!(second, [steps[1][0], steps[0][1], steps[1][2]]);
     }
 }
 
@@ -161,4 +105,32 @@ fn a_change_that_fails_changes_nothing() {
             assert_eq!(disturbed.take_trace(), alone.take_trace());
         }
     }
+}
+
+#[test]
+fn a_bias_beyond_f32_is_the_same_error_however_a_row_is_sampled() {
+    let map = ConceptMap::singletons(2).unwrap().to_device(&device()).unwrap();
+    let params = SamplingParams::at(1.0).unwrap().with_bias([(0, 3e38)]).unwrap();
+    let mut sampler = ConceptSampler::from_params(params, map).unwrap();
+    let logits = Tensor::new(&[3e38f32, 0.0], &device()).unwrap();
+    for error in
+        [sampler.sample(&logits), sampler.sample_f(&logits, |_| {})].map(Result::unwrap_err)
+    {
+        let BadRow { reason, .. } = match error {
+            SampleError::Reduce(ReduceError::BadRow(bad)) => bad,
+            other => panic!("{other}"),
+        };
+        assert_eq!(reason, BadRowReason::PosInf);
+    }
+}
+
+#[test]
+fn a_penalty_beyond_f32_spoils_no_row_whose_token_is_banned() {
+    let map = ConceptMap::singletons(2).unwrap().to_device(&device()).unwrap();
+    let penalties = Penalties { frequency: -1e38, ..Penalties::NONE };
+    let params = SamplingParams::greedy().with_penalties(penalties).unwrap();
+    let mut sampler = ConceptSampler::from_params(params, map).unwrap();
+    sampler.see(&[0, 0, 0, 0]).unwrap();
+    let logits = Tensor::new(&[f32::NEG_INFINITY, 0.0], &device()).unwrap();
+    assert_eq!(sampler.sample(&logits).unwrap(), 1);
 }

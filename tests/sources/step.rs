@@ -114,8 +114,8 @@ fn pooling_by_step_comes_over_the_maps() {
         .unwrap()
         .with_trace();
     // The group's likeliest token is not that of its likeliest concept.
-    let tokens = sampler.sample_batch(&logits).unwrap();
-    assert!(matches!(tokens[..], [Ok(2), Ok(3)]), "{tokens:?}");
+    let tokens = [0, 1].map(|row| sampler.sample(&logits.get(row).unwrap()).unwrap());
+    assert_eq!(tokens, [2, 3]);
     // The trace is of the map's own vote.
     let trace = sampler.take_trace();
     let rows = map.reduce(&logits).unwrap().rows().unwrap();
@@ -177,7 +177,7 @@ fn a_judge_is_asked_about_words_only_where_the_vote_is_open() {
 }
 
 #[test]
-fn a_judge_that_fails_spoils_its_row_alone() {
+fn a_judge_that_fails_changes_nothing() {
     let vocabulary = kinds()[0].vocabulary.clone();
     let size = vocabulary.vocab_size();
     let first = |text: &str| vocabulary.encode(text).unwrap()[0] as usize;
@@ -188,7 +188,6 @@ fn a_judge_that_fails_spoils_its_row_alone() {
         Tensor::new(logits, &device()).unwrap()
     };
     let [good, bad] = [row(saint), row(red)];
-    let batch = Tensor::stack(&[&good, &bad, &good], 0).unwrap();
     let temperature = 1.0;
     for sampling in [
         Sampling::ArgMax,
@@ -210,12 +209,8 @@ fn a_judge_that_fails_spoils_its_row_alone() {
         for _ in 0..3 {
             let error = disturbed.sample(&bad).unwrap_err();
             assert!(matches!(error, SampleError::Source(SourceError::Judge { .. })), "{error}");
-            let tokens = disturbed.sample_batch(&batch).unwrap();
-            let want = [(); 2].map(|()| alone.sample(&good).unwrap());
-            assert!(
-                matches!(tokens[..], [Ok(a), Err(_), Ok(b)] if [a, b] == want),
-                "{sampling:?}: {tokens:?}, not {want:?}"
-            );
+            let token = disturbed.sample(&good).unwrap();
+            assert_eq!(token, alone.sample(&good).unwrap(), "{sampling:?}");
         }
         assert_eq!(disturbed.take_trace(), alone.take_trace());
     }

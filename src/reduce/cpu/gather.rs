@@ -18,120 +18,22 @@
 //!
 //! Slices of a size follow each other in the order of their concepts' first members, so that the
 //! first slots walk through the row and only the others jump. Concepts that fill no slice (fewer
-//! than sixteen of a size, too large for one, or with token 0, which [`Slots`] refuse) are
+//! than sixteen of a size, too large for one, or with token 0, which slots refuse) are
 //! *listed*, and summed one at a time with the lanes along their members.
 //!
 //! Where the map pools most of the vocabulary, singletons get slices as well, and the table
 //! *covers* the vocabulary: the sums over the pooled tokens are then the sums over all of them,
 //! and the row need not be streamed a second time.
 
-use std::ops::Range;
-
 use super::logit::Logit;
 use super::scale::Scale;
-use super::simd::{self, Isa, Job, LANES, Picker, Slots};
+use super::simd::{self, Isa, Job, LANES, Picker};
+use super::table::{GatherTable, MAX_WIDTH, Unit, Where};
 use super::top::{Candidate, Top2};
 use crate::ConceptMap;
 
-/// The most members of a concept in a slice. A lane adds them one after the other in `f32`, so
-/// this bounds its rounding error to 64 half-ulps.
-const MAX_WIDTH: usize = 64;
-
 /// The lanes' sums go on to `f64` after this many slots, again to bound their rounding error.
 const FLUSH_SLOTS: usize = 128;
-
-/// Slices in a unit of work: some microseconds' worth.
-const UNIT_SLICES: usize = 512;
-
-/// Listed concepts in a unit of work.
-const UNIT_LISTED: usize = 64;
-
-/// Where the members of the pooled concepts lie, in the order in which they are summed.
-pub(crate) struct GatherTable {
-    covers_vocabulary: bool,
-    units: Vec<Unit>,
-    /// Slices' members: `width` slots to a slice.
-    slots: Slots,
-    /// Slices' concepts.
-    lanes: Vec<[u32; LANES]>,
-    /// Concepts that are in no slice.
-    listed: Vec<u32>,
-}
-
-/// A piece of the table that one thread works through; fixed by the map alone, so that the
-/// result does not depend on how many threads there are.
-enum Unit {
-    Slices(Slices),
-    /// A part of `listed`.
-    Listed(Range<usize>),
-}
-
-/// Slices of one size, one after the other.
-struct Slices {
-    width: usize,
-    /// Their part of `slots`.
-    slots: Range<usize>,
-    /// Their part of `lanes`.
-    lanes: Range<usize>,
-}
-
-impl GatherTable {
-    pub(crate) fn new(map: &ConceptMap) -> Self {
-        let stats = map.stats();
-        // Gathering a token costs about three times streaming it.
-        let covers_vocabulary = 3 * stats.pooled_tokens > 2 * stats.vocab_size;
-        let least = if covers_vocabulary { 1 } else { 2 };
-        let mut table = Self {
-            covers_vocabulary,
-            units: Vec::new(),
-            slots: Slots::default(),
-            lanes: Vec::new(),
-            listed: Vec::new(),
-        };
-        let mut by_width = vec![Vec::new(); MAX_WIDTH + 1];
-        for (concept, tokens) in (0..).zip(map.iter()).filter(|(_, t)| t.len() >= least) {
-            match by_width.get_mut(tokens.len()) {
-                Some(of_width) if tokens[0] != 0 => of_width.push((concept, tokens)),
-                _ => table.listed.push(concept),
-            }
-        }
-        for mut of_width in by_width {
-            of_width.sort_unstable_by_key(|(_, tokens)| tokens[0]);
-            let (slices, rest) = of_width.as_chunks::<LANES>();
-            slices.chunks(UNIT_SLICES).for_each(|slices| table.push_slices(slices));
-            table.listed.extend(rest.iter().map(|&(concept, _)| concept));
-        }
-        for start in (0..table.listed.len()).step_by(UNIT_LISTED) {
-            let end = table.listed.len().min(start + UNIT_LISTED);
-            table.units.push(Unit::Listed(start..end));
-        }
-        table
-    }
-
-    /// Adds slices: sixteen concepts each with their tokens, all of one size.
-    fn push_slices(&mut self, slices: &[[(u32, &[u32]); LANES]]) {
-        let (first_slot, first_lane) = (self.slots.len(), self.lanes.len());
-        let width = slices[0][0].1.len();
-        for slice in slices {
-            self.lanes.push(slice.map(|(concept, _)| concept));
-            for slot in 0..width {
-                self.slots.push(slice.map(|(_, tokens)| tokens[slot]));
-            }
-        }
-        let (slots, lanes) = (first_slot..self.slots.len(), first_lane..self.lanes.len());
-        self.units.push(Unit::Slices(Slices { width, slots, lanes }));
-    }
-
-    /// Whether every token is in the table, singletons included.
-    pub(crate) fn covers_vocabulary(&self) -> bool {
-        self.covers_vocabulary
-    }
-
-    /// The number of units of work.
-    pub(crate) fn units(&self) -> usize {
-        self.units.len()
-    }
-}
 
 /// Sums over the concepts of some units; `q` and `2^q` are those of [`Scale`].
 #[derive(Clone, Copy, Default)]
@@ -174,63 +76,76 @@ impl<T> Clone for Members<'_, T> {
 impl<T> Copy for Members<'_, T> {}
 
 impl<T: Logit> Members<'_, T> {
-    fn listed(&self, range: &Range<usize>) -> impl Iterator<Item = (u32, &[u32])> {
-        let concepts = self.table.listed[range.clone()].iter();
+    /// The concepts of a unit, and their tokens.
+    fn listed(&self, unit: &Unit) -> impl Iterator<Item = (u32, &[u32])> {
+        let concepts = self.table.concepts[unit.concepts.clone()].iter();
         concepts.map(|&c| (c, self.map.tokens(c).unwrap_or_default()))
     }
 }
 
-/// Sums unit `self.1` of the table.
-pub(crate) struct SumUnit<'a, T>(pub(crate) Members<'a, T>, pub(crate) usize);
+/// Sums unit `self.1` of the table; `u` and `a` only if `ENTROPIES` are wanted.
+pub(crate) struct SumUnit<'a, T, const ENTROPIES: bool>(
+    pub(crate) Members<'a, T>,
+    pub(crate) usize,
+);
 
-impl<T: Logit> Job for SumUnit<'_, T> {
+impl<T: Logit, const ENTROPIES: bool> Job for SumUnit<'_, T, ENTROPIES> {
     type Output = ConceptSums;
 
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) -> ConceptSums {
         let Self(members, unit) = self;
-        match &members.table.units[unit] {
-            Unit::Slices(slices) => match slices.width {
-                // The commonest widths are compiled each for itself.
-                1 => SliceSums::new(isa, members).of::<1>(slices),
-                2 => SliceSums::new(isa, members).of::<2>(slices),
-                3 => SliceSums::new(isa, members).of::<3>(slices),
-                4 => SliceSums::new(isa, members).of::<4>(slices),
-                _ => SliceSums::new(isa, members).of::<0>(slices),
-            },
-            Unit::Listed(range) => {
-                let mut sums = ConceptSums::default();
-                for (concept, tokens) in members.listed(range) {
-                    let TokenSums { s, u } = sum_tokens(isa, members.row, members.scale, tokens);
-                    let a = match tokens.len() {
-                        1 => u,
-                        _ => s * s.max(f64::MIN_POSITIVE).log2(),
-                    };
-                    let mut top = Top2::default();
-                    top.offer(Candidate { mass: s as f32, concept });
-                    sums = sums.merge(ConceptSums { s, u, a, top });
-                }
-                sums
-            }
+        let unit = &members.table.units[unit];
+        let Where::Slices { width, slot } = unit.members else {
+            return sum_listed(isa, members, unit);
+        };
+        let sums = SliceSums::<_, _, ENTROPIES>::new(isa, members);
+        let (concepts, _) = members.table.concepts[unit.concepts.clone()].as_chunks();
+        match width {
+            // The commonest widths are compiled each for itself.
+            1 => sums.of::<1>(width, slot, concepts),
+            2 => sums.of::<2>(width, slot, concepts),
+            3 => sums.of::<3>(width, slot, concepts),
+            4 => sums.of::<4>(width, slot, concepts),
+            _ => sums.of::<0>(width, slot, concepts),
         }
     }
 }
 
+#[inline(always)]
+fn sum_listed<I: Isa, T: Logit>(isa: I, members: Members<'_, T>, unit: &Unit) -> ConceptSums {
+    let mut sums = ConceptSums::default();
+    for (concept, tokens) in members.listed(unit) {
+        let TokenSums { s, u } = sum_tokens(isa, members.row, members.scale, tokens);
+        let a = match tokens.len() {
+            1 => u,
+            _ => s * s.max(f64::MIN_POSITIVE).log2(),
+        };
+        let mass = mass_in_order(isa, members.row, members.scale, tokens).unwrap_or(s as f32);
+        let mut top = Top2::default();
+        top.offer(Candidate { mass, concept });
+        sums = sums.merge(ConceptSums { s, u, a, top });
+    }
+    sums
+}
+
 /// The sums over slices, on their way: in lanes first, then in `f64`.
-struct SliceSums<'a, I: Isa, T> {
+struct SliceSums<'a, I: Isa, T, const ENTROPIES: bool> {
     isa: I,
     members: Members<'a, T>,
     picker: Picker<'a, T>,
     s: I::F32s,
     u: I::F32s,
     a: I::F32s,
+    /// What a mass must reach to matter, and the next number.
     threshold: I::F32s,
+    above: I::F32s,
     total: ConceptSums,
     /// How many slots the lanes may still take.
     slots_left: usize,
 }
 
-impl<'a, I: Isa, T: Logit> SliceSums<'a, I, T> {
+impl<'a, I: Isa, T: Logit, const ENTROPIES: bool> SliceSums<'a, I, T, ENTROPIES> {
     #[inline(always)]
     fn new(isa: I, members: Members<'a, T>) -> Self {
         let zero = isa.splat(0.0);
@@ -243,39 +158,51 @@ impl<'a, I: Isa, T: Logit> SliceSums<'a, I, T> {
             u: zero,
             a: zero,
             threshold: isa.splat(total.top.threshold()),
+            above: isa.splat(total.top.threshold().next_up()),
             total,
             slots_left: FLUSH_SLOTS,
         }
     }
 
-    /// `WIDTH` is the slices', or 0 for any.
+    /// Sums slices of `width` slots each, the first of them at `slot`. `WIDTH` is `width`, or 0 for
+    /// any.
     #[inline(always)]
-    fn of<const WIDTH: usize>(mut self, slices: &Slices) -> ConceptSums {
+    fn of<const WIDTH: usize>(
+        mut self,
+        width: usize,
+        mut slot: usize,
+        slices: &[[u32; LANES]],
+    ) -> ConceptSums {
         let Self { isa, members, picker, .. } = self;
-        let width = if WIDTH == 0 { slices.width } else { WIDTH };
-        let mut slot = slices.slots.start;
-        for concepts in &members.table.lanes[slices.lanes.clone()] {
+        let width = if WIDTH == 0 { width } else { WIDTH };
+        for concepts in slices {
             let mut mass = isa.splat(0.0);
             for slot in slot..slot + width {
                 let logits = T::pick(isa, &picker, slot);
                 let (q, power) = members.scale.weights(isa, logits);
                 mass = isa.add(mass, power);
-                self.u = isa.mul_add(q, power, self.u);
-                if WIDTH == 1 {
-                    // The logarithm of this mass is known.
-                    self.a = isa.mul_add(q, power, self.a);
+                if ENTROPIES {
+                    self.u = isa.mul_add(q, power, self.u);
+                    if WIDTH == 1 {
+                        // The logarithm of this mass is known.
+                        self.a = isa.mul_add(q, power, self.a);
+                    }
                 }
             }
             slot += width;
             self.s = isa.add(self.s, mass);
-            if WIDTH != 1 {
+            if ENTROPIES && WIDTH != 1 {
                 let positive = isa.max(mass, isa.splat(f32::MIN_POSITIVE));
                 self.a = isa.mul_add(mass, simd::log2(isa, positive), self.a);
             }
             let candidates = isa.ge(mass, self.threshold);
-            if candidates != 0 {
+            // On a flat row all masses tie, and most lose by their concepts.
+            if candidates != 0
+                && (isa.ge(mass, self.above) != 0 || self.total.top.may_tie(concepts))
+            {
                 self.total.top.offer_lanes(candidates, &isa.to_array(mass), concepts);
                 self.threshold = isa.splat(self.total.top.threshold());
+                self.above = isa.splat(self.total.top.threshold().next_up());
             }
             self.slots_left = self.slots_left.saturating_sub(width);
             if self.slots_left == 0 {
@@ -290,11 +217,14 @@ impl<'a, I: Isa, T: Logit> SliceSums<'a, I, T> {
     #[inline(always)]
     fn flush(&mut self) {
         let isa = self.isa;
-        self.total.s += f64::from(isa.sum(self.s));
-        self.total.u += f64::from(isa.sum(self.u));
-        self.total.a += f64::from(isa.sum(self.a));
         let zero = isa.splat(0.0);
-        (self.s, self.u, self.a) = (zero, zero, zero);
+        self.total.s += f64::from(isa.sum(self.s));
+        self.s = zero;
+        if ENTROPIES {
+            self.total.u += f64::from(isa.sum(self.u));
+            self.total.a += f64::from(isa.sum(self.a));
+            (self.u, self.a) = (zero, zero);
+        }
         self.slots_left = FLUSH_SLOTS;
     }
 }
@@ -331,6 +261,69 @@ fn sum_tokens<I: Isa, T: Logit>(isa: I, row: &[T], scale: Scale, tokens: &[u32])
     sums
 }
 
+/// The mass of a concept that would fit into a slice, its members added in their order as a slice adds
+/// them: equal concepts have equal masses to the bit, whether they are in a slice or listed.
+#[inline(always)]
+fn mass_in_order<I: Isa, T: Logit>(isa: I, row: &[T], scale: Scale, tokens: &[u32]) -> Option<f32> {
+    if tokens.len() > MAX_WIDTH {
+        return None;
+    }
+    let mut mass = 0.0;
+    for tokens in tokens.chunks(LANES) {
+        let (_, power) = scale.weights(isa, T::gather(isa, row, tokens));
+        isa.to_array(power)[..tokens.len()].iter().for_each(|power| mass += power);
+    }
+    Some(mass)
+}
+
+/// The masses of sixteen small concepts abreast, `Σ 2^q`, of any sizes from 0 on.
+pub(crate) struct SmallMasses<'a, T> {
+    pub(crate) row: &'a [T],
+    pub(crate) scale: Scale,
+    pub(crate) tokens: [&'a [u32]; LANES],
+}
+
+impl<T: Logit> Job for SmallMasses<'_, T> {
+    type Output = [f32; LANES];
+
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) -> [f32; LANES] {
+        let widest = self.tokens.iter().map(|tokens| tokens.len()).max().unwrap_or(0);
+        let mut mass = isa.splat(0.0);
+        for slot in 0..widest {
+            let logits = self.tokens.map(|tokens| match tokens.get(slot) {
+                Some(&token) => self.row[token as usize],
+                None => T::NEG_INFINITY,
+            });
+            mass = isa.add(mass, self.scale.weights(isa, T::load(isa, &logits)).1);
+        }
+        isa.to_array(mass)
+    }
+}
+
+/// The mass of one concept, to the bit that of a slice if it would fit into one.
+#[inline(always)]
+fn mass_of<I: Isa, T: Logit>(isa: I, row: &[T], scale: Scale, tokens: &[u32]) -> f32 {
+    let any = || sum_tokens(isa, row, scale, tokens).s as f32;
+    mass_in_order(isa, row, scale, tokens).unwrap_or_else(any)
+}
+
+/// The mass of one concept, `Σ 2^q`.
+pub(crate) struct MassOfConcept<'a, T> {
+    pub(crate) row: &'a [T],
+    pub(crate) scale: Scale,
+    pub(crate) tokens: &'a [u32],
+}
+
+impl<T: Logit> Job for MassOfConcept<'_, T> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) -> f32 {
+        mass_of(isa, self.row, self.scale, self.tokens)
+    }
+}
+
 /// Calls `self.1` with every concept of the table and its mass, `Σ 2^q` over its tokens.
 pub(crate) struct ForEachMass<'a, T, F>(pub(crate) Members<'a, T>, pub(crate) F);
 
@@ -342,10 +335,11 @@ impl<T: Logit, F: FnMut(u32, f32)> Job for ForEachMass<'_, T, F> {
         let Self(members, mut each) = self;
         let picker = members.table.slots.of(members.row);
         for unit in &members.table.units {
-            match unit {
-                Unit::Slices(Slices { width, slots, lanes }) => {
-                    let starts = slots.clone().step_by(*width);
-                    for (start, concepts) in starts.zip(&members.table.lanes[lanes.clone()]) {
+            match unit.members {
+                Where::Slices { width, slot } => {
+                    let concepts = &members.table.concepts[unit.concepts.clone()];
+                    for (i, concepts) in concepts.chunks(LANES).enumerate() {
+                        let start = slot + i * width;
                         let mut mass = isa.splat(0.0);
                         for slot in start..start + width {
                             let logits = T::pick(isa, &picker, slot);
@@ -356,10 +350,9 @@ impl<T: Logit, F: FnMut(u32, f32)> Job for ForEachMass<'_, T, F> {
                         }
                     }
                 }
-                Unit::Listed(range) => {
-                    for (concept, tokens) in members.listed(range) {
-                        let sums = sum_tokens(isa, members.row, members.scale, tokens);
-                        each(concept, sums.s as f32);
+                Where::Listed => {
+                    for (concept, tokens) in members.listed(unit) {
+                        each(concept, mass_of(isa, members.row, members.scale, tokens));
                     }
                 }
             }

@@ -10,6 +10,11 @@ pub(crate) trait Logit: Copy + Send + Sync + Into<f32> + 'static {
 
     fn load<I: Isa>(isa: I, values: &[Self; LANES]) -> I::F32s;
 
+    /// The values themselves, if they are `f32`.
+    fn as_f32s(_: &[Self]) -> Option<&[f32]> {
+        None
+    }
+
     /// Thirty-two values, in an order of the dtype's own.
     #[inline(always)]
     fn load_pair<I: Isa>(isa: I, values: &[Self; 2 * LANES]) -> [I::F32s; 2] {
@@ -51,6 +56,10 @@ impl Logit for f32 {
     #[inline(always)]
     fn load<I: Isa>(isa: I, values: &[Self; LANES]) -> I::F32s {
         isa.load(values)
+    }
+
+    fn as_f32s(values: &[Self]) -> Option<&[f32]> {
+        Some(values)
     }
 }
 

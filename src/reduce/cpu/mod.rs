@@ -34,37 +34,59 @@ mod noise;
 mod pass;
 mod pool;
 mod rows;
+pub(crate) mod sample;
 mod scale;
+mod search;
 mod simd;
 mod singletons;
 mod stream;
+mod table;
 mod top;
 
 use rayon::prelude::*;
 
 pub(crate) use masses::{masses, measure};
-pub(crate) use pool::{pool, sample};
+pub(crate) use noise::uniform;
+pub(crate) use pool::{pool, sample_with_noise};
 
-use self::gather::GatherTable;
 use self::logit::Logit;
 use self::pass::Pass;
 use self::rows::{Operation, Rows};
-use self::simd::Isa;
+use self::simd::{Isa, LANES};
 use self::singletons::SingletonTable;
+use self::table::{GatherTable, MAX_SMALL};
 use super::logits::{Logits, room};
-use super::{BadRow, ReduceError, Row};
+use super::{BadRow, BadRowReason, Decision, ReduceError, Row};
 use crate::ConceptMap;
 
 /// What the CPU path derives from a map, once.
 pub(crate) struct Tables {
     gather: GatherTable,
     singletons: SingletonTable,
+    /// How many tokens the concept of each token has; 255 for more.
+    sizes: Vec<u8>,
+    /// Sixteen tokens to an element, whether each is of a small pooled concept.
+    small: Vec<u16>,
+    /// Whether every token is a concept of its own, with the token's id.
+    ids_are_tokens: bool,
 }
 
 impl Tables {
     pub(crate) fn new(map: &ConceptMap) -> Self {
-        Self { gather: GatherTable::new(map), singletons: SingletonTable::new(map) }
+        let ids_are_tokens = (0..).zip(map.concept_ids()).all(|(token, &id)| token == id);
+        let (gather, singletons) = (GatherTable::new(map), SingletonTable::new(map));
+        let size = |&concept: &u32| map.tokens(concept).map_or(0, <[u32]>::len);
+        let size = |concept| u8::try_from(size(concept)).unwrap_or(u8::MAX);
+        let sizes: Vec<u8> = map.concept_ids().iter().map(size).collect();
+        let is_small = |&size: &u8| (2..=MAX_SMALL).contains(&usize::from(size));
+        let small = sizes.chunks(LANES).map(|sizes| lanes_of(sizes.iter().map(is_small))).collect();
+        Self { gather, singletons, sizes, small, ids_are_tokens }
     }
+}
+
+/// A bit for each of up to sixteen lanes.
+fn lanes_of(lanes: impl Iterator<Item = bool>) -> u16 {
+    lanes.enumerate().fold(0, |bits, (lane, is_set)| bits | u16::from(is_set) << lane)
 }
 
 /// Reduces every row.
@@ -78,6 +100,16 @@ pub(crate) fn reduce(
     rows::run(Reduce { map, tables }, logits)
 }
 
+/// Decides every row.
+pub(crate) fn decide(
+    map: &ConceptMap,
+    tables: &Tables,
+    logits: &Logits,
+) -> Result<Vec<Result<Decision, BadRow>>, ReduceError> {
+    room::<Result<Decision, BadRow>>(logits.rows(), 1)?;
+    rows::run(Decide { map, tables }, logits)
+}
+
 #[derive(Clone, Copy)]
 struct Reduce<'a> {
     map: &'a ConceptMap,
@@ -88,17 +120,39 @@ impl Operation for Reduce<'_> {
     type Output = Vec<Result<Row, BadRow>>;
 
     fn run<I: Isa, T: Logit>(self, isa: I, rows: Rows<'_, T>) -> Self::Output {
-        let Self { map, tables } = self;
-        let split = rows.is_each_worth_a_fork() && rows.len() < rayon::current_num_threads();
-        let reduce = |i| {
-            let row = Pass { isa, row: rows.get(i), split }.reduce(map, tables);
-            row.map_err(|reason| BadRow { row: i, reason })
-        };
-        if rows.are_worth_a_fork() {
-            (0..rows.len()).into_par_iter().map(reduce).collect()
-        } else {
-            (0..rows.len()).map(reduce).collect()
-        }
+        each_row(isa, rows, |pass| pass.reduce(self.map, self.tables))
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Decide<'a> {
+    map: &'a ConceptMap,
+    tables: &'a Tables,
+}
+
+impl Operation for Decide<'_> {
+    type Output = Vec<Result<Decision, BadRow>>;
+
+    fn run<I: Isa, T: Logit>(self, isa: I, rows: Rows<'_, T>) -> Self::Output {
+        each_row(isa, rows, |pass| pass.decide(self.map, self.tables))
+    }
+}
+
+/// What `pass` finds in every row; threads share the rows, or if there are fewer, each row.
+fn each_row<I: Isa, T: Logit, R: Send>(
+    isa: I,
+    rows: Rows<'_, T>,
+    pass: impl Fn(Pass<'_, I, T>) -> Result<R, BadRowReason> + Sync + Send,
+) -> Vec<Result<R, BadRow>> {
+    let split = rows.is_each_worth_a_fork() && rows.len() < rayon::current_num_threads();
+    let each = |i| {
+        let found = pass(Pass { isa, row: rows.get(i), split });
+        found.map_err(|reason| BadRow { row: i, reason })
+    };
+    if rows.are_worth_a_fork() {
+        (0..rows.len()).into_par_iter().map(each).collect()
+    } else {
+        (0..rows.len()).map(each).collect()
     }
 }
 

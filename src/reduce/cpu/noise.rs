@@ -60,6 +60,15 @@ impl Noise {
     }
 }
 
+/// The uniform number, from 0 to below 1, of a seed's step: 53 bits of Philox, of a row that no noise
+/// is of.
+pub(crate) fn uniform(seed: u64, step: u64) -> f64 {
+    let counter = [0, u32::MAX, step as u32, (step >> 32) as u32];
+    let [high, low, ..] = philox(counter, [seed as u32, (seed >> 32) as u32]);
+    let bits = u64::from(high >> 5) << 26 | u64::from(low >> 6);
+    bits as f64 / (1u64 << 53) as f64
+}
+
 /// Four uniform numbers, for four neighbouring concepts.
 struct Quad {
     place: u32,

@@ -8,12 +8,13 @@ use super::Tables;
 use super::gather::{ConceptSums, Members, SumUnit, TokenSums};
 use super::logit::Logit;
 use super::scale::Scale;
+use super::search::Search;
 use super::simd::Isa;
 use super::singletons::{self, Singleton};
-use super::stream::{self, BLOCK, BlockMax, FirstAtLeast, SumBlock};
+use super::stream::{self, BLOCK, BlockMax, FirstAtLeast, SumBlock, WeightOfBlock};
 use super::top::Candidate;
 use crate::ConceptMap;
-use crate::reduce::{BadRowReason, Row, RunnerUp};
+use crate::reduce::{BadRowReason, Decision, Row, RunnerUp};
 
 /// Blocks that a thread takes at a time: some microseconds' worth.
 const BLOCKS_PER_TASK: usize = 8;
@@ -58,7 +59,7 @@ impl<I: Isa, T: Logit> Pass<'_, I, T> {
         let members = Members { row: self.row, scale, map, table: &tables.gather };
         let units = tables.gather.units();
         let concepts = self
-            .in_order(units, 1, |unit| self.isa.vectorize(SumUnit(members, unit)))
+            .in_order(units, 1, |unit| self.isa.vectorize(SumUnit::<_, true>(members, unit)))
             .into_iter()
             .fold(ConceptSums::default(), ConceptSums::merge);
         // `a` still lacks the singletons, and they have as much of `u`.
@@ -115,6 +116,38 @@ impl<I: Isa, T: Logit> Pass<'_, I, T> {
         })
     }
 
+    /// The decision alone: the normaliser, and the masses of the concepts that may win.
+    pub(crate) fn decide(
+        self,
+        map: &ConceptMap,
+        tables: &Tables,
+    ) -> Result<Decision, BadRowReason> {
+        let Self { isa, row, .. } = self;
+        let (maxima, max) = self.maxima();
+        let Some(scale) = Scale::of(max) else {
+            return Err(self.reason());
+        };
+        let (winner, s) = Search { isa, row, maxima: &maxima, scale, map, tables }.winner();
+        let z = match s {
+            Some(s) if s.is_nan() => return Err(self.reason()),
+            Some(s) => Normaliser { scale, s },
+            None => self.normaliser_below(max)?,
+        };
+        let greedy = self.first_maximum(&maxima, max);
+        let representative = self.representative(map, winner.concept, greedy);
+        let representative_prob = z.probability(row[representative as usize].into());
+        let mass = z.mass(winner.mass.into());
+        Ok(Decision {
+            winner: winner.concept,
+            representative,
+            greedy,
+            mass: if mass < representative_prob { representative_prob } else { mass },
+            representative_prob,
+            greedy_prob: z.probability(max),
+            log_z: scale.log_sum_exp(z.s) as f32,
+        })
+    }
+
     /// `work(0), work(1) … work(n - 1)`; a thread takes `at_least` so many at a time.
     fn in_order<R: Send>(
         self,
@@ -150,11 +183,16 @@ impl<I: Isa, T: Logit> Pass<'_, I, T> {
 
     /// The row's normaliser, or why it has none.
     pub(crate) fn normaliser(self) -> Result<Normaliser, BadRowReason> {
-        let (_, max) = self.maxima();
+        self.normaliser_below(self.maxima().1)
+    }
+
+    /// [`normaliser`](Self::normaliser), given the row's maximum.
+    fn normaliser_below(self, max: f32) -> Result<Normaliser, BadRowReason> {
         let Some(scale) = Scale::of(max) else {
             return Err(self.reason());
         };
-        let s = self.sums(scale).s;
+        let weigh = |block: &[T]| self.isa.vectorize(WeightOfBlock { block, scale });
+        let s: f64 = self.blocks(weigh).into_iter().sum();
         if s.is_nan() { Err(self.reason()) } else { Ok(Normaliser { scale, s }) }
     }
 

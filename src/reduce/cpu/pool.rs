@@ -28,7 +28,7 @@ pub(crate) fn pool(
 }
 
 /// A token for each row, drawn with the noise of a seed and of each row's step.
-pub(crate) fn sample(
+pub(crate) fn sample_with_noise(
     map: &ConceptMap,
     tables: &Tables,
     logits: &Logits,

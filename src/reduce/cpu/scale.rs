@@ -19,6 +19,20 @@ impl Scale {
         max.is_finite().then_some(Self { max })
     }
 
+    /// The row's maximum.
+    pub(crate) fn max(self) -> f32 {
+        self.max
+    }
+
+    /// The maximum in powers of two as `f32` holds it, and the factor by which weights that are measured
+    /// against it, all alike, are too small. None for a maximum so large that the product with
+    /// `log2 e` would lose digits that matter, where a processor rounds it before the subtraction.
+    pub(crate) fn zero(self) -> Option<(f32, f64)> {
+        let zero = self.max * LOG2_E;
+        let rest = f64::from(self.max) * f64::from(LOG2_E) - f64::from(zero);
+        (self.max.abs() < 128.0).then(|| (zero, (-rest).exp2()))
+    }
+
     /// `q`, at least -160, and `2^q`, of sixteen logits.
     #[inline(always)]
     pub(crate) fn weights<I: Isa>(self, isa: I, logits: I::F32s) -> (I::F32s, I::F32s) {

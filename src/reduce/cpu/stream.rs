@@ -4,10 +4,12 @@
 //! threads share the blocks, and short enough for the first-level cache and for `f32` lanes to
 //! add up without losing small terms; blocks add up in `f64`.
 
+use std::f32::consts::LOG2_E;
+
 use super::gather::TokenSums;
 use super::logit::Logit;
 use super::scale::Scale;
-use super::simd::{Isa, Job, LANES};
+use super::simd::{self, Isa, Job, LANES};
 
 /// Logits in a block.
 pub(crate) const BLOCK: usize = 2048;
@@ -121,6 +123,70 @@ impl<T: Logit> Job for SumBlock<'_, T> {
     }
 }
 
+/// `Σ 2^q` over a block's tokens; NaN if and only if the block holds a NaN.
+pub(crate) struct WeightOfBlock<'a, T> {
+    pub(crate) block: &'a [T],
+    pub(crate) scale: Scale,
+}
+
+#[derive(Clone, Copy)]
+struct Weight<V> {
+    scale: Scale,
+    s: V,
+}
+
+impl<I: Isa> Accumulator<I> for Weight<I::F32s> {
+    #[inline(always)]
+    fn add(&mut self, isa: I, logits: I::F32s) {
+        self.s = isa.add(self.s, self.scale.weights(isa, logits).1);
+    }
+
+    #[inline(always)]
+    fn merge(self, isa: I, other: Self) -> Self {
+        Self { scale: self.scale, s: isa.add(self.s, other.s) }
+    }
+}
+
+/// The same by one operation less, where the logits are not so large that their scale would lose
+/// digits: relative to `zero`, see [`Scale::zero`].
+#[derive(Clone, Copy)]
+struct QuickWeight<V> {
+    zero: f32,
+    s: V,
+}
+
+impl<I: Isa> Accumulator<I> for QuickWeight<I::F32s> {
+    #[inline(always)]
+    fn add(&mut self, isa: I, logits: I::F32s) {
+        let q = isa.mul_add(logits, isa.splat(LOG2_E), isa.splat(-self.zero));
+        self.s = isa.add(self.s, simd::exp2(isa, q).1);
+    }
+
+    #[inline(always)]
+    fn merge(self, isa: I, other: Self) -> Self {
+        Self { zero: self.zero, s: isa.add(self.s, other.s) }
+    }
+}
+
+impl<T: Logit> Job for WeightOfBlock<'_, T> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) -> f64 {
+        let s = isa.splat(0.0);
+        match self.scale.zero() {
+            Some((zero, factor)) => {
+                let sums = accumulate(isa, self.block, QuickWeight { zero, s });
+                f64::from(isa.sum(sums.s)) * factor
+            }
+            None => {
+                let sums = accumulate(isa, self.block, Weight { scale: self.scale, s });
+                isa.sum(sums.s).into()
+            }
+        }
+    }
+}
+
 /// Writes the weight of every token of a block.
 pub(crate) struct WriteWeights<'a, T> {
     pub(crate) block: &'a [T],
@@ -184,6 +250,35 @@ impl<T: Logit, F: FnMut(usize, f32) -> f32> Job for AtLeast<'_, T, F> {
                 mask &= mask - 1;
             }
         }
+    }
+}
+
+/// Writes the places of a block that count and whose logit is at least `threshold`, which is above
+/// `-inf`, and gives them.
+pub(crate) struct PlacesAtLeast<'a, 'b, T> {
+    pub(crate) block: &'a [T],
+    /// Sixteen places to an element, whether each counts.
+    pub(crate) lanes: &'a [u16],
+    pub(crate) threshold: f32,
+    pub(crate) places: &'b mut [u16; BLOCK],
+}
+
+impl<'b, T: Logit> Job for PlacesAtLeast<'_, 'b, T> {
+    type Output = &'b [u16];
+
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) -> &'b [u16] {
+        let threshold = isa.splat(self.threshold);
+        let mut len = 0;
+        for (i, values) in self.block.chunks(LANES).enumerate() {
+            let mut mask = isa.ge(T::load_up_to(isa, values), threshold) & self.lanes[i];
+            while mask != 0 {
+                self.places[len] = (i * LANES) as u16 + mask.trailing_zeros() as u16;
+                len += 1;
+                mask &= mask - 1;
+            }
+        }
+        &self.places[..len]
     }
 }
 

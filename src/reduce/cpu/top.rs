@@ -58,7 +58,14 @@ impl Top2 {
         }
     }
 
-    /// Offers the lanes whose bit is set.
+    /// Whether one of some concepts would be second if its mass were equal.
+    #[inline(always)]
+    pub(crate) fn may_tie(&self, concepts: &[u32; LANES]) -> bool {
+        let lowest = concepts.iter().fold(u32::MAX, |lowest, &concept| lowest.min(concept));
+        lowest < self.second.concept
+    }
+
+    /// Offers the lanes whose bit is set, each of which reaches the threshold.
     pub(crate) fn offer_lanes(
         &mut self,
         mut mask: u16,

@@ -1,0 +1,144 @@
+//! The log-probabilities of what was sampled, where they are asked for.
+
+use super::candidates::likeliest;
+use super::draw::Draw;
+use super::keys::Pooled;
+use super::row::{Choice, View};
+use super::select::{Order, largest};
+use super::weigh::{Power, weigh};
+use super::{Concepts, Filter, Found, Request};
+use crate::reduce::cpu::pass;
+use crate::reduce::cpu::simd::Isa;
+
+/// The log-probability of a concept; and the likeliest concepts with their likeliest tokens and
+/// log-probabilities.
+pub(super) type LogProbs = (f32, Vec<(u32, u32, f32)>);
+
+/// A log-probability, which rounding may have made more than 0.
+pub(super) fn at_most_0(log_prob: f64) -> f32 {
+    log_prob.min(0.0) as f32
+}
+
+impl<I: Isa> View<'_, I> {
+    /// Those of the distribution that was drawn from.
+    pub(super) fn log_probs_of_draw(
+        self,
+        request: &Request<'_>,
+        choice: &Choice,
+        n: usize,
+        found: &mut Found,
+    ) -> LogProbs {
+        let concepts = request.concepts;
+        let Some((law, drawn)) = choice.draw else {
+            // All of it is on the likeliest.
+            let representative = self.representative(concepts, choice.concept);
+            let all = (choice.concept, representative, 0.0);
+            return (0.0, if n > 0 { vec![all] } else { vec![] });
+        };
+        let ln_total = drawn.total.ln();
+        let kept = drawn.kept.unwrap_or(usize::MAX);
+        let likeliest = self.likeliest(concepts, n.min(kept), found).into_iter();
+        let log_prob = |key: f32| at_most_0(law.ln_weight(key) - ln_total);
+        let likeliest = likeliest
+            .map(|(concept, key)| (concept, self.representative(concepts, concept), log_prob(key)));
+        (log_prob(self.key_of(concepts, choice.concept)), likeliest.collect())
+    }
+
+    /// Those of the row as it is, whose weights have a sum with this logarithm.
+    pub(super) fn log_probs(
+        self,
+        concepts: Concepts<'_>,
+        concept: u32,
+        n: usize,
+        ln_total: f64,
+        found: &mut Found,
+    ) -> LogProbs {
+        let log_prob = |key: f32| at_most_0(f64::from(key) - ln_total);
+        let likeliest = self.likeliest(concepts, n, found).into_iter();
+        let likeliest = likeliest
+            .map(|(concept, key)| (concept, self.representative(concepts, concept), log_prob(key)));
+        (log_prob(self.key_of(concepts, concept)), likeliest.collect())
+    }
+
+    /// The logarithm of the sum of all tokens' weights, relative to the likeliest.
+    pub(super) fn ln_total(self, found: &mut Found) -> f64 {
+        weigh(self.isa, &[self.tokens(None)], Power::new(1.0, 0.0), &mut found.sums).ln()
+    }
+
+    /// The logarithm of a token's weight, relative to the likeliest.
+    pub(super) fn key(self, token: u32) -> f32 {
+        self.row[token as usize] - self.max
+    }
+
+    /// The logarithm of a concept's mass, relative to the likeliest token.
+    fn key_of(self, concepts: Concepts<'_>, concept: u32) -> f32 {
+        match concepts {
+            Concepts::Tokens(_) => self.key(self.representative(concepts, concept)),
+            Concepts::Pooled(map, tables) => {
+                let pooled = Pooled { row: self.row, max: self.max, map, table: &tables.gather };
+                pooled.key_of(self.isa, map.tokens(concept).unwrap_or_default())
+            }
+        }
+    }
+
+    /// The likeliest token of a concept.
+    fn representative(self, concepts: Concepts<'_>, concept: u32) -> u32 {
+        match concepts {
+            Concepts::Tokens(None) => concept,
+            Concepts::Tokens(Some(ids)) => {
+                ids.iter().position(|&id| id == concept).map_or(concept, |token| token as u32)
+            }
+            Concepts::Pooled(map, _) => {
+                pass::likeliest(self.row, map.tokens(concept).unwrap_or_default())
+            }
+        }
+    }
+
+    /// The `n` likeliest concepts and their keys, likeliest first.
+    fn likeliest(self, concepts: Concepts<'_>, n: usize, found: &mut Found) -> Vec<(u32, f32)> {
+        if n == 0 {
+            return Vec::new();
+        }
+        let filter = Filter { k: Some(n), ..Filter::NONE };
+        let (isa, width) = (self.isa, self.row.len() as u32);
+        let (law, counts) = (Power::new(1.0, 0.0), false);
+        let of = |items: Vec<(f32, u32)>, concept_of: &dyn Fn(u32) -> u32| {
+            items.into_iter().map(|(key, item)| (concept_of(item), key)).collect()
+        };
+        match concepts {
+            Concepts::Tokens(ids) => {
+                let concept_of = |token: u32| ids.map_or(token, |ids| ids[token as usize]);
+                let pieces = &[self.tokens(ids)];
+                let in_order = if ids.is_none() { u32::MAX } else { 0 };
+                let draw = Draw { isa, law, pieces, first_item: 0, concept_of, in_order, counts };
+                draw.collect_from(f32::MIN, Some(n), &mut found.memory());
+                of(likeliest(&found.candidates, n, concept_of), &concept_of)
+            }
+            Concepts::Pooled(map, tables) if self.prune(map, tables, 1.0, filter, found) => {
+                let ids = map.concept_ids();
+                let concept_of =
+                    |item: u32| if item < width { ids[item as usize] } else { item - width };
+                let order = Order { concept_of: &concept_of, in_order: self.in_order(tables) };
+                let Found { candidates, buffers, .. } = found;
+                let cut = largest(candidates, isa, n, order, buffers);
+                candidates.keep(&cut);
+                of(likeliest(&found.candidates, n, concept_of), &concept_of)
+            }
+            Concepts::Pooled(map, tables) => {
+                self.write_keys(map, tables, found);
+                let (ids, table) = (map.concept_ids(), tables.gather.concepts());
+                let concept_of = |item: u32| match item.checked_sub(width) {
+                    Some(place) => table[place as usize],
+                    None => ids[item as usize],
+                };
+                let (keys, mut memory) = found.keys_and_memory();
+                let pieces = &self.pieces(tables, keys);
+                let first_item = width - pieces[0].values.len() as u32;
+                let in_order = self.in_order(tables);
+                let draw = Draw { isa, law, pieces, first_item, concept_of, in_order, counts };
+                draw.collect_from(f32::MIN, Some(n), &mut memory);
+                of(likeliest(&found.candidates, n, concept_of), &concept_of)
+            }
+        }
+    }
+}

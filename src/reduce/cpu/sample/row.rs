@@ -1,0 +1,345 @@
+//! One row, from its logits to a token.
+
+use super::adjust::{Adjust, reason};
+use super::candidates::add_pooled;
+use super::draw::{Draw, DrawnItem, Weighed};
+use super::keys::Pooled;
+use super::log_probs::at_most_0;
+use super::maxima::Maxima;
+use super::weigh::{Lowest, Piece, Power};
+use super::{Concepts, Drawn, Filter, Found, Request, Scratch, Undrawn};
+use crate::ConceptMap;
+use crate::reduce::cpu::Tables;
+use crate::reduce::cpu::logit::Logit;
+use crate::reduce::cpu::pass;
+use crate::reduce::cpu::scale::Scale;
+use crate::reduce::cpu::search::Search;
+use crate::reduce::cpu::simd::Isa;
+use crate::reduce::cpu::stream::{AtLeast, BLOCK, FirstAtLeast, block};
+
+/// Samples a token from a row.
+pub(super) fn sample_row<I: Isa, T: Logit>(
+    isa: I,
+    given: &[T],
+    request: &Request<'_>,
+    scratch: &mut Scratch,
+) -> Result<Drawn, Undrawn> {
+    let Scratch { row, maxima, found } = scratch;
+    let view = View::of(isa, given, &request.adjust, row, maxima)?;
+    let choice = view.choose(request, found).expect("the likeliest concept always has a weight");
+    let (token, concept) = (view.emit(request, &choice), choice.concept);
+    let Some(asked) = request.log_probs else {
+        return Ok(Drawn { token, concept, log_probs: None });
+    };
+    let of_draw = (!asked.raw).then(|| view.log_probs_of_draw(request, &choice, asked.n, found));
+    let raw = View::of(isa, given, &Adjust::NONE, row, maxima)?;
+    let ln_z = raw.ln_total(found);
+    let (of_concept, likeliest) =
+        of_draw.unwrap_or_else(|| raw.log_probs(request.concepts, concept, asked.n, ln_z, found));
+    let of_token = at_most_0(f64::from(raw.key(token)) - ln_z);
+    let log_probs = super::DrawnLogProbs { concept: of_concept, token: of_token, likeliest };
+    Ok(Drawn { token, concept, log_probs: Some(log_probs) })
+}
+
+/// A row in `f32` without NaN and `+inf`, which holds something above `-inf`.
+#[derive(Clone, Copy)]
+pub(super) struct View<'a, I> {
+    pub(super) isa: I,
+    pub(super) row: &'a [f32],
+    /// The blocks' maxima.
+    pub(super) maxima: &'a [f32],
+    pub(super) max: f32,
+}
+
+/// A concept that was chosen.
+#[derive(Clone, Copy)]
+pub(super) struct Choice {
+    pub(super) concept: u32,
+    /// The token that was drawn, where tokens are drawn and not concepts.
+    token: Option<u32>,
+    /// What is left of the uniform number that chose it: one itself.
+    rest: f64,
+    /// What it was drawn from; nothing, if it is the likeliest.
+    pub(super) draw: Option<(Power, DrawnItem)>,
+}
+
+/// How a concept is drawn.
+#[derive(Clone, Copy)]
+struct Chance {
+    /// Above 0.
+    temperature: f64,
+    filter: Filter,
+    uniform: f64,
+    /// Whether to count the concepts that are left.
+    counts: bool,
+}
+
+impl<'a, I: Isa> View<'a, I> {
+    /// The row after all changes: the given one itself if it is `f32` and nothing is changed.
+    fn of<T: Logit>(
+        isa: I,
+        given: &'a [T],
+        adjust: &Adjust<'_>,
+        copy: &'a mut Vec<f32>,
+        maxima: &'a mut Vec<f32>,
+    ) -> Result<Self, Undrawn> {
+        let row = match T::as_f32s(given).filter(|_| adjust.is_none()) {
+            Some(given) => given,
+            None => {
+                copy.resize(given.len(), 0.0);
+                adjust.write(isa, given, copy).map_err(Undrawn::Bad)?;
+                copy
+            }
+        };
+        maxima.resize(row.len().div_ceil(BLOCK), 0.0);
+        let max = isa.vectorize(Maxima { row, blocks: maxima });
+        if max.is_finite() {
+            return Ok(Self { isa, row, maxima, max });
+        }
+        let is_masked = max == f32::NEG_INFINITY && !adjust.is_none();
+        Err(if is_masked { Undrawn::NothingAllowed } else { Undrawn::Bad(reason(row)) })
+    }
+
+    /// The concept that is chosen; none if nothing has a weight, but the likeliest always has one.
+    fn choose(self, request: &Request<'_>, found: &mut Found) -> Option<Choice> {
+        let Request { concepts, temperature, uniform, log_probs, .. } = *request;
+        let filter = request.filter.of(concepts.count(self.row.len()));
+        let counts = log_probs.is_some_and(|asked| !asked.raw);
+        let chance = Chance { temperature, filter, uniform, counts };
+        if temperature == 0.0 {
+            let (concept, token) = self.likeliest_concept(concepts);
+            return Some(Choice { concept, token, rest: uniform, draw: None });
+        }
+        match concepts {
+            Concepts::Tokens(ids) => self.draw_token(ids, chance, found),
+            // A token drawn by its probability is of a concept drawn by its mass.
+            Concepts::Pooled(map, _) if temperature == 1.0 && filter == Filter::NONE => {
+                self.draw_token(Some(map.concept_ids()), chance, found)
+            }
+            Concepts::Pooled(map, tables) => self.draw_concept(map, tables, chance, found),
+        }
+    }
+
+    /// The concept with the largest mass, and its token if it has but one.
+    fn likeliest_concept(self, concepts: Concepts<'_>) -> (u32, Option<u32>) {
+        let Self { isa, row, maxima, max } = self;
+        match concepts {
+            Concepts::Tokens(None) => {
+                let i = maxima.iter().position(|&m| m == max).unwrap_or(0);
+                let place = isa.vectorize(FirstAtLeast(block(row, i), max)).unwrap_or(0);
+                let token = (i * BLOCK + place) as u32;
+                (token, Some(token))
+            }
+            Concepts::Tokens(Some(ids)) => {
+                let mut best = (u32::MAX, 0);
+                for (i, _) in maxima.iter().enumerate().filter(|&(_, &m)| m == max) {
+                    let each = |place, _| {
+                        let token = (i * BLOCK + place) as u32;
+                        best = best.min((ids[token as usize], token));
+                        max
+                    };
+                    isa.vectorize(AtLeast { block: block(row, i), threshold: max, each });
+                }
+                (best.0, Some(best.1))
+            }
+            Concepts::Pooled(map, tables) => (self.search(map, tables).winner().0.concept, None),
+        }
+    }
+
+    pub(super) fn search(self, map: &'a ConceptMap, tables: &'a Tables) -> Search<'a, I, f32> {
+        let Self { isa, row, maxima, max } = self;
+        let scale = Scale::of(max).expect("the maximum of a view is finite");
+        Search { isa, row, maxima, scale, map, tables }
+    }
+
+    /// A draw where tokens are concepts, with ids of their own or their tokens'.
+    fn draw_token(
+        self,
+        ids: Option<&[u32]>,
+        Chance { temperature, filter, uniform, counts }: Chance,
+        found: &mut Found,
+    ) -> Option<Choice> {
+        let law = Power::new(temperature, 0.0);
+        let concept_of = |token: u32| ids.map_or(token, |ids| ids[token as usize]);
+        let draw = Draw {
+            isa: self.isa,
+            law,
+            pieces: &[self.tokens(ids)],
+            first_item: 0,
+            concept_of,
+            in_order: if ids.is_none() { u32::MAX } else { 0 },
+            counts,
+        };
+        let drawn = draw.run_by_power(filter, uniform, &mut found.memory())?;
+        let (concept, token) = (concept_of(drawn.item), Some(drawn.item));
+        Some(Choice { concept, token, rest: drawn.rest, draw: Some((law, drawn)) })
+    }
+
+    /// A draw of a concept by its mass.
+    fn draw_concept(
+        self,
+        map: &'a ConceptMap,
+        tables: &'a Tables,
+        Chance { temperature, filter, uniform, counts }: Chance,
+        found: &mut Found,
+    ) -> Option<Choice> {
+        let isa = self.isa;
+        let width = self.row.len() as u32;
+        let ids = map.concept_ids();
+        let choice = |concept, law, drawn: DrawnItem| {
+            Some(Choice { concept, token: None, rest: drawn.rest, draw: Some((law, drawn)) })
+        };
+        if !filter.needs_total() && self.prune(map, tables, temperature, filter, found) {
+            let top = found.candidates.keys().iter().copied().fold(0.0, f32::max);
+            let law = Power::new(temperature, top);
+            let concept_of =
+                |item: u32| if item < width { ids[item as usize] } else { item - width };
+            let (pieces, first_item, in_order) = (&[], 0, self.in_order(tables));
+            let draw = Draw { isa, law, pieces, first_item, concept_of, in_order, counts };
+            let drawn =
+                draw.draw_candidates(filter, Weighed::default(), uniform, &mut found.memory())?;
+            return choice(concept_of(drawn.item), law, drawn);
+        }
+        let top = self.write_keys(map, tables, found);
+        let law = Power::new(temperature, top);
+        let table = tables.gather.concepts();
+        let concept_of = |item: u32| match item.checked_sub(width) {
+            Some(place) => table[place as usize],
+            None => ids[item as usize],
+        };
+        let (keys, mut memory) = found.keys_and_memory();
+        let pieces = self.pieces(tables, keys);
+        let first_item = width - pieces[0].values.len() as u32;
+        let in_order = self.in_order(tables);
+        let draw = Draw { isa, law, pieces: &pieces, first_item, concept_of, in_order, counts };
+        let drawn = draw.run_by_power(filter, uniform, &mut memory)?;
+        choice(concept_of(drawn.item), law, drawn)
+    }
+
+    /// Writes the keys of all concepts of the table; gives the largest key of all concepts.
+    pub(super) fn write_keys(self, map: &ConceptMap, tables: &Tables, found: &mut Found) -> f32 {
+        let Found { keys, key_maxima, .. } = found;
+        keys.resize(tables.gather.concepts().len(), 0.0);
+        let pooled = Pooled { row: self.row, max: self.max, map, table: &tables.gather };
+        pooled.write(self.isa, 0..tables.gather.units(), 0, keys);
+        key_maxima.resize(keys.len().div_ceil(BLOCK), 0.0);
+        let top = self.isa.vectorize(Maxima { row: keys, blocks: key_maxima });
+        // If no pooled concept has as much as the likeliest token, that is a concept of its own.
+        top.max(0.0)
+    }
+
+    /// All tokens, each a concept with an id of its own or the token's.
+    pub(super) fn tokens(self, ids: Option<&[u32]>) -> Piece<'a> {
+        let lowest = if ids.is_none() { Lowest::Place } else { Lowest::Unknown };
+        Piece { lowest, ..Piece::of_row(self.row, self.max, self.maxima) }
+    }
+
+    /// The tokens that are concepts of their own, unless the table has them; and the table.
+    pub(super) fn pieces<'b>(
+        self,
+        tables: &'b Tables,
+        (keys, maxima): (&'b [f32], &'b [f32]),
+    ) -> [Piece<'b>; 2]
+    where
+        'a: 'b,
+    {
+        let singletons = match tables.gather.covers_vocabulary() {
+            true => Piece::of_keys(&[]),
+            false => self.singletons(tables),
+        };
+        let lowest = Lowest::Of(tables.gather.lowest_in_block());
+        [singletons, Piece { lowest, maxima, ..Piece::of_keys(keys) }]
+    }
+
+    /// The tokens that are concepts of their own.
+    fn singletons<'b>(self, tables: &'b Tables) -> Piece<'b>
+    where
+        'a: 'b,
+    {
+        Piece {
+            counts: Some(tables.singletons.lanes()),
+            lowest: Lowest::Of(tables.singletons.lowest_in_block()),
+            ..Piece::of_row(self.row, self.max, self.maxima)
+        }
+    }
+
+    /// The first item that is not in the order of its concept.
+    pub(super) fn in_order(self, tables: &Tables) -> u32 {
+        if tables.singletons.are_in_order() { self.row.len() as u32 } else { 0 }
+    }
+
+    /// Collects the concepts that a filter may leave, which asks for `k` or a least weight; gives up
+    /// with `false` if they are too many to look at one by one.
+    pub(super) fn prune(
+        self,
+        map: &'a ConceptMap,
+        tables: &'a Tables,
+        temperature: f64,
+        Filter { k, p, min_p }: Filter,
+        found: &mut Found,
+    ) -> bool {
+        let search = self.search(map, tables);
+        if search.sums_sooner() {
+            return false;
+        }
+        let large = tables.gather.large_units();
+        found.keys.resize(tables.gather.concepts().len() - tables.gather.first_large(), 0.0);
+        let pooled = Pooled { row: self.row, max: self.max, map, table: &tables.gather };
+        pooled.write(self.isa, large, tables.gather.first_large(), &mut found.keys);
+        // The largest key is at least 0, and what min_p leaves is within this of it.
+        // With top_p it must not prune: that is a share of weights that min_p removes.
+        let is_bound = min_p > 0.0 && p.is_none();
+        let lowest = if is_bound { (min_p.ln() * temperature) as f32 } else { f32::MIN };
+        let lowest = lowest.max(f32::MIN);
+        // So many tokens are at least as likely as this one. If they are of fewer concepts, it has to
+        // be lower.
+        let nth = k.filter(|&k| k <= self.maxima.len());
+        let nth = nth.and_then(|k| found.buffers.nth_largest(self.maxima, k));
+        let mut guess = if k.is_some() { nth.map_or(-4.0, |nth| nth - self.max) } else { lowest };
+        let singletons = self.singletons(tables);
+        for _ in 0..4 {
+            let from = guess.max(lowest);
+            let Found { keys, candidates, is_listed, .. } = found;
+            candidates.clear(self.row.len() + keys.len());
+            candidates.add(self.isa, &singletons, from);
+            if !add_pooled(search, pooled, keys, from, candidates, is_listed) {
+                return false;
+            }
+            if from == lowest || k.is_some_and(|k| found.candidates.keys().len() >= k) {
+                return true;
+            }
+            guess = 2.0 * guess - 4.0;
+        }
+        false
+    }
+
+    /// The token that is emitted for a concept.
+    fn emit(self, request: &Request<'_>, choice: &Choice) -> u32 {
+        match (request.concepts, choice.token) {
+            (Concepts::Tokens(_), Some(token)) => token,
+            (_, Some(token)) if request.by_share => token,
+            (Concepts::Pooled(map, _), _) => {
+                let tokens = map.tokens(choice.concept).unwrap_or_default();
+                match request.by_share {
+                    true => by_share(self.row, tokens, choice.rest),
+                    false => pass::likeliest(self.row, tokens),
+                }
+            }
+            (Concepts::Tokens(_), None) => unreachable!("tokens are chosen as tokens"),
+        }
+    }
+}
+
+/// One of a concept's tokens, each by its share of the mass.
+pub(crate) fn by_share(row: &[f32], tokens: &[u32], uniform: f64) -> u32 {
+    let likeliest = pass::likeliest(row, tokens);
+    let scale = Scale::of(row[likeliest as usize]);
+    let weight = |token: u32| scale.map_or(0.0, |scale| scale.weight(row[token as usize]));
+    let target = uniform * tokens.iter().map(|&token| weight(token)).sum::<f64>();
+    let mut sum = 0.0;
+    let reached = tokens.iter().copied().find(|&token| {
+        sum += weight(token);
+        sum > target
+    });
+    reached.unwrap_or(likeliest)
+}
