@@ -4,9 +4,10 @@ use std::io::{ErrorKind, Write, stdout};
 
 use anyhow::{Error, Result};
 
-/// Prints `text`, and takes no offence at a reader such as `head` that has seen enough.
+/// Prints `text` at once, and takes no offence at a reader such as `head` that has seen enough.
 pub fn print(text: &str) -> Result<()> {
-    match stdout().write_all(text.as_bytes()) {
+    let mut out = stdout();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
     }

@@ -1,4 +1,4 @@
-//! The example, as `cargo` built it.
+//! The examples, as `cargo` built them.
 
 use std::{
     env::{self, consts::EXE_SUFFIX},
@@ -17,9 +17,14 @@ pub struct Run {
     pub stderr: String,
 }
 
+/// Runs `saint_basils`.
 pub fn run(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Run {
+    run_example("saint_basils", args)
+}
+
+pub fn run_example(name: &str, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Run {
     // Backtraces are on: none of them may get into a complaint.
-    let output = Command::new(program()).args(args).env("RUST_BACKTRACE", "1").output();
+    let output = Command::new(program(name)).args(args).env("RUST_BACKTRACE", "1").output();
     let output = output.expect("the example starts");
     let text = |bytes| String::from_utf8(bytes).expect("the example prints UTF-8");
     Run {
@@ -29,7 +34,7 @@ pub fn run(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Run {
     }
 }
 
-/// What a run prints that must succeed.
+/// What a run of `saint_basils` prints that must succeed.
 pub fn succeed(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> String {
     let Run { success, stdout, stderr } = run(args);
     assert!(success && stderr.is_empty(), "{stdout}\n{stderr}");
@@ -37,14 +42,14 @@ pub fn succeed(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> String {
 }
 
 /// Next to the folder of this test: `target/<profile>/examples`.
-fn program() -> PathBuf {
+fn program(name: &str) -> PathBuf {
     let test = env::current_exe().expect("this test has a path");
     let profile = test.ancestors().nth(2).expect("the test is in target/<profile>/deps");
-    let program = profile.join("examples").join(format!("saint_basils{EXE_SUFFIX}"));
+    let program = profile.join("examples").join(format!("{name}{EXE_SUFFIX}"));
     assert!(
         program.exists(),
         "{} is not there: plain `cargo test` builds it; where tests are picked by name, run \
-         `cargo build --example saint_basils` with the same profile first",
+         `cargo build --example {name}` with the same profile first",
         program.display()
     );
     program
