@@ -232,17 +232,15 @@ pub(super) fn add_pooled<I: Isa>(
     true
 }
 
-/// The `n` largest, largest first.
+/// The concepts and keys of the `n` largest, largest first.
 pub(super) fn likeliest(
     candidates: &Candidates,
     n: usize,
     concept_of: impl Fn(u32) -> u32,
-) -> Vec<(f32, u32)> {
-    let mut all: Vec<(f32, u32)> =
-        candidates.keys().iter().copied().zip(candidates.items().iter().copied()).collect();
-    all.sort_unstable_by(|a, b| {
-        b.0.total_cmp(&a.0).then_with(|| concept_of(a.1).cmp(&concept_of(b.1)))
-    });
+) -> Vec<(u32, f32)> {
+    let items = candidates.items().iter().map(|&item| concept_of(item));
+    let mut all: Vec<(u32, f32)> = items.zip(candidates.keys().iter().copied()).collect();
+    all.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     all.truncate(n);
     all
 }

@@ -1,10 +1,10 @@
 //! The log-probabilities of what was sampled, where they are asked for.
 
 use super::candidates::likeliest;
-use super::draw::Draw;
 use super::keys::Pooled;
 use super::row::{Choice, View};
 use super::select::{Order, largest};
+use super::sources::concepts_of_tokens;
 use super::weigh::{Power, weigh};
 use super::{Concepts, Filter, Found, Request};
 use crate::reduce::cpu::pass;
@@ -99,45 +99,33 @@ impl<I: Isa> View<'_, I> {
         if n == 0 {
             return Vec::new();
         }
-        let filter = Filter { k: Some(n), ..Filter::NONE };
-        let (isa, width) = (self.isa, self.row.len() as u32);
-        let (law, counts) = (Power::new(1.0, 0.0), false);
-        let of = |items: Vec<(f32, u32)>, concept_of: &dyn Fn(u32) -> u32| {
-            items.into_iter().map(|(key, item)| (concept_of(item), key)).collect()
-        };
+        let law = Power::new(1.0, 0.0);
         match concepts {
             Concepts::Tokens(ids) => {
-                let concept_of = |token: u32| ids.map_or(token, |ids| ids[token as usize]);
-                let pieces = &[self.tokens(ids)];
-                let in_order = if ids.is_none() { u32::MAX } else { 0 };
-                let draw = Draw { isa, law, pieces, first_item: 0, concept_of, in_order, counts };
+                let (concept_of, in_order) = concepts_of_tokens(ids);
+                let pieces = [self.tokens(ids)];
+                let draw = self.draw(law, &pieces, concept_of, in_order, false);
                 draw.collect_from(f32::MIN, Some(n), &mut found.memory());
-                of(likeliest(&found.candidates, n, concept_of), &concept_of)
-            }
-            Concepts::Pooled(map, tables) if self.prune(map, tables, 1.0, filter, found) => {
-                let ids = map.concept_ids();
-                let concept_of =
-                    |item: u32| if item < width { ids[item as usize] } else { item - width };
-                let order = Order { concept_of: &concept_of, in_order: self.in_order(tables) };
-                let Found { candidates, buffers, .. } = found;
-                let cut = largest(candidates, isa, n, order, buffers);
-                candidates.keep(&cut);
-                of(likeliest(&found.candidates, n, concept_of), &concept_of)
+                likeliest(&found.candidates, n, concept_of)
             }
             Concepts::Pooled(map, tables) => {
-                self.write_keys(map, tables, found);
-                let (ids, table) = (map.concept_ids(), tables.gather.concepts());
-                let concept_of = |item: u32| match item.checked_sub(width) {
-                    Some(place) => table[place as usize],
-                    None => ids[item as usize],
-                };
-                let (keys, mut memory) = found.keys_and_memory();
-                let pieces = &self.pieces(tables, keys);
-                let first_item = width - pieces[0].values.len() as u32;
+                let filter = Filter { k: Some(n), ..Filter::NONE };
                 let in_order = self.in_order(tables);
-                let draw = Draw { isa, law, pieces, first_item, concept_of, in_order, counts };
+                if self.prune(map, tables, 1.0, filter, found) {
+                    let concept_of = self.concepts_of_candidates(map);
+                    let order = Order { concept_of: &concept_of, in_order };
+                    let Found { candidates, buffers, .. } = found;
+                    let cut = largest(candidates, self.isa, n, order, buffers);
+                    candidates.keep(&cut);
+                    return likeliest(candidates, n, concept_of);
+                }
+                self.write_keys(map, tables, found);
+                let concept_of = self.concepts_of_table(map, tables);
+                let (keys, mut memory) = found.keys_and_memory();
+                let pieces = self.pieces(tables, keys);
+                let draw = self.draw(law, &pieces, concept_of, in_order, false);
                 draw.collect_from(f32::MIN, Some(n), &mut memory);
-                of(likeliest(&found.candidates, n, concept_of), &concept_of)
+                likeliest(&found.candidates, n, concept_of)
             }
         }
     }

@@ -25,6 +25,7 @@ mod maxima;
 mod quickselect;
 mod row;
 mod select;
+mod sources;
 mod weigh;
 
 use std::cell::RefCell;

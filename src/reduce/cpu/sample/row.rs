@@ -2,11 +2,12 @@
 
 use super::adjust::{Adjust, reason};
 use super::candidates::add_pooled;
-use super::draw::{Draw, DrawnItem, Weighed};
+use super::draw::{DrawnItem, Weighed};
 use super::keys::Pooled;
 use super::log_probs::at_most_0;
 use super::maxima::Maxima;
-use super::weigh::{Lowest, Piece, Power};
+use super::sources::concepts_of_tokens;
+use super::weigh::Power;
 use super::{Concepts, Drawn, Filter, Found, Request, Scratch, Undrawn};
 use crate::ConceptMap;
 use crate::reduce::cpu::Tables;
@@ -160,16 +161,9 @@ impl<'a, I: Isa> View<'a, I> {
         found: &mut Found,
     ) -> Option<Choice> {
         let law = Power::new(temperature, 0.0);
-        let concept_of = |token: u32| ids.map_or(token, |ids| ids[token as usize]);
-        let draw = Draw {
-            isa: self.isa,
-            law,
-            pieces: &[self.tokens(ids)],
-            first_item: 0,
-            concept_of,
-            in_order: if ids.is_none() { u32::MAX } else { 0 },
-            counts,
-        };
+        let (concept_of, in_order) = concepts_of_tokens(ids);
+        let pieces = [self.tokens(ids)];
+        let draw = self.draw(law, &pieces, concept_of, in_order, counts);
         let drawn = draw.run_by_power(filter, uniform, &mut found.memory())?;
         let (concept, token) = (concept_of(drawn.item), Some(drawn.item));
         Some(Choice { concept, token, rest: drawn.rest, draw: Some((law, drawn)) })
@@ -183,35 +177,24 @@ impl<'a, I: Isa> View<'a, I> {
         Chance { temperature, filter, uniform, counts }: Chance,
         found: &mut Found,
     ) -> Option<Choice> {
-        let isa = self.isa;
-        let width = self.row.len() as u32;
-        let ids = map.concept_ids();
         let choice = |concept, law, drawn: DrawnItem| {
             Some(Choice { concept, token: None, rest: drawn.rest, draw: Some((law, drawn)) })
         };
+        let in_order = self.in_order(tables);
         if !filter.needs_total() && self.prune(map, tables, temperature, filter, found) {
             let top = found.candidates.keys().iter().copied().fold(0.0, f32::max);
             let law = Power::new(temperature, top);
-            let concept_of =
-                |item: u32| if item < width { ids[item as usize] } else { item - width };
-            let (pieces, first_item, in_order) = (&[], 0, self.in_order(tables));
-            let draw = Draw { isa, law, pieces, first_item, concept_of, in_order, counts };
+            let concept_of = self.concepts_of_candidates(map);
+            let draw = self.draw(law, &[], concept_of, in_order, counts);
             let drawn =
                 draw.draw_candidates(filter, Weighed::default(), uniform, &mut found.memory())?;
             return choice(concept_of(drawn.item), law, drawn);
         }
-        let top = self.write_keys(map, tables, found);
-        let law = Power::new(temperature, top);
-        let table = tables.gather.concepts();
-        let concept_of = |item: u32| match item.checked_sub(width) {
-            Some(place) => table[place as usize],
-            None => ids[item as usize],
-        };
+        let law = Power::new(temperature, self.write_keys(map, tables, found));
+        let concept_of = self.concepts_of_table(map, tables);
         let (keys, mut memory) = found.keys_and_memory();
         let pieces = self.pieces(tables, keys);
-        let first_item = width - pieces[0].values.len() as u32;
-        let in_order = self.in_order(tables);
-        let draw = Draw { isa, law, pieces: &pieces, first_item, concept_of, in_order, counts };
+        let draw = self.draw(law, &pieces, concept_of, in_order, counts);
         let drawn = draw.run_by_power(filter, uniform, &mut memory)?;
         choice(concept_of(drawn.item), law, drawn)
     }
@@ -226,46 +209,6 @@ impl<'a, I: Isa> View<'a, I> {
         let top = self.isa.vectorize(Maxima { row: keys, blocks: key_maxima });
         // If no pooled concept has as much as the likeliest token, that is a concept of its own.
         top.max(0.0)
-    }
-
-    /// All tokens, each a concept with an id of its own or the token's.
-    pub(super) fn tokens(self, ids: Option<&[u32]>) -> Piece<'a> {
-        let lowest = if ids.is_none() { Lowest::Place } else { Lowest::Unknown };
-        Piece { lowest, ..Piece::of_row(self.row, self.max, self.maxima) }
-    }
-
-    /// The tokens that are concepts of their own, unless the table has them; and the table.
-    pub(super) fn pieces<'b>(
-        self,
-        tables: &'b Tables,
-        (keys, maxima): (&'b [f32], &'b [f32]),
-    ) -> [Piece<'b>; 2]
-    where
-        'a: 'b,
-    {
-        let singletons = match tables.gather.covers_vocabulary() {
-            true => Piece::of_keys(&[]),
-            false => self.singletons(tables),
-        };
-        let lowest = Lowest::Of(tables.gather.lowest_in_block());
-        [singletons, Piece { lowest, maxima, ..Piece::of_keys(keys) }]
-    }
-
-    /// The tokens that are concepts of their own.
-    fn singletons<'b>(self, tables: &'b Tables) -> Piece<'b>
-    where
-        'a: 'b,
-    {
-        Piece {
-            counts: Some(tables.singletons.lanes()),
-            lowest: Lowest::Of(tables.singletons.lowest_in_block()),
-            ..Piece::of_row(self.row, self.max, self.maxima)
-        }
-    }
-
-    /// The first item that is not in the order of its concept.
-    pub(super) fn in_order(self, tables: &Tables) -> u32 {
-        if tables.singletons.are_in_order() { self.row.len() as u32 } else { 0 }
     }
 
     /// Collects the concepts that a filter may leave, which asks for `k` or a least weight; gives up
