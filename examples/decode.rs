@@ -28,7 +28,7 @@ use concept_mass::sample::{ConceptSampler, Emission, Penalties, SamplingParams};
 use concept_mass::source::{Spelling, Vocabulary};
 
 use model::Model;
-use terminal::{message, print};
+use terminal::{exit, print};
 use text_stream::TextStream;
 
 #[path = "decode/model.rs"]
@@ -89,13 +89,7 @@ enum Map {
 }
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {}", message(&error));
-            ExitCode::FAILURE
-        }
-    }
+    exit(run(&Args::parse()))
 }
 
 fn run(args: &Args) -> Result<()> {

@@ -59,7 +59,7 @@ use demo::{
     Ballot, Concepts, Decoder, Paint, Question, Source, Table, Vote, aliases, page, phrase_table,
     picture,
 };
-use terminal::{message, print};
+use terminal::{exit, print};
 
 #[path = "tiny/corpus.rs"]
 mod corpus;
@@ -135,13 +135,7 @@ impl From<Conflicts> for OnConflict {
 }
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {}", message(&error));
-            ExitCode::FAILURE
-        }
-    }
+    exit(run(&Args::parse()))
 }
 
 fn run(args: &Args) -> Result<()> {

@@ -1,6 +1,7 @@
 //! What a program says on the terminal.
 
 use std::io::{ErrorKind, Write, stdout};
+use std::process::ExitCode;
 
 use anyhow::{Error, Result};
 
@@ -13,9 +14,20 @@ pub fn print(text: &str) -> Result<()> {
     }
 }
 
+/// What a program exits with, and says of an error.
+pub fn exit(result: Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", message(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
 /// An error and its causes in one paragraph, without the backtrace that candle puts into the text
 /// of its errors where `RUST_BACKTRACE` is set.
-pub fn message(error: &Error) -> String {
+fn message(error: &Error) -> String {
     let text = format!("{error:#}");
     text.split("\n   0: ").next().unwrap_or_default().replace('\n', " ")
 }
