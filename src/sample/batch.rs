@@ -13,9 +13,10 @@ use crate::{ConceptMap, DeviceMap};
 
 /// One request of a batch: its parameters, its map, and what it has seen.
 ///
-/// Rows of one seed draw by the same numbers, so give each its own. A request's tokens follow from its own logits, parameters, seed and step; never from its place,
+/// A request's tokens follow from its own logits, parameters, seed and step; never from its place,
 /// its neighbours, or the size of the batch. So rows may be kept in any order, taken out, and put
-/// back later: a `RowSampler` is all there is of a request, and a new one starts clean.
+/// back later: a `RowSampler` is all there is of a request, and a new one starts clean. Rows of one
+/// seed draw by the same numbers, so give each its own.
 ///
 /// Its random numbers are those of Philox-4x32-10 with the seed as its key and the step as its
 /// counter, the step being the number of tokens that it has drawn before: one number of 53 bits a

@@ -11,7 +11,7 @@ use super::scale::Scale;
 use super::search::Search;
 use super::simd::Isa;
 use super::singletons::{self, Singleton};
-use super::stream::{self, BLOCK, BlockMax, FirstAtLeast, SumBlock, WeightOfBlock};
+use super::stream::{self, BLOCK, BlockMax, SumBlock, WeightOfBlock, first_maximum};
 use super::top::Candidate;
 use crate::ConceptMap;
 use crate::reduce::{BadRowReason, Decision, Row, RunnerUp};
@@ -54,7 +54,7 @@ impl<I: Isa, T: Logit> Pass<'_, I, T> {
     pub(crate) fn reduce(self, map: &ConceptMap, tables: &Tables) -> Result<Row, BadRowReason> {
         let (maxima, max) = self.maxima();
         let Some(scale) = Scale::of(max) else {
-            return Err(self.reason());
+            return Err(reason(self.row));
         };
         let members = Members { row: self.row, scale, map, table: &tables.gather };
         let units = tables.gather.units();
@@ -70,7 +70,7 @@ impl<I: Isa, T: Logit> Pass<'_, I, T> {
             (tokens, tokens.u - concepts.u + concepts.a)
         };
         if tokens.s.is_nan() {
-            return Err(self.reason());
+            return Err(reason(self.row));
         }
         let z = Normaliser { scale, s: tokens.s };
         let mut top = concepts.top;
@@ -87,23 +87,28 @@ impl<I: Isa, T: Logit> Pass<'_, I, T> {
                 (bound, above) = (mass, logit);
             }
         }
-        let greedy = self.first_maximum(&maxima, max);
-        let (winner, runner_up) = (top.first, top.second());
-        let representative = self.representative(map, winner.concept, greedy);
-        let representative_prob = z.probability(self.row[representative as usize].into());
         let bits = z.s.log2();
         let token_entropy = at_least_0(LN_2 * (bits - tokens.u / z.s)) as f32;
         let concept_entropy = at_least_0(LN_2 * (bits - a / z.s)) as f32;
-        let mass = z.mass(winner.mass.into());
-        Ok(Row {
-            winner: winner.concept,
+        let Decision {
+            winner,
             representative,
             greedy,
-            mass: if mass < representative_prob { representative_prob } else { mass },
+            mass,
             representative_prob,
-            greedy_prob: z.probability(max),
-            log_z: scale.log_sum_exp(z.s) as f32,
-            runner_up: runner_up
+            greedy_prob,
+            log_z,
+        } = self.decision(map, &maxima, z, top.first);
+        Ok(Row {
+            winner,
+            representative,
+            greedy,
+            mass,
+            representative_prob,
+            greedy_prob,
+            log_z,
+            runner_up: top
+                .second()
                 .map(|second| (second.concept, z.mass(second.mass.into())))
                 .filter(|&(_, mass)| mass > 0.0)
                 .map(|(concept, mass)| RunnerUp { concept, mass }),
@@ -125,27 +130,15 @@ impl<I: Isa, T: Logit> Pass<'_, I, T> {
         let Self { isa, row, .. } = self;
         let (maxima, max) = self.maxima();
         let Some(scale) = Scale::of(max) else {
-            return Err(self.reason());
+            return Err(reason(self.row));
         };
         let (winner, s) = Search { isa, row, maxima: &maxima, scale, map, tables }.winner();
         let z = match s {
-            Some(s) if s.is_nan() => return Err(self.reason()),
+            Some(s) if s.is_nan() => return Err(reason(self.row)),
             Some(s) => Normaliser { scale, s },
             None => self.normaliser_below(max)?,
         };
-        let greedy = self.first_maximum(&maxima, max);
-        let representative = self.representative(map, winner.concept, greedy);
-        let representative_prob = z.probability(row[representative as usize].into());
-        let mass = z.mass(winner.mass.into());
-        Ok(Decision {
-            winner: winner.concept,
-            representative,
-            greedy,
-            mass: if mass < representative_prob { representative_prob } else { mass },
-            representative_prob,
-            greedy_prob: z.probability(max),
-            log_z: scale.log_sum_exp(z.s) as f32,
-        })
+        Ok(self.decision(map, &maxima, z, winner))
     }
 
     /// `work(0), work(1) … work(n - 1)`; a thread takes `at_least` so many at a time.
@@ -189,24 +182,36 @@ impl<I: Isa, T: Logit> Pass<'_, I, T> {
     /// [`normaliser`](Self::normaliser), given the row's maximum.
     fn normaliser_below(self, max: f32) -> Result<Normaliser, BadRowReason> {
         let Some(scale) = Scale::of(max) else {
-            return Err(self.reason());
+            return Err(reason(self.row));
         };
         let weigh = |block: &[T]| self.isa.vectorize(WeightOfBlock { block, scale });
         let s: f64 = self.blocks(weigh).into_iter().sum();
-        if s.is_nan() { Err(self.reason()) } else { Ok(Normaliser { scale, s }) }
+        if s.is_nan() { Err(reason(self.row)) } else { Ok(Normaliser { scale, s }) }
     }
 
-    /// Why the row's normaliser is no number.
-    fn reason(self) -> BadRowReason {
-        let any = |is: fn(f32) -> bool| self.row.iter().any(|&logit| is(logit.into()));
-        BadRowReason::of(any(f32::is_nan), any(|logit| logit == f32::INFINITY))
-    }
-
-    /// The lowest token whose logit is the row's maximum.
-    fn first_maximum(self, maxima: &[f32], max: f32) -> u32 {
-        let i = maxima.iter().position(|&m| m == max).expect("one of them is the maximum");
-        let place = self.isa.vectorize(FirstAtLeast(stream::block(self.row, i), max));
-        (i * BLOCK + place.expect("the block holds its maximum")) as u32
+    /// What is decided for a row with this normaliser, whose maxima are known, and this winner.
+    fn decision(
+        self,
+        map: &ConceptMap,
+        maxima: &[f32],
+        z: Normaliser,
+        winner: Candidate,
+    ) -> Decision {
+        let Self { isa, row, .. } = self;
+        let max = z.scale.max();
+        let greedy = first_maximum(isa, row, maxima, max).expect("a row has its maximum") as u32;
+        let representative = self.representative(map, winner.concept, greedy);
+        let representative_prob = z.probability(row[representative as usize].into());
+        let mass = z.mass(winner.mass.into());
+        Decision {
+            winner: winner.concept,
+            representative,
+            greedy,
+            mass: if mass < representative_prob { representative_prob } else { mass },
+            representative_prob,
+            greedy_prob: z.probability(max),
+            log_z: z.scale.log_sum_exp(z.s) as f32,
+        }
     }
 
     /// The likeliest token of `concept`, given the likeliest of all.
@@ -221,6 +226,12 @@ impl<I: Isa, T: Logit> Pass<'_, I, T> {
 /// `entropy`, or 0 if rounding has made it less. A NaN stays one, where `f64::max` would make it 0.
 fn at_least_0(entropy: f64) -> f64 {
     if entropy > 0.0 || entropy.is_nan() { entropy } else { 0.0 }
+}
+
+/// Why a row has no winner.
+pub(crate) fn reason<T: Logit>(row: &[T]) -> BadRowReason {
+    let any = |is: fn(f32) -> bool| row.iter().any(|&logit| is(logit.into()));
+    BadRowReason::of(any(f32::is_nan), any(|logit| logit == f32::INFINITY))
 }
 
 /// The first of `tokens` with the largest logit.

@@ -23,7 +23,7 @@ use super::logit::Logit;
 use super::scale::Scale;
 use super::simd::{Isa, LANES};
 use super::singletons::{self, Singleton};
-use super::stream::{BLOCK, FirstAtLeast, PlacesAtLeast, block};
+use super::stream::{BLOCK, PlacesAtLeast, block, first_maximum};
 use super::table::MAX_SMALL;
 use super::top::{Candidate, Top2};
 use crate::ConceptMap;
@@ -79,10 +79,8 @@ impl<'a, I: Isa, T: Logit> Search<'a, I, T> {
 
     /// The mass of the likeliest token's concept, if it is small; at least the token's own.
     fn mass_of_likeliest(self) -> f32 {
-        let max = self.scale.max();
-        let i = self.maxima.iter().position(|&m| m == max).unwrap_or(0);
-        let place = self.isa.vectorize(FirstAtLeast(block(self.row, i), max)).unwrap_or(0);
-        let token = i * BLOCK + place;
+        let likeliest = first_maximum(self.isa, self.row, self.maxima, self.scale.max());
+        let token = likeliest.unwrap_or(0);
         let is_small = usize::from(self.tables.sizes[token]) <= MAX_SMALL;
         let mass = is_small.then(|| self.masses(&[self.map.concept_ids()[token]])[0]);
         mass.unwrap_or(1.0).max(1.0)

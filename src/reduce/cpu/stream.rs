@@ -282,8 +282,21 @@ impl<'b, T: Logit> Job for PlacesAtLeast<'_, 'b, T> {
     }
 }
 
+/// The place of the first logit that is the row's maximum, of a row without NaN; `maxima` are those of
+/// its blocks.
+pub(crate) fn first_maximum<I: Isa, T: Logit>(
+    isa: I,
+    row: &[T],
+    maxima: &[f32],
+    max: f32,
+) -> Option<usize> {
+    let i = maxima.iter().position(|&block_max| block_max == max)?;
+    let place = isa.vectorize(FirstAtLeast(block(row, i), max))?;
+    Some(i * BLOCK + place)
+}
+
 /// The first place of a block whose logit is at least `self.1`, which is above `-inf`.
-pub(crate) struct FirstAtLeast<'a, T>(pub(crate) &'a [T], pub(crate) f32);
+struct FirstAtLeast<'a, T>(&'a [T], f32);
 
 impl<T: Logit> Job for FirstAtLeast<'_, T> {
     type Output = Option<usize>;

@@ -2,6 +2,7 @@
 
 use crate::reduce::BadRowReason;
 use crate::reduce::cpu::logit::Logit;
+use crate::reduce::cpu::pass::reason;
 use crate::reduce::cpu::simd::{Isa, Job, LANES};
 
 /// The changes to a row; none of them is the caller's to check any more: penalties and biases are
@@ -66,12 +67,6 @@ impl Adjust<'_> {
         }
         Ok(())
     }
-}
-
-/// Why a row has no winner.
-pub(super) fn reason<T: Logit>(row: &[T]) -> BadRowReason {
-    let any = |is: fn(f32) -> bool| row.iter().any(|&logit| is(logit.into()));
-    BadRowReason::of(any(f32::is_nan), any(|logit| logit == f32::INFINITY))
 }
 
 /// Copies a row, widened, with `-inf` for what the mask bans; gives the largest logit before that,

@@ -1,7 +1,6 @@
 //! The log-probabilities of what was sampled, where they are asked for.
 
 use super::candidates::likeliest;
-use super::keys::Pooled;
 use super::row::{Choice, View};
 use super::select::{Order, largest};
 use super::sources::concepts_of_tokens;
@@ -19,11 +18,11 @@ pub(super) fn at_most_0(log_prob: f64) -> f32 {
     log_prob.min(0.0) as f32
 }
 
-impl<I: Isa> View<'_, I> {
+impl<'a, I: Isa> View<'a, I> {
     /// Those of the distribution that was drawn from.
     pub(super) fn log_probs_of_draw(
         self,
-        request: &Request<'_>,
+        request: &Request<'a>,
         choice: &Choice,
         n: usize,
         found: &mut Found,
@@ -37,26 +36,35 @@ impl<I: Isa> View<'_, I> {
         };
         let ln_total = drawn.total.ln();
         let kept = drawn.kept.unwrap_or(usize::MAX);
-        let likeliest = self.likeliest(concepts, n.min(kept), found).into_iter();
-        let log_prob = |key: f32| at_most_0(law.ln_weight(key) - ln_total);
-        let likeliest = likeliest
-            .map(|(concept, key)| (concept, self.representative(concepts, concept), log_prob(key)));
-        (log_prob(self.key_of(concepts, choice.concept)), likeliest.collect())
+        let ln_weight = |key| law.ln_weight(key) - ln_total;
+        self.by_keys(concepts, choice.concept, n.min(kept), ln_weight, found)
     }
 
     /// Those of the row as it is, whose weights have a sum with this logarithm.
     pub(super) fn log_probs(
         self,
-        concepts: Concepts<'_>,
+        concepts: Concepts<'a>,
         concept: u32,
         n: usize,
         ln_total: f64,
         found: &mut Found,
     ) -> LogProbs {
-        let log_prob = |key: f32| at_most_0(f64::from(key) - ln_total);
-        let likeliest = self.likeliest(concepts, n, found).into_iter();
-        let likeliest = likeliest
-            .map(|(concept, key)| (concept, self.representative(concepts, concept), log_prob(key)));
+        self.by_keys(concepts, concept, n, |key| f64::from(key) - ln_total, found)
+    }
+
+    /// Those that follow from keys.
+    fn by_keys(
+        self,
+        concepts: Concepts<'a>,
+        concept: u32,
+        n: usize,
+        log_prob: impl Fn(f32) -> f64,
+        found: &mut Found,
+    ) -> LogProbs {
+        let log_prob = |key| at_most_0(log_prob(key));
+        let with_log_prob =
+            |(concept, key)| (concept, self.representative(concepts, concept), log_prob(key));
+        let likeliest = self.likeliest(concepts, n, found).into_iter().map(with_log_prob);
         (log_prob(self.key_of(concepts, concept)), likeliest.collect())
     }
 
@@ -71,18 +79,18 @@ impl<I: Isa> View<'_, I> {
     }
 
     /// The logarithm of a concept's mass, relative to the likeliest token.
-    fn key_of(self, concepts: Concepts<'_>, concept: u32) -> f32 {
+    fn key_of(self, concepts: Concepts<'a>, concept: u32) -> f32 {
         match concepts {
             Concepts::Tokens(_) => self.key(self.representative(concepts, concept)),
             Concepts::Pooled(map, tables) => {
-                let pooled = Pooled { row: self.row, max: self.max, map, table: &tables.gather };
-                pooled.key_of(self.isa, map.tokens(concept).unwrap_or_default())
+                let tokens = map.tokens(concept).unwrap_or_default();
+                self.pooled(map, tables).key_of(self.isa, tokens)
             }
         }
     }
 
     /// The likeliest token of a concept.
-    fn representative(self, concepts: Concepts<'_>, concept: u32) -> u32 {
+    fn representative(self, concepts: Concepts<'a>, concept: u32) -> u32 {
         match concepts {
             Concepts::Tokens(None) => concept,
             Concepts::Tokens(Some(ids)) => {
@@ -95,7 +103,7 @@ impl<I: Isa> View<'_, I> {
     }
 
     /// The `n` likeliest concepts and their keys, likeliest first.
-    fn likeliest(self, concepts: Concepts<'_>, n: usize, found: &mut Found) -> Vec<(u32, f32)> {
+    fn likeliest(self, concepts: Concepts<'a>, n: usize, found: &mut Found) -> Vec<(u32, f32)> {
         if n == 0 {
             return Vec::new();
         }

@@ -33,7 +33,6 @@ use std::cell::RefCell;
 use rayon::prelude::*;
 
 pub(crate) use self::adjust::Adjust;
-use self::adjust::reason;
 use self::candidates::Candidates;
 use self::draw::{Draw, Memory};
 use self::quickselect::Buffers;
@@ -42,6 +41,7 @@ use self::row::sample_row;
 use self::weigh::{Itself, Piece};
 use super::Tables;
 use super::logit::Logit;
+use super::pass::reason;
 use super::rows::{self, Operation, Rows};
 use super::simd::{Isa, WithIsa, with_best_isa};
 use crate::ConceptMap;

@@ -10,6 +10,7 @@
 //! ```
 
 use super::weigh::{Law, Piece};
+use crate::reduce::cpu::logit::Logit;
 use crate::reduce::cpu::simd::{Isa, Job, LANES};
 use crate::reduce::cpu::stream::BLOCK;
 
@@ -192,7 +193,7 @@ impl<L: Law> Job for WeighKeys<'_, L> {
     fn run<I: Isa>(self, isa: I) -> f64 {
         let mut sum = isa.splat(0.0);
         for keys in self.1.chunks(LANES) {
-            sum = isa.add(sum, self.0.weight(isa, load(isa, keys)));
+            sum = isa.add(sum, self.0.weight(isa, f32::load_up_to(isa, keys)));
         }
         isa.sum(sum).into()
     }
@@ -292,7 +293,7 @@ impl<L: Law> Job for PartitionBlock<'_, L> {
         let (at, above) = (isa.splat(pivot), isa.splat(pivot.next_up()));
         let mut sum = isa.splat(0.0);
         for keys in keys.chunks(LANES) {
-            let lanes = load(isa, keys);
+            let lanes = f32::load_up_to(isa, keys);
             let whole = if keys.len() == LANES { u16::MAX } else { (1 << keys.len()) - 1 };
             let is_larger = isa.ge(lanes, above);
             let is_smaller = !isa.ge(lanes, at) & whole;
@@ -308,19 +309,6 @@ impl<L: Law> Job for PartitionBlock<'_, L> {
             }
         }
         halves.weight += f64::from(isa.sum(sum));
-    }
-}
-
-/// Up to sixteen keys; the lanes beyond them hold `-inf`.
-#[inline(always)]
-fn load<I: Isa>(isa: I, keys: &[f32]) -> I::F32s {
-    match keys.try_into() {
-        Ok(keys) => isa.load(keys),
-        Err(_) => {
-            let mut lanes = [f32::NEG_INFINITY; LANES];
-            lanes[..keys.len()].copy_from_slice(keys);
-            isa.load(&lanes)
-        }
     }
 }
 

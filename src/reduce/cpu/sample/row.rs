@@ -1,6 +1,6 @@
 //! One row, from its logits to a token.
 
-use super::adjust::{Adjust, reason};
+use super::adjust::Adjust;
 use super::candidates::add_pooled;
 use super::draw::{DrawnItem, Weighed};
 use super::keys::Pooled;
@@ -12,11 +12,11 @@ use super::{Concepts, Drawn, Filter, Found, Request, Scratch, Undrawn};
 use crate::ConceptMap;
 use crate::reduce::cpu::Tables;
 use crate::reduce::cpu::logit::Logit;
-use crate::reduce::cpu::pass;
+use crate::reduce::cpu::pass::{self, reason};
 use crate::reduce::cpu::scale::Scale;
 use crate::reduce::cpu::search::Search;
 use crate::reduce::cpu::simd::Isa;
-use crate::reduce::cpu::stream::{AtLeast, BLOCK, FirstAtLeast, block};
+use crate::reduce::cpu::stream::{AtLeast, BLOCK, block, first_maximum};
 
 /// Samples a token from a row.
 pub(super) fn sample_row<I: Isa, T: Logit>(
@@ -126,10 +126,8 @@ impl<'a, I: Isa> View<'a, I> {
         let Self { isa, row, maxima, max } = self;
         match concepts {
             Concepts::Tokens(None) => {
-                let i = maxima.iter().position(|&m| m == max).unwrap_or(0);
-                let place = isa.vectorize(FirstAtLeast(block(row, i), max)).unwrap_or(0);
-                let token = (i * BLOCK + place) as u32;
-                (token, Some(token))
+                let place = first_maximum(isa, row, maxima, max).expect("it is among the row");
+                (place as u32, Some(place as u32))
             }
             Concepts::Tokens(Some(ids)) => {
                 let mut best = (u32::MAX, 0);
@@ -151,6 +149,10 @@ impl<'a, I: Isa> View<'a, I> {
         let Self { isa, row, maxima, max } = self;
         let scale = Scale::of(max).expect("the maximum of a view is finite");
         Search { isa, row, maxima, scale, map, tables }
+    }
+
+    pub(super) fn pooled(self, map: &'a ConceptMap, tables: &'a Tables) -> Pooled<'a> {
+        Pooled { row: self.row, max: self.max, map, table: &tables.gather }
     }
 
     /// A draw where tokens are concepts, with ids of their own or their tokens'.
@@ -200,11 +202,15 @@ impl<'a, I: Isa> View<'a, I> {
     }
 
     /// Writes the keys of all concepts of the table; gives the largest key of all concepts.
-    pub(super) fn write_keys(self, map: &ConceptMap, tables: &Tables, found: &mut Found) -> f32 {
+    pub(super) fn write_keys(
+        self,
+        map: &'a ConceptMap,
+        tables: &'a Tables,
+        found: &mut Found,
+    ) -> f32 {
         let Found { keys, key_maxima, .. } = found;
         keys.resize(tables.gather.concepts().len(), 0.0);
-        let pooled = Pooled { row: self.row, max: self.max, map, table: &tables.gather };
-        pooled.write(self.isa, 0..tables.gather.units(), 0, keys);
+        self.pooled(map, tables).write(self.isa, 0..tables.gather.units(), 0, keys);
         key_maxima.resize(keys.len().div_ceil(BLOCK), 0.0);
         let top = self.isa.vectorize(Maxima { row: keys, blocks: key_maxima });
         // If no pooled concept has as much as the likeliest token, that is a concept of its own.
@@ -227,7 +233,7 @@ impl<'a, I: Isa> View<'a, I> {
         }
         let large = tables.gather.large_units();
         found.keys.resize(tables.gather.concepts().len() - tables.gather.first_large(), 0.0);
-        let pooled = Pooled { row: self.row, max: self.max, map, table: &tables.gather };
+        let pooled = self.pooled(map, tables);
         pooled.write(self.isa, large, tables.gather.first_large(), &mut found.keys);
         // The largest key is at least 0, and what min_p leaves is within this of it.
         // With top_p it must not prune: that is a share of weights that min_p removes.
