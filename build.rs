@@ -1,10 +1,13 @@
 //! Compiles the kernels, if the feature `cuda` asks for it.
 //!
-//! They become PTX for compute capability 8.0, which the driver compiles on for the GPU at hand
-//! when a map is first put on it: that is the oldest capability with the packed `bf16` maxima, the
-//! warp-wide integer maxima and the NaN-keeping maxima that the kernels use. There is no second
-//! build for later GPUs, since the kernels use nothing that only those have; docs/PERFORMANCE.md
-//! compares the machine code of both.
+//! They become PTX for compute capability 8.0, the oldest with the packed `bf16` maxima, the
+//! warp-wide integer maxima and the NaN-keeping maxima that the kernels use. There is no second PTX
+//! for later GPUs, since the kernels use nothing that only those have; docs/PERFORMANCE.md compares
+//! the machine code of both.
+//!
+//! The PTX becomes machine code for the usual GPUs, so that their drivers need not compile it. For
+//! each file and dtype one fatbin holds both: a driver takes the machine code if there is some for
+//! its GPU, and compiles the PTX otherwise. `CONCEPT_MASS_CUDA_ARCHS` names other GPUs.
 //!
 //! What the kernels and the crate must agree on is in `kernels/abi.rs`. Here it becomes the header
 //! `abi.cuh`, which every kernel includes, and `abi_layout.rs`, by which the crate asserts that it
@@ -21,6 +24,14 @@ use std::{env, fs};
 #[path = "benches/kernels/shape.rs"]
 mod rivals;
 
+/// The variable that names the compute capabilities for which there is to be machine code, as in
+/// `8.0,9.0`; if it is empty there is none, and every driver compiles the PTX.
+const ARCHS: &str = "CONCEPT_MASS_CUDA_ARCHS";
+
+/// What is built without that variable, as far as the compiler has it. Code for x.y also runs on
+/// x.z, if z is larger than y.
+const USUAL_ARCHS: [&str; 6] = ["8.0", "8.6", "8.9", "9.0", "10.0", "12.0"];
+
 fn main() -> ExitCode {
     println!("cargo::rerun-if-changed=build.rs");
     if !has_feature("CUDA") {
@@ -28,7 +39,7 @@ fn main() -> ExitCode {
     }
     println!("cargo::rerun-if-changed=kernels");
     println!("cargo::rerun-if-changed=benches/kernels");
-    for variable in ["NVCC", "CUDA_HOME", "CUDA_PATH", "PATH"] {
+    for variable in ["NVCC", "CUDA_HOME", "CUDA_PATH", "PATH", ARCHS] {
         println!("cargo::rerun-if-env-changed={variable}");
     }
     let rivals = if has_feature("BENCH_RIVALS") { compile_rivals } else { || Ok(()) };
@@ -51,65 +62,149 @@ fn out_dir() -> PathBuf {
 
 fn compile_kernels() -> Result<(), String> {
     let (header, layout) = abi();
-    for (file, text) in [("abi.cuh", header), ("abi_layout.rs", layout)] {
-        let path = out_dir().join(file);
-        fs::write(&path, text)
-            .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
-    }
+    write("abi.cuh", &header)?;
+    write("abi_layout.rs", &layout)?;
+    let archs = archs()?;
+    let mut code = String::new();
+    let mut cuda_version = None;
     for &(file, kernels) in KERNELS {
-        let ptx = compile("kernels", file, &[])?;
-        for (kernel, dtype) in kernels.iter().flat_map(|k| DTYPES.iter().map(move |d| (k, d.0))) {
-            if !ptx.contains(&format!(".entry {kernel}_{dtype}(")) {
-                return Err(format!(
-                    "kernels/abi.rs has a kernel {kernel}, but kernels/{file}.cu does not define \
-                     {kernel}_{dtype}"
-                ));
+        code += "    [\n";
+        for (dtype, _) in DTYPES {
+            let name = format!("{file}_{dtype}");
+            let ptx = compile("kernels", file, &name, &[format!("-DONLY_{dtype}")])?;
+            for kernel in kernels {
+                if !ptx.contains(&format!(".entry {kernel}_{dtype}(")) {
+                    return Err(format!(
+                        "kernels/abi.rs has a kernel {kernel}, but kernels/{file}.cu does not \
+                         define {kernel}_{dtype}"
+                    ));
+                }
             }
+            cuda_version = cuda_version_of(&ptx);
+            assemble(&name, &archs)?;
+            let path = out_dir().join(&name).with_extension("fatbin");
+            writeln!(code, "        include_bytes!({path:?}),").expect("a string takes all text");
         }
+        code += "    ],\n";
     }
-    Ok(())
+    let (major, minor) = cuda_version.ok_or("nvcc does not write its release into PTX")?;
+    write(
+        "code.rs",
+        &format!(
+            "/// `CODE[file][dtype]`: the kernels of a file for one dtype, as a fatbin.\n\
+             pub(crate) static CODE: [[&[u8]; {}]; {}] = [\n{code}];\n\n\
+             /// The version of CUDA whose compiler has made it.\n\
+             pub(crate) const CUDA_VERSION: (u32, u32) = ({major}, {minor});\n",
+            DTYPES.len(),
+            KERNELS.len(),
+        ),
+    )
 }
 
 /// What the bench `gpu_reduction` measures the crate against.
 fn compile_rivals() -> Result<(), String> {
     let constants = [("THREADS", rivals::THREADS), ("PER_THREAD", rivals::PER_THREAD)];
     let constants = constants.map(|(name, value)| format!("-D{name}={value}u"));
-    compile("benches/kernels", "rivals", &constants).map(drop)
+    compile("benches/kernels", "rivals", "rivals", &constants).map(drop)
 }
 
-/// Compiles a file to PTX, puts that into the output folder, and returns it.
-fn compile(folder: &str, file: &str, arguments: &[String]) -> Result<String, String> {
-    let nvcc = nvcc();
+/// The GPUs for which there is to be machine code, as nvcc names them: `sm_80`.
+fn archs() -> Result<Vec<String>, String> {
+    let known = run_nvcc("list GPUs", Command::new(nvcc()).arg("--list-gpu-code"))?;
+    let named = |arch: &str| format!("sm_{}", arch.replace('.', ""));
+    let is_known = |arch: &String| known.lines().any(|line| line.trim() == arch);
+    let Ok(asked) = env::var(ARCHS) else {
+        return Ok(USUAL_ARCHS.map(named).into_iter().filter(is_known).collect());
+    };
+    let asked = asked.split([',', ' ']).filter(|arch| !arch.is_empty());
+    asked
+        .map(|arch| {
+            Some(named(arch)).filter(is_known).ok_or_else(|| {
+                format!(
+                    "{ARCHS} names {arch:?}, which {} cannot compile for; it is to be a list of \
+                     compute capabilities, as 8.0,9.0, from {}.{} on: \
+                     `nvcc --list-gpu-code` has those that are known",
+                    nvcc().display(),
+                    MIN_CAPABILITY / 10,
+                    MIN_CAPABILITY % 10
+                )
+            })
+        })
+        .collect()
+}
+
+/// Of `// Cuda compilation tools, release 13.0, V13.0.88`, which nvcc writes into PTX.
+fn cuda_version_of(ptx: &str) -> Option<(u32, u32)> {
+    let (release, _) = ptx.split_once(" release ")?.1.split_once(',')?;
+    let (major, minor) = release.split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+/// Compiles a file to PTX, puts that into the output folder under the name, and returns it.
+fn compile(folder: &str, file: &str, name: &str, arguments: &[String]) -> Result<String, String> {
     let out = out_dir();
-    let ptx = out.join(file).with_extension("ptx");
-    let result = Command::new(&nvcc)
-        // With -lineinfo, profilers and compute-sanitizer know lines of source. It changes no
-        // instruction.
-        .args(["--ptx", "-arch=compute_80", "-std=c++17", "-O3", "-lineinfo"])
+    let ptx = out.join(name).with_extension("ptx");
+    let mut command = Command::new(nvcc());
+    command
+        .args(["--ptx", &format!("-arch=compute_{MIN_CAPABILITY}"), "-std=c++17", "-O3"])
+        .args(line_info())
         .args(arguments)
         .arg("-I")
         .arg(&out)
         .arg("-o")
         .arg(&ptx)
-        .arg(Path::new(folder).join(file).with_extension("cu"))
-        .output();
-    match result {
-        Ok(output) if output.status.success() => fs::read_to_string(&ptx)
-            .map_err(|error| format!("cannot read {}: {error}", ptx.display())),
+        .arg(Path::new(folder).join(file).with_extension("cu"));
+    run_nvcc(&format!("compile {folder}/{file}.cu"), &mut command)?;
+    fs::read_to_string(&ptx).map_err(|error| format!("cannot read {}: {error}", ptx.display()))
+}
+
+/// Makes a fatbin of PTX in the output folder: the PTX, and machine code made of it.
+fn assemble(name: &str, archs: &[String]) -> Result<(), String> {
+    let path = out_dir().join(name);
+    let ptx = format!("compute_{MIN_CAPABILITY}");
+    let code = [std::slice::from_ref(&ptx), archs].concat().join(",");
+    let mut command = Command::new(nvcc());
+    command
+        // Not compressed: then tools that know no compression, emulators among them, read the PTX.
+        .args(["-fatbin", "--no-compress", "-gencode", &format!("arch={ptx},code=[{code}]")])
+        .args(line_info())
+        .args(["--threads", &env::var("NUM_JOBS").unwrap_or_else(|_| "1".into())])
+        .arg("-o")
+        .arg(path.with_extension("fatbin"))
+        .arg(path.with_extension("ptx"));
+    run_nvcc(&format!("assemble {name}"), &mut command).map(drop)
+}
+
+/// With it, profilers and compute-sanitizer know lines of source. It changes no instruction, but
+/// makes the code three times as large; so it is there if the crate has debug information, too.
+fn line_info() -> Option<&'static str> {
+    env::var("DEBUG").is_ok_and(|debug| debug != "false").then_some("-lineinfo")
+}
+
+/// Runs nvcc, and returns what it prints.
+fn run_nvcc(action: &str, command: &mut Command) -> Result<String, String> {
+    let nvcc = Path::new(command.get_program()).display().to_string();
+    match command.output() {
+        Ok(output) if output.status.success() => {
+            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        }
         Ok(output) => Err(format!(
-            "{} cannot compile {folder}/{file}.cu:\n{}{}",
-            nvcc.display(),
+            "{nvcc} cannot {action}:\n{}{}",
             String::from_utf8_lossy(&output.stdout),
             String::from_utf8_lossy(&output.stderr)
         )),
         Err(error) => Err(format!(
-            "the feature `cuda` needs NVIDIA's compiler, and {} does not run ({error}): install \
-             the CUDA toolkit, 12.0 or later, from https://developer.nvidia.com/cuda-downloads, \
-             and put nvcc on the PATH, or name it in NVCC, or its toolkit in CUDA_HOME; or build \
-             without the feature",
-            nvcc.display()
+            "the feature `cuda` needs NVIDIA's compiler, and {nvcc} does not run ({error}): \
+             install the CUDA toolkit, 12.0 or later, from \
+             https://developer.nvidia.com/cuda-downloads, and put nvcc on the PATH, or name it in \
+             NVCC, or its toolkit in CUDA_HOME; or build without the feature"
         )),
     }
+}
+
+fn write(file: &str, text: &str) -> Result<(), String> {
+    let path = out_dir().join(file);
+    fs::write(&path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))
 }
 
 /// `NVCC`, or that of `CUDA_HOME` or `CUDA_PATH`, or that on the `PATH`.
@@ -257,12 +352,19 @@ macro_rules! table {
                 text += &define::<$struct>(&[$($struct_doc),*], &fields);
                 layout += &assert_layout::<$struct>(&fields);
             )*
-            text += "\n// A dtype's part of a kernel's name, and its type.\n";
-            text += "#define FOR_EACH_DTYPE(MACRO)";
-            for (dtype, cuda) in DTYPES {
-                write!(text, " MACRO({dtype}, {cuda})").expect("a string takes all text");
+            text += "\n// A dtype's part of a kernel's name, and its type: of all dtypes, or of one \
+                     that is chosen.\n";
+            let each = |(dtype, cuda): &(&str, &str)| format!(" MACRO({dtype}, {cuda})");
+            for dtype in DTYPES {
+                let (name, only) = (dtype.0, each(dtype));
+                text += &format!(
+                    "#ifdef ONLY_{name}\n#define FOR_EACH_DTYPE(MACRO){only}\n#endif\n"
+                );
             }
-            text += "\n\n// A definition with another parameter does not compile.\n";
+            let all: String = DTYPES.iter().map(each).collect();
+            text += "#ifndef FOR_EACH_DTYPE\n";
+            text += &format!("#define FOR_EACH_DTYPE(MACRO){all}\n#endif\n");
+            text += "\n// A definition with another parameter does not compile.\n";
             for (dtype, _) in DTYPES {
                 $($(
                     text += &format!(

@@ -28,8 +28,13 @@ table! {
         MAX_BY_THREAD = 32;
         /// A larger set of at most this many tokens is gathered by a warp; any other by a block.
         MAX_BY_WARP = 1024;
+        /// A concept of at most this many tokens is found by its likeliest token; larger ones are all
+        /// summed.
+        MAX_SMALL = 8;
         /// The id that stands for "there is none".
         NONE = 0xffff_ffff;
+        /// The oldest compute capability that the kernels run on, in tenths.
+        MIN_CAPABILITY = 80;
         /// Set in `concept_of` for a token whose concept has other tokens too.
         POOLED = 0x8000_0000;
         /// Bits of `PackedRow::status`: the row holds a NaN,
@@ -41,22 +46,39 @@ table! {
     }
 
     structs {
-        /// What is found in one row; `Row` in src/reduce/row.rs says what each field means.
+        /// What is decided in one row; `Decision` in src/reduce/row.rs says what each field means.
         #[repr(C)]
         #[derive(bytemuck::Pod, bytemuck::Zeroable)]
-        struct PackedRow {
+        struct PackedDecision {
             winner: u32,
             representative: u32,
             greedy: u32,
-            runner_up: u32,
             status: u32,
             mass: f32,
             representative_prob: f32,
             greedy_prob: f32,
-            runner_up_mass: f32,
             log_z: f32,
+        }
+
+        /// What is found in one row; `Row` in src/reduce/row.rs says what each field means.
+        #[repr(C)]
+        #[derive(bytemuck::Pod, bytemuck::Zeroable)]
+        struct PackedRow {
+            decision: PackedDecision,
+            runner_up: u32,
+            runner_up_mass: f32,
             token_entropy: f32,
             concept_entropy: f32,
+        }
+
+        /// A concept as it is compared: its largest logit, Σ e^(l - max) over its tokens, its id,
+        /// and its representative.
+        #[repr(C, align(16))]
+        struct Candidate {
+            max: f32,
+            sum: f32,
+            id: u32,
+            token: u32,
         }
 
         /// The largest of some logits, Σ e^(l - max) and Σ (l - max) e^(l - max) over them: what
@@ -119,27 +141,74 @@ table! {
             scratch: Scratch,
         }
 
+        /// The concepts of more than MAX_SMALL tokens, by their number of tokens.
+        #[repr(C)]
+        struct LargeSets {
+            /// `[sets]`: the concept's id.
+            ids: *const u32,
+            /// Tokens, ascending within a set, and then `NONE` up to the number that its threads take
+            /// at a time, four each; aligned to 16 bytes.
+            members: *const u32,
+            /// Of each set that is summed by a block: where it ends, in fours, from the first of those.
+            huge_ends: *const u32,
+            /// Ranks below it are summed by 4 threads each,
+            by_4: u32,
+            /// those from there to below it by 8,
+            by_8: u32,
+            /// by 16,
+            by_16: u32,
+            /// by a warp, and the others by a block each, in as many turns as it takes.
+            by_warp: u32,
+            /// How many blocks sum them.
+            blocks: u32,
+        }
+
         #[repr(C)]
         struct DecideArgs {
             logits: LogitsView,
-            scratch: Scratch,
-            sets: Sets,
+            large: LargeSets,
             /// `[V]`, with the bit `POOLED`.
             concept_of: *const u32,
-            /// `[V]`, for tokens of pooled concepts.
-            rank_of: *const u32,
-            /// `[B]`
-            rows: *mut PackedRow,
+            /// `[V, MAX_SMALL]`, aligned to 16 bytes: the tokens of each token's concept, ascending,
+            /// then `NONE`; nothing but `NONE` if the concept is large.
+            members_of: *const u32,
+            /// `[B, partials_per_row]`: what the blocks of a row leave for the last of them.
+            partials: *mut Candidate,
+            partials_per_row: u64,
+            /// `[B]`, all 0 between launches.
+            tickets: *mut u32,
+            /// How far below the row's maximum a logit may be, for a small concept of it to win.
+            reach: f32,
+            /// C
+            num_concepts: u32,
+            /// `[B]`, aligned to 16 bytes.
+            decisions: *mut PackedDecision,
+            /// From row to row, in 16 bytes.
+            decision_stride: u64,
             /// `[B]`: the representatives once more.
             tokens: *mut u32,
         }
 
         #[repr(C)]
-        struct EntropyArgs {
+        struct SurveyArgs {
+            decide: DecideArgs,
+            /// `[B]`: the sums over each row; `sum` is NaN if the row has no winner.
+            totals: *mut Sums,
+        }
+
+        #[repr(C)]
+        struct RowsArgs {
             logits: LogitsView,
             scratch: Scratch,
             sets: Sets,
-            /// `[B]`, as `decide` has written them.
+            /// `[V]`, with the bit `POOLED`.
+            concept_of: *const u32,
+            /// As `survey` has left them: `partials` and `partials_per_row`.
+            surveyed: *mut Candidate,
+            surveyed_per_row: u64,
+            /// Where a row's `Sums` of its tiles begin in that.
+            tiles_at: u64,
+            /// `[B]`: the decisions are there.
             rows: *mut PackedRow,
         }
 
@@ -201,9 +270,9 @@ table! {
 
     // By the files that define them.
     kernels {
-        decide { sums(SumsArgs), decide(DecideArgs) }
+        decide { sums(SumsArgs), decide(DecideArgs), survey(SurveyArgs) }
         gather {
-            entropy(EntropyArgs), masses(MassesArgs), pool(PoolArgs), measure(MeasureArgs),
+            rows(RowsArgs), masses(MassesArgs), pool(PoolArgs), measure(MeasureArgs),
             sample(SampleArgs),
         }
     }

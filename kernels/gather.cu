@@ -1,5 +1,5 @@
 // What needs every concept, or every set of tokens that is measured: masses, pooled logits, the
-// concept entropy, the sets' masses, and a sample among all concepts.
+// runner-up and the entropies, the sets' masses, and a sample among all concepts.
 //
 // decide.cu has been before, in the same stream, and left each row's maximum and sums in `totals`.
 // Now the members of each set are gathered, from L2, in a fixed order. Sets come largest first, so
@@ -19,6 +19,7 @@
 // A row without a winner has a NaN for its sum, which makes NaN of all that is divided by it.
 
 #include "noise.cuh"
+#include "runner_up.cuh"
 #include "sets.cuh"
 
 template <class T, class Args> struct Operation {
@@ -133,38 +134,115 @@ template <class T> struct Pool : Operation<T, PoolArgs> {
     }
 };
 
-// The concept entropy, for the rows that decide.cu wrote. Pooling a concept of weight W from
+// What the decision lacks of a row: the runner-up and the entropies. Pooling a concept of weight W from
 // tokens of weight w = e^d takes W ln W - Σ w d from the entropy, over the sum of all weights.
-template <class T> struct Entropy : Operation<T, EntropyArgs> {
-    using Operation<T, EntropyArgs>::Operation;
+template <class T> struct Rows : Operation<T, RowsArgs> {
     static constexpr uint32_t TOKENS = 0;
 
-    float lost = 0.0f;
+    // What a block leaves for the last of its row.
+    struct Found {
+        float lost;   // of the entropy
+        float weight; // of the best pooled concept but the winner
+        uint32_t id;
+        uint32_t unused;
 
-    template <uint32_t WIDTH> __device__ void set(const Members& members, uint32_t) {
+        __device__ void join(const Found& other) {
+            const bool is_better = other.weight > weight || (other.weight == weight && other.id < id);
+            weight = is_better ? other.weight : weight;
+            id = is_better ? other.id : id;
+        }
+    };
+    static_assert(sizeof(Found) == sizeof(Sums), "both lie in `partials`");
+
+    PackedRow& packed;
+    const uint32_t winner;
+    Found found = {0.0f, 0.0f, NONE, 0};
+
+    __device__ Rows(const RowsArgs& p, uint32_t batch_row)
+        : Operation<T, RowsArgs>(p, batch_row), packed(p.rows[batch_row]),
+          winner(packed.decision.winner) {}
+
+    template <uint32_t WIDTH> __device__ void set(const Members& members, uint32_t rank) {
         const Gathered got = this->template gather<WIDTH>(members);
         if (threadIdx.x % WIDTH == 0 && got.weight >= LEAST_NORMAL) {
-            lost += got.weight * logf(got.weight) - got.dot;
+            found.lost += got.weight * logf(got.weight) - got.dot;
+            const uint32_t id = this->p.sets.ids[rank];
+            if (id != winner) found.join({0.0f, got.weight, id, 0});
+        }
+    }
+
+    // Makes every thread know what all of the block have found.
+    __device__ void join_block() {
+        __shared__ Found of_warp[WARPS];
+        const uint32_t bits = __float_as_uint(found.weight); // in the order of weights, none negative
+        const uint32_t most = __reduce_max_sync(ALL, bits);
+        found.id = __reduce_min_sync(ALL, bits == most ? found.id : NONE);
+        found.weight = __uint_as_float(most);
+        found.lost = warp_sum(found.lost);
+        __syncthreads();
+        if (lane() == 0) of_warp[warp()] = found;
+        __syncthreads();
+        found = of_warp[0];
+#pragma unroll
+        for (uint32_t w = 1; w < WARPS; ++w) {
+            found.lost += of_warp[w].lost;
+            found.join(of_warp[w]);
         }
     }
 
     __device__ void finish(uint32_t block) {
-        const EntropyArgs& p = this->p;
-        Sums* const of_block =
-            p.scratch.partials + static_cast<uint64_t>(this->batch_row) * gridDim.x;
-        lost = block_sum(lost);
-        if (threadIdx.x == 0) of_block[block].sum = lost;
-        if (!last_to_come(&p.scratch.tickets[this->batch_row], gridDim.x)) return;
-        lost = 0.0f;
-        for (uint32_t i = threadIdx.x; i < gridDim.x; i += THREADS) {
-            lost += __ldcg(&of_block[i].sum);
+        const RowsArgs& p = this->p;
+        Found* const of_block = reinterpret_cast<Found*>(p.scratch.partials) +
+                                static_cast<uint64_t>(this->batch_row) * gridDim.x;
+        join_block();
+        if (gridDim.x > 1) {
+            if (threadIdx.x == 0) of_block[block] = found;
+            if (!last_to_come(&p.scratch.tickets[this->batch_row], gridDim.x)) return;
+            found = {0.0f, 0.0f, NONE, 0};
+            for (uint32_t i = threadIdx.x; i < gridDim.x; i += THREADS) {
+                const uint4 of = __ldcg(reinterpret_cast<const uint4*>(&of_block[i]));
+                found.lost += __uint_as_float(of.x);
+                found.join({0.0f, __uint_as_float(of.y), of.z, 0});
+            }
+            join_block();
         }
-        lost = block_sum(lost);
-        if (threadIdx.x == 0 && this->is_good()) {
-            PackedRow& row = p.rows[this->batch_row];
-            const float entropy = row.token_entropy - lost / this->total.sum;
-            row.concept_entropy = fminf(fmaxf(entropy, 0.0f), row.token_entropy);
+        if (this->is_good()) {
+            conclude();
+        } else if (threadIdx.x == 0) {
+            write({NONE, nan(), nan(), nan()});
         }
+    }
+
+    struct Rest {
+        uint32_t runner_up;
+        float mass, token_entropy, concept_entropy;
+    };
+
+    __device__ void conclude() {
+        const RowsArgs& p = this->p;
+        const Sums& total = this->total;
+        const Candidate* const surveyed = p.surveyed + this->batch_row * p.surveyed_per_row;
+        const Sums* const tiles = reinterpret_cast<const Sums*>(surveyed + p.tiles_at);
+        // What has less than the best pooled concept does not matter.
+        const float least = found.weight > 0.0f ? logf(found.weight) - SLACK : -infinity();
+        const Alone alone =
+            best_alone(this->row, p.concept_of, tiles, winner, total.max, least);
+        if (threadIdx.x != 0) return;
+        const float weight = ::weight(alone.logit, total.max);
+        if (weight >= LEAST_NORMAL) found.join({0.0f, weight, alone.id, 0});
+        const float tokens = fmaxf(logf(total.sum) - total.dot / total.sum, 0.0f);
+        // What is certain has none, however the sums were rounded.
+        const float left = packed.decision.mass < 1.0f ? tokens - found.lost / total.sum : 0.0f;
+        const float concepts = fminf(fmaxf(left, 0.0f), tokens);
+        const float mass = fminf(at_most_1(found.weight / total.sum), packed.decision.mass);
+        write({found.id, mass, tokens, concepts});
+    }
+
+    __device__ void write(const Rest& rest) {
+        packed.runner_up = rest.runner_up;
+        packed.runner_up_mass = rest.mass;
+        packed.token_entropy = rest.token_entropy;
+        packed.concept_entropy = rest.concept_entropy;
     }
 };
 
@@ -311,7 +389,7 @@ template <class Op, class Args> __device__ void run(const Args& p) {
         run<OP>(p); \
     }
 #define KERNELS(DTYPE, T) \
-    KERNEL(entropy_##DTYPE, Entropy<T>, EntropyArgs, 16) \
+    KERNEL(rows_##DTYPE, Rows<T>, RowsArgs, 16) \
     KERNEL(masses_##DTYPE, Masses<T>, MassesArgs, 16) \
     KERNEL(pool_##DTYPE, Pool<T>, PoolArgs, 16) \
     KERNEL(measure_##DTYPE, Measure<T>, MeasureArgs, 16) \

@@ -14,11 +14,29 @@
 
 #include "abi.cuh"
 
-// How four bytes of logits are widened to f32, and how the largest of them is found.
+// The larger of two, or NaN if one is.
+inline __device__ float max_or_nan(float a, float b) {
+    float result;
+    asm("max.NaN.f32 %0, %1, %2;" : "=f"(result) : "f"(a), "f"(b));
+    return result;
+}
+
+// How four bytes of logits are widened to f32, how the largest of them is found, how -inf is
+// replaced by a finite number that has no weight beside a maximum of magnitude EXACT at most, and on
+// which side of a threshold they are.
 template <class T> struct Dtype;
 
 template <> struct Dtype<float> {
     static constexpr uint32_t NEG_INF = 0xff800000;
+    static constexpr float EXACT = 16777216.0f;
+    static __device__ uint32_t finite(uint32_t word) {
+        return __float_as_uint(max_or_nan(__uint_as_float(word), -1e38f));
+    }
+    static constexpr uint32_t SIGNS = 0x80000000;
+    static __device__ uint32_t twice_rounded_down(float x) { return __float_as_uint(x); }
+    static __device__ uint32_t difference(uint32_t a, uint32_t b) {
+        return __float_as_uint(__uint_as_float(a) - __uint_as_float(b));
+    }
     static __device__ float widen(float x) { return x; }
     static __device__ void widen(uint32_t word, float* out) { out[0] = __uint_as_float(word); }
     static __device__ uint32_t max(uint32_t a, uint32_t b) {
@@ -28,6 +46,23 @@ template <> struct Dtype<float> {
 
 template <> struct Dtype<__half> {
     static constexpr uint32_t NEG_INF = 0xfc00fc00;
+    static constexpr float EXACT = 32768.0f; // so that no weight is left at -65,504
+    static __device__ uint32_t finite(uint32_t word) {
+        const uint32_t least = 0xfbfffbff;
+        const __half2 x = __hmax2_nan(reinterpret_cast<const __half2&>(word),
+                                      reinterpret_cast<const __half2&>(least));
+        return reinterpret_cast<const uint32_t&>(x);
+    }
+    static constexpr uint32_t SIGNS = 0x80008000;
+    static __device__ uint32_t twice_rounded_down(float x) {
+        const __half2 both = __half2half2(__float2half_rd(x));
+        return reinterpret_cast<const uint32_t&>(both);
+    }
+    static __device__ uint32_t difference(uint32_t a, uint32_t b) {
+        const __half2 d =
+            __hsub2(reinterpret_cast<const __half2&>(a), reinterpret_cast<const __half2&>(b));
+        return reinterpret_cast<const uint32_t&>(d);
+    }
     static __device__ float widen(__half x) { return __half2float(x); }
     static __device__ void widen(uint32_t word, float* out) {
         const float2 pair = __half22float2(reinterpret_cast<const __half2&>(word));
@@ -42,6 +77,23 @@ template <> struct Dtype<__half> {
 
 template <> struct Dtype<__nv_bfloat16> {
     static constexpr uint32_t NEG_INF = 0xff80ff80;
+    static constexpr float EXACT = 16777216.0f;
+    static __device__ uint32_t finite(uint32_t word) {
+        const uint32_t least = 0xfe96fe96; // -1e38
+        const __nv_bfloat162 x = __hmax2_nan(reinterpret_cast<const __nv_bfloat162&>(word),
+                                             reinterpret_cast<const __nv_bfloat162&>(least));
+        return reinterpret_cast<const uint32_t&>(x);
+    }
+    static constexpr uint32_t SIGNS = 0x80008000;
+    static __device__ uint32_t twice_rounded_down(float x) {
+        const __nv_bfloat162 both = __bfloat162bfloat162(__float2bfloat16_rd(x));
+        return reinterpret_cast<const uint32_t&>(both);
+    }
+    static __device__ uint32_t difference(uint32_t a, uint32_t b) {
+        const __nv_bfloat162 d =
+            __hsub2(reinterpret_cast<const __nv_bfloat162&>(a), reinterpret_cast<const __nv_bfloat162&>(b));
+        return reinterpret_cast<const uint32_t&>(d);
+    }
     static __device__ float widen(__nv_bfloat16 x) { return __bfloat162float(x); }
     static __device__ void widen(uint32_t word, float* out) {
         out[0] = __uint_as_float(word << 16);
@@ -66,6 +118,13 @@ template <class T> struct Vector {
         Dtype<T>::widen(words[i / PER_WORD], logits);
         return logits[i % PER_WORD];
     }
+
+    __device__ Vector finite() const {
+        Vector result;
+#pragma unroll
+        for (uint32_t k = 0; k < 4; ++k) result.words[k] = Dtype<T>::finite(words[k]);
+        return result;
+    }
 };
 
 // One row of logits.
@@ -84,6 +143,16 @@ template <class T> class LogitRow {
 
     __device__ float operator[](uint32_t token) const {
         return Dtype<T>::widen(logits[token]);
+    }
+
+    // As it is stored; of what is no token, that of the last one. No branch, so that many loads can be
+    // in flight.
+    __device__ T raw(uint32_t token) const { return logits[min(token, size - 1)]; }
+
+    // -inf for what is no token.
+    __device__ float or_nothing(uint32_t token) const {
+        const float logit = Dtype<T>::widen(raw(token));
+        return token < size ? logit : -__uint_as_float(0x7f800000);
     }
 
     // A lane's vectors of a tile: vector `first`, and those at distances of a warp from it.

@@ -16,7 +16,9 @@
 constexpr uint32_t ALL = 0xffffffff;
 
 constexpr float LOG2_E = 1.44269504f;
+constexpr float LN_2 = 0.69314718f;
 constexpr float LEAST_DISTANCE = -110.0f;
+constexpr float SLACK = 1e-3f; // what rounding may cost a threshold
 constexpr float LEAST_NORMAL = 1.17549435e-38f;
 constexpr float MOST_NEGATIVE = -3.40282347e38f;
 
@@ -25,13 +27,6 @@ inline __device__ float nan() { return __uint_as_float(0x7fc00000); }
 
 static_assert(sizeof(Sums) == sizeof(float4) && alignof(Sums) == alignof(float4),
               "sums are read and written in one go");
-
-// The larger of two, or NaN if one is.
-inline __device__ float max_or_nan(float a, float b) {
-    float result;
-    asm("max.NaN.f32 %0, %1, %2;" : "=f"(result) : "f"(a), "f"(b));
-    return result;
-}
 
 inline __device__ float exp2_flushing(float x) {
     float result;
@@ -117,17 +112,16 @@ inline __device__ float warp_sum(float x) {
     return x;
 }
 
-// The sum over a block, in every thread.
-inline __device__ float block_sum(float x) {
-    __shared__ float of_warp[WARPS];
-    x = warp_sum(x);
-    __syncthreads();
-    if (lane() == 0) of_warp[warp()] = x;
-    __syncthreads();
-    x = of_warp[0];
+// The sums of both over a warp, in every lane, with the bits of `warp_sum`. After the first step, half
+// of the lanes go on with one of them, and half with the other.
+inline __device__ void warp_sums(float& a, float& b) {
+    const bool low = lane() < WARP / 2;
+    float mine = low ? a : b;
+    mine += __shfl_xor_sync(ALL, low ? b : a, WARP / 2);
 #pragma unroll
-    for (uint32_t w = 1; w < WARPS; ++w) x += of_warp[w];
-    return x;
+    for (uint32_t step = WARP / 4; step > 0; step /= 2) mine += __shfl_xor_sync(ALL, mine, step);
+    a = __shfl_sync(ALL, mine, 0);
+    b = __shfl_sync(ALL, mine, WARP / 2);
 }
 
 // All threads' sums merged in a fixed order, in every thread.

@@ -1,283 +1,284 @@
-// The search for the two concepts with the largest masses, and for the greedy token.
+// The search for the concept with the largest mass.
 //
-// A concept of n tokens has at most n times the weight of its likeliest token. So if a concept is
-// to have weight W, one of its tokens must have a logit of at least max + ln(W / n); and with the n
-// of the largest concept of the map, only tokens above `threshold` = ln(W / n), as a distance to
-// the maximum, need be looked at to find all concepts of weight W or more. The maximum alone
-// guarantees W = 1 for the first place; the second place is known when something is found in it.
-// Tiles whose maximum is below the threshold are passed by:
+// A concept of n tokens has at most n times the weight of its likeliest token, and the row's likeliest
+// token has the weight 1. So a concept of n tokens can win only if one of its logits is at least
+// max - ln n. With the n of the map's largest concept that would be most of an ordinary row: real
+// vocabularies have spellings in a hundred forms. So concepts are divided by their size:
 //
-//     ceiling = +inf; threshold = -ln n - a little more
-//     loop
-//         for every tile whose maximum reaches the threshold
-//             for every token with threshold <= distance < ceiling
-//                 if it is a concept of its own: offer it to the best two of those
-//                 else: note its concept
-//         for every concept that was noted: gather its members, offer its mass to the best two
-//         second = the second best weight of all offered
-//         if second >= n · e^threshold: nothing unseen can matter: stop
-//         ceiling = threshold
-//         threshold = ln(second / n), or some way below the next lower logit if there is no second
+//     large    More than MAX_SMALL tokens. They are few. All are summed, by blocks of their own, while
+//              others stream.
+//     small    Only tokens down to `reach` = ln MAX_SMALL below the maximum are looked at. Since each of
+//              them has an eighth of the maximum's weight at least, there are at most 8 / p of them
+//              in a row whose likeliest token has the probability p. One load tells all the members
+//              of such a token's concept (`members_of`), another their logits.
+//     alone    A token that is a concept of its own wins only if it is the row's maximum.
 //
-// Two turns at most if the first one finds a second place, and on a peaked row both see a handful
-// of tokens in a handful of tiles, whether the map pools ten tokens or the whole vocabulary. As
-// long as there is no second place, each turn goes twice as far down as the one before: if one
-// concept has all that can be told from 0, seven turns see it. If more concepts are noted than
-// there is room for (flat rows of dense maps), all pooled concepts are gathered, once, and n is 1
-// from then on. It is exact in every case: the threshold is a bound.
+// A flat row has too many tokens within reach for one block. But then it has flat tiles, in which the
+// sum of the weights, relative to the tile's maximum, is above FLAT; and the warp that streams such a
+// tile looks at it at once. What is left to the last block is at most 8 · FLAT tokens a tile.
+//
+// Whoever finds a concept measures it against its own maximum, so that it has the same bits whoever
+// finds it, and ties are ties.
 #pragma once
 
 #include "sets.cuh"
 #include "tile.cuh"
 
-// Tokens that a warp can keep to be looked at, and concepts that it can note in one turn.
-constexpr uint32_t ROOM = 256;
+// Above it, a tile is flat. Those of a language model are seldom, far from the maximum or near it.
+constexpr float FLAT = 32.0f;
 
-// How far below what it must the first turn looks, in nats, to find the second place as well.
-constexpr float LOOKAHEAD = 2.0f;
+inline __device__ Candidate no_candidate() { return {-infinity(), 0.0f, NONE, NONE}; }
 
-// What rounding may cost a threshold.
-constexpr float SLACK = 1e-3f;
+// The best of what a thread has found, measured against the same reference. At first it is nobody.
+struct Best {
+    Candidate candidate;
+    float weight;
 
-// The best two of what was offered, in any order: the larger value, of equal ones the lower id.
-struct Top2 {
-    float first = -infinity();
-    float second = -infinity();
-    uint32_t first_id = NONE;
-    uint32_t second_id = NONE;
-    uint32_t first_token = NONE;
-
-    __device__ void offer(float value, uint32_t id, uint32_t token) {
-        if (id == NONE || id == first_id || id == second_id) return;
-        if (value > first || (value == first && id < first_id)) {
-            second = first;
-            second_id = first_id;
-            first = value;
-            first_id = id;
-            first_token = token;
-        } else if (value > second || (value == second && id < second_id)) {
-            second = value;
-            second_id = id;
-        }
+    __device__ void offer(const Candidate& other, float reference) {
+        join({other, other.sum * ::weight(other.max, reference)});
     }
 
-    __device__ void join(const Top2& other) {
-        offer(other.first, other.first_id, other.first_token);
-        // It cannot come first, so its token is of no interest.
-        offer(other.second, other.second_id, NONE);
+    __device__ void join(const Best& other) {
+        const bool is_better = (other.weight > weight) |
+                               ((other.weight == weight) & (other.candidate.id < candidate.id));
+        weight = is_better ? other.weight : weight;
+        candidate.max = is_better ? other.candidate.max : candidate.max;
+        candidate.sum = is_better ? other.candidate.sum : candidate.sum;
+        candidate.id = is_better ? other.candidate.id : candidate.id;
+        candidate.token = is_better ? other.candidate.token : candidate.token;
+    }
+
+    // Makes every lane know the best of the warp's.
+    __device__ void join_warp() {
+        const uint32_t bits = __float_as_uint(weight); // ordered as weights, which are not negative
+        const uint32_t most = __reduce_max_sync(ALL, bits);
+        const uint32_t id = __reduce_min_sync(ALL, bits == most ? candidate.id : NONE);
+        const uint32_t winners = __ballot_sync(ALL, bits == most && candidate.id == id);
+        const uint32_t winner = __ffs(winners) - 1;
+        weight = __uint_as_float(most);
+        candidate = {__shfl_sync(ALL, candidate.max, winner), __shfl_sync(ALL, candidate.sum, winner),
+                     id, __shfl_sync(ALL, candidate.token, winner)};
     }
 };
 
-// What a warp keeps for later.
-struct Lists {
-    uint32_t tokens[ROOM]; // to be looked at
-    uint32_t ranks[ROOM];  // of pooled concepts, to be gathered
+inline __device__ Best nobody() { return {no_candidate(), 0.0f}; }
+
+// A token's concept, as it is loaded: its id, and its tokens if it is small.
+struct Entry {
+    uint32_t token;
+    uint32_t id;
+    uint4 low;
+    uint4 high;
+
+    __device__ Entry(const DecideArgs& p, uint32_t token) : token(token) {
+        const uint4* const members = reinterpret_cast<const uint4*>(p.members_of) + 2 * token;
+        id = __ldg(&p.concept_of[token]);
+        low = __ldg(members);
+        high = __ldg(members + 1);
+    }
 };
 
-// The search of one row, by one block.
-template <class T> struct Search {
-    const DecideArgs& p;
-    const LogitRow<T>& row;
-    const Sums total;
-    const Sums* tiles; // the sums of the row's tiles
-    Lists& lists;      // the warp's
-
-    // How many pooled concepts the warp has noted in this turn.
-    uint32_t noted = 0;
-
-    // Each thread's part of what was found.
-    Top2 alone;  // concepts of one token, by logit
-    Top2 pooled; // others, by weight
-    uint32_t greedy = NONE;
-    float next = -infinity(); // the largest distance that was seen, and passed by
-
-    __device__ float distance_of(float logit) const { return logit - reference(total.max); }
-
-    __device__ void run() {
-        float n = p.sets.largest;
-        float ceiling = infinity();
-        float step = LOOKAHEAD;
-        float threshold = -logf(n) - step;
-        for (;;) {
-            next = -infinity();
-            noted = 0;
-            scan(threshold, ceiling);
-            if (n > 1.0f) {
-                if (__syncthreads_or(noted > ROOM)) {
-                    gather_all();
-                    n = 1.0f;
-                } else {
-                    gather_noted();
-                }
-            }
-            join_block();
-            const float second = this->second();
-            if (next < LEAST_DISTANCE || second >= n * expf(threshold + SLACK)) return;
-            ceiling = threshold;
-            if (second > 0.0f) {
-                threshold = fminf(logf(second) - logf(n) - 2.0f * SLACK, threshold - SLACK);
-            } else {
-                threshold = next - logf(n) - step;
-                step *= 2.0f;
-            }
-        }
-    }
-
-    // Looks at all tokens with threshold <= distance < ceiling.
-    __device__ void scan(float threshold, float ceiling) {
-        const uint32_t tile_count = tiles_in(row.size);
-        uint32_t found = 0;
-        for (uint32_t begin = 0; begin < tile_count; begin += THREADS) {
-            const uint32_t mine = begin + lane() * WARPS + warp();
-            const float d = mine < tile_count ? distance_of(__ldcg(&tiles[mine].max)) : -infinity();
-            if (d < threshold) next = fmaxf(next, d);
-            uint32_t left = __ballot_sync(ALL, d >= threshold);
-            while (left != 0) {
-                const uint32_t tile = begin + (__ffs(left) - 1) * WARPS + warp();
-                left &= left - 1;
-                found = scan_tile(tile, threshold, ceiling, found);
-            }
-        }
-        look_at_found(found);
-    }
-
-    // Puts the tokens of a tile that are to be looked at to the `found` ones before them. They are
-    // looked at together, since one waits for memory as long as many.
-    __device__ uint32_t scan_tile(uint32_t tile, float threshold, float ceiling, uint32_t found) {
-        const Tile<T> logits(row, tile);
-        uint32_t hits = 0; // one bit for each of the lane's logits
+// The concept of an entry, if it is small and may win, and the token is its representative.
+template <class T>
+__device__ Candidate small_concept(const Entry& entry, const LogitRow<T>& row, float row_max) {
+    const uint32_t token = entry.token;
+    const uint32_t id = entry.id;
+    const uint32_t tokens[MAX_SMALL] = {entry.low.x,  entry.low.y,  entry.low.z,  entry.low.w,
+                                        entry.high.x, entry.high.y, entry.high.z, entry.high.w};
+    float logits[MAX_SMALL];
 #pragma unroll
-        for (uint32_t i = 0; i < PER_LANE; ++i) {
-            const float d = distance_of(logits.logit(i));
-            if (d < threshold) next = fmaxf(next, d);
-            if (d >= threshold && d < ceiling) hits |= 1u << i;
-        }
-        while (__any_sync(ALL, hits != 0)) {
-            if (found + WARP > ROOM) {
-                look_at_found(found);
-                found = 0;
-            }
-            const uint32_t token = hits != 0 ? logits.token(__ffs(hits) - 1) : NONE;
-            found = append(lists.tokens, found, token);
-            hits &= hits - 1;
-        }
-        return found;
+    for (uint32_t k = 0; k < MAX_SMALL; ++k) {
+        logits[k] = row.or_nothing(tokens[k]);
     }
-
-    // Puts what the lanes of a warp have, if it is not NONE, to the `count` things in a list. Gives
-    // the new count, which goes on where there is no room.
-    __device__ static uint32_t append(uint32_t (&list)[ROOM], uint32_t count, uint32_t thing) {
-        const uint32_t things = __ballot_sync(ALL, thing != NONE);
-        const uint32_t place = count + __popc(things & ((1u << lane()) - 1));
-        if (thing != NONE && place < ROOM) list[place] = thing;
-        return count + __popc(things);
-    }
-
-    __device__ void look_at_found(uint32_t found) {
-        __syncwarp();
-        for (uint32_t begin = 0; begin < found; begin += WARP) {
-            const uint32_t i = begin + lane();
-            look_at(i < found ? lists.tokens[i] : NONE);
-        }
-        __syncwarp();
-    }
-
-    // Called by a whole warp, with NONE in lanes that have nothing to look at.
-    __device__ void look_at(uint32_t token) {
-        uint32_t rank = NONE;
-        if (token != NONE) {
-            const uint32_t id = p.concept_of[token];
-            const float logit = row[token];
-            if (logit == total.max) greedy = min(greedy, token);
-            if (id & POOLED) {
-                rank = p.rank_of[token];
-            } else {
-                alone.offer(logit, id, token);
+    // In a tree, which is shorter than a chain; of equal logits the left one is the lower token's.
+    float max[MAX_SMALL];
+    uint32_t representative[MAX_SMALL];
+#pragma unroll
+    for (uint32_t k = 0; k < MAX_SMALL; ++k) max[k] = logits[k], representative[k] = tokens[k];
+#pragma unroll
+    for (uint32_t step = 1; step < MAX_SMALL; step *= 2) {
+#pragma unroll
+        for (uint32_t k = 0; k < MAX_SMALL; k += 2 * step) {
+            if (max[k + step] > max[k]) {
+                max[k] = max[k + step];
+                representative[k] = representative[k + step];
             }
         }
-        noted = append(lists.ranks, noted, rank);
+    }
+    float weights[MAX_SMALL];
+#pragma unroll
+    for (uint32_t k = 0; k < MAX_SMALL; ++k) weights[k] = weight(logits[k], reference(max[0]));
+#pragma unroll
+    for (uint32_t step = 1; step < MAX_SMALL; step *= 2) {
+#pragma unroll
+        for (uint32_t k = 0; k < MAX_SMALL; k += 2 * step) weights[k] += weights[k + step];
+    }
+    const bool may_win = representative[0] == token && (id & POOLED || max[0] >= row_max);
+    return {max[0], may_win ? weights[0] : 0.0f, may_win ? id & ~POOLED : NONE, token};
+}
+
+// The best of what may win in a tile, by its maximum; called by a warp. It is apart from the kernel,
+// which is to be short where rows are ordinary.
+template <class T>
+__device__ __noinline__ void search_flat_tile(const DecideArgs& p, uint32_t batch_row, uint32_t tile,
+                                              float max, Candidate* result) {
+    const LogitRow<T> row(p.logits, batch_row);
+    const float threshold = max - p.reach;
+    uint32_t pooled = 0; // one bit for each of the lane's tokens that may win with others
+    uint32_t first_id = POOLED; // the lowest of those that are alone
+    uint32_t first_token = NONE;
+#pragma unroll 8
+    for (uint32_t i = 0; i < PER_LANE; ++i) {
+        const uint32_t token = tile * TILE + i * WARP + lane();
+        const uint32_t id = __ldg(&p.concept_of[min(token, row.size - 1)]);
+        const float logit = row.or_nothing(token);
+        pooled |= static_cast<uint32_t>(id >= POOLED && logit >= threshold) << i;
+        const bool is_best = logit == max && id < first_id;
+        first_id = is_best ? id : first_id;
+        first_token = is_best ? token : first_token;
+    }
+    Best best = nobody();
+    if (first_id != POOLED) best = {{max, 1.0f, first_id, first_token}, 1.0f};
+    // Two at a time, since one waits for memory as long as many.
+    const auto next = [&pooled, tile] {
+        const uint32_t i = __ffs(pooled) - 1;
+        pooled &= pooled - 1;
+        return tile * TILE + i * WARP + lane();
+    };
+    while (pooled != 0) {
+        const uint32_t one = next();
+        const uint32_t another = pooled != 0 ? next() : one;
+        const Entry entries[2] = {{p, one}, {p, another}};
+        const Candidate candidates[2] = {small_concept(entries[0], row, max),
+                                         small_concept(entries[1], row, max)};
+        best.offer(candidates[0], reference(max));
+        best.offer(candidates[1], reference(max));
+    }
+    __syncwarp();
+    best.join_warp();
+    if (lane() == 0) *result = best.candidate;
+}
+
+// What WIDTH neighbouring lanes have, joined; in every one of them.
+template <uint32_t WIDTH, class F> __device__ void join_lanes(F join) {
+#pragma unroll
+    for (uint32_t step = min(WIDTH, WARP) / 2; step > 0; step /= 2) join(step);
+}
+
+// What threads have found of a large concept.
+struct Part {
+    float max = -infinity();
+    float sum = 0.0f; // relative to the maximum
+    uint32_t token = NONE;
+
+    // Four tokens, or NONE.
+    template <class T> __device__ void add(const LogitRow<T>& row, const uint4& of) {
+        const uint32_t tokens[4] = {of.x, of.y, of.z, of.w};
+        float logits[4];
+#pragma unroll
+        for (uint32_t k = 0; k < 4; ++k) logits[k] = row.or_nothing(tokens[k]);
+        const float before = max;
+#pragma unroll
+        for (uint32_t k = 0; k < 4; ++k) {
+            token = logits[k] > max ? tokens[k] : token;
+            max = fmaxf(max, logits[k]);
+        }
+        sum *= weight(before, reference(max));
+#pragma unroll
+        for (uint32_t k = 0; k < 4; ++k) sum += weight(logits[k], reference(max));
     }
 
-    __device__ void gather_noted() {
-        __syncwarp();
-        for (uint32_t begin = 0; begin < noted; begin += WARP) {
-            const uint32_t i = begin + lane();
-            gather_ranks(i < noted ? lists.ranks[i] : NONE);
+    // Makes WIDTH neighbouring lanes know what all of them have found, with the same bits.
+    template <uint32_t WIDTH> __device__ void join_lanes() {
+        const float mine = max;
+#pragma unroll
+        for (uint32_t step = WIDTH / 2; step > 0; step /= 2) {
+            max = fmaxf(max, __shfl_xor_sync(ALL, max, step));
         }
-        __syncwarp();
-    }
-
-    __device__ void gather_all() {
-        const uint32_t count = p.sets.by_thread;
-        for (uint32_t begin = warp() * WARP; begin < count; begin += THREADS) {
-            const uint32_t rank = begin + lane();
-            gather_ranks(rank < count ? rank : NONE);
-        }
-    }
-
-    // Each lane of a warp brings a rank, or NONE.
-    __device__ void gather_ranks(uint32_t rank) {
-        bool large = false;
-        if (rank != NONE) {
-            const Members members(p.sets, rank);
-            large = members.size > MAX_BY_THREAD;
-            if (!large) offer(rank, gather<1>(row, members, total.max));
-        }
-        uint32_t left = __ballot_sync(ALL, large);
-        while (left != 0) {
-            const uint32_t of_lane = __shfl_sync(ALL, rank, __ffs(left) - 1);
-            left &= left - 1;
-            offer(of_lane, gather<WARP>(row, Members(p.sets, of_lane), total.max));
+        sum *= weight(mine, reference(max));
+        token = mine == max ? token : NONE;
+#pragma unroll
+        for (uint32_t step = WIDTH / 2; step > 0; step /= 2) {
+            sum += __shfl_xor_sync(ALL, sum, step);
+            token = min(token, __shfl_xor_sync(ALL, token, step));
         }
     }
 
-    __device__ void offer(uint32_t rank, const Gathered& concept_) {
-        if (concept_.weight >= LEAST_NORMAL) {
-            pooled.offer(concept_.weight, p.sets.ids[rank], concept_.token);
-        }
-    }
-
-    // Makes every thread know what all of the block have found.
     __device__ void join_block() {
-        __shared__ Top2 alone_of[WARPS], pooled_of[WARPS];
-        __shared__ uint32_t greedy_of[WARPS];
-        __shared__ float next_of[WARPS];
-        warp_join(alone);
-        warp_join(pooled);
-        greedy = __reduce_min_sync(ALL, greedy);
-        next = warp_max(next);
+        __shared__ Part of_warp[WARPS];
+        join_lanes<WARP>();
+        if (lane() == 0) of_warp[warp()] = *this;
         __syncthreads();
-        if (lane() == 0) {
-            alone_of[warp()] = alone;
-            pooled_of[warp()] = pooled;
-            greedy_of[warp()] = greedy;
-            next_of[warp()] = next;
-        }
-        __syncthreads();
+#pragma unroll
+        for (uint32_t w = 0; w < WARPS; ++w) max = fmaxf(max, of_warp[w].max);
+        sum = 0.0f;
+        token = NONE;
 #pragma unroll
         for (uint32_t w = 0; w < WARPS; ++w) {
-            alone.join(alone_of[w]);
-            pooled.join(pooled_of[w]);
-            greedy = min(greedy, greedy_of[w]);
-            next = fmaxf(next, next_of[w]);
+            sum += of_warp[w].sum * weight(of_warp[w].max, reference(max));
+            token = min(token, of_warp[w].max == max ? of_warp[w].token : NONE);
         }
     }
-
-    // The second largest weight found, or 0.
-    __device__ float second() const {
-        const Top2 both = best();
-        return fmaxf(both.second, 0.0f);
-    }
-
-    // The best two of both kinds, by weight.
-    __device__ Top2 best() const {
-        Top2 both = pooled;
-        // Logits closer than weights can tell apart still have the order of argmax.
-        const float first = weight(alone.first, total.max);
-        float second = weight(alone.second, total.max);
-        if (alone.second < alone.first) second = fminf(second, __uint_as_float(__float_as_uint(first) - 1));
-        if (first >= LEAST_NORMAL) both.offer(first, alone.first_id, alone.first_token);
-        if (second >= LEAST_NORMAL) both.offer(second, alone.second_id, NONE);
-        return both;
-    }
 };
+
+// The best of the concepts that a block sums, WIDTH threads each, four tokens a thread; each warp
+// leaves what it has found.
+template <uint32_t WIDTH, class T>
+__device__ void sum_large(const LargeSets& sets, const LogitRow<T>& row, uint32_t block,
+                          uint32_t first, uint32_t end, const uint4* members, Candidate* result) {
+    const uint32_t place = block * (THREADS / WIDTH) + threadIdx.x / WIDTH;
+    const bool any = first + place < end;
+    const uint32_t last = end - first - 1;
+    const uint32_t id = __ldg(&sets.ids[first + min(place, last)]);
+    const uint4 tokens = __ldg(&members[min(place, last) * WIDTH + threadIdx.x % WIDTH]);
+    Part part;
+    part.add(row, tokens);
+    part.join_lanes<WIDTH>();
+    Best best = nobody();
+    best.offer({part.max, any ? part.sum : 0.0f, any ? id : NONE, part.token},
+               reference(warp_max(part.max)));
+    best.join_warp();
+    if (lane() == 0) result[block * WARPS + warp()] = best.candidate;
+}
+
+// A concept that is too large for a warp, by a block.
+template <class T>
+__device__ void sum_huge(const LogitRow<T>& row, const LargeSets& sets, uint32_t rank,
+                         const uint4* members, Candidate* result) {
+    const uint32_t end = sets.huge_ends[rank - sets.by_warp];
+    const uint32_t start = rank == sets.by_warp ? 0 : sets.huge_ends[rank - sets.by_warp - 1];
+    Part part;
+    for (uint32_t i = start + threadIdx.x; i < end; i += THREADS) part.add(row, __ldg(&members[i]));
+    part.join_block();
+    if (lane() == 0) {
+        const bool mine = warp() == 0;
+        result[warp()] = mine ? Candidate{part.max, part.sum, sets.ids[rank], part.token} : no_candidate();
+    }
+}
+
+// The share of the large concepts that falls to a block.
+template <class T>
+__device__ __noinline__ void search_large(const DecideArgs& p, uint32_t batch_row, uint32_t block,
+                                          Candidate* result) {
+    const LogitRow<T> row(p.logits, batch_row);
+    const LargeSets& sets = p.large;
+    const uint4* members = reinterpret_cast<const uint4*>(sets.members);
+    uint32_t first = 0;
+#define SHARE(WIDTH, END) \
+    { \
+        const uint32_t blocks = (END - first + THREADS / WIDTH - 1) / (THREADS / WIDTH); \
+        if (block < blocks) { \
+            return sum_large<WIDTH>(sets, row, block, first, END, members, result); \
+        } \
+        block -= blocks; \
+        members += (END - first) * WIDTH; \
+        result += blocks * WARPS; \
+        first = END; \
+    }
+    SHARE(4, sets.by_4)
+    SHARE(8, sets.by_8)
+    SHARE(16, sets.by_16)
+    SHARE(WARP, sets.by_warp)
+#undef SHARE
+    sum_huge(row, sets, first + block, members, result + block * WARPS);
+}

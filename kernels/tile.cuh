@@ -1,16 +1,54 @@
 // A warp's share of a row, and the sums over it.
+//
+// A weight is e^(l - max) = 2^(l · log2 e - max · log2 e), which takes one fused multiply-add and one
+// power of two: the product max · log2 e is rounded once, to `offset`. What that has taken from all
+// weights alike, it has taken from the maximum's own, which is not 1 but a `unit`; sums are divided by
+// that once, when those of all tiles have been brought to one scale.
+//
+// That needs an offset whose rounding error does not carry weights out of the range of f32. So
+// tiles whose maximum is beyond EXACT subtract it first, which is exact for all logits that matter.
 #pragma once
 
 #include "row.cuh"
 
 inline __device__ uint32_t tiles_in(uint32_t logits) { return (logits + TILE - 1) / TILE; }
 
+// What a tile leaves: its maximum, and the sum of its weights relative to that, in units; `Sums` has
+// Σ d · w, too, with d = log2 w.
+struct alignas(8) TileSum {
+    float max;
+    float sum;
+};
+
+// log2 of a unit's scale, a quarter of it, since the whole may overflow: `offset`, or max · log2 e as
+// the sum of two numbers.
+template <class T> struct Scale {
+    float high;
+    float low;
+
+    __device__ explicit Scale(float max) {
+        const float finite = reference(max);
+        high = finite * (LOG2_E / 4.0f);
+        low = fabsf(max) <= Dtype<T>::EXACT ? 0.0f : fmaf(finite, LOG2_E / 4.0f, -high);
+    }
+
+    // log2 of what this unit is in another.
+    __device__ float log2_in(const Scale& other) const {
+        return 4.0f * ((high - other.high) + (low - other.low));
+    }
+};
+
+// log2 of the weight that the maximum itself has, which is a tile's unit.
+template <class T> __device__ float log2_unit(float max) {
+    return fabsf(max) <= Dtype<T>::EXACT ? fmaf(max, LOG2_E, -(max * LOG2_E)) : 0.0f;
+}
+
 // A tile's logits in the registers of a warp.
 template <class T> struct Tile {
     static constexpr uint32_t VECTORS = PER_LANE / Vector<T>::SIZE;
 
     Vector<T> vectors[VECTORS];
-    uint32_t first;
+    uint32_t first; // the lane's first vector
 
     __device__ Tile(const LogitRow<T>& row, uint32_t tile)
         : first(tile * (TILE / Vector<T>::SIZE) + lane()) {
@@ -22,13 +60,34 @@ template <class T> struct Tile {
         return vectors[i / Vector<T>::SIZE][i % Vector<T>::SIZE];
     }
 
-    __device__ uint32_t token(uint32_t i) const {
-        const uint32_t vector = first + i / Vector<T>::SIZE * WARP;
-        return vector * Vector<T>::SIZE + i % Vector<T>::SIZE;
+    // Of the lane's logits, those that are not below a threshold, as rounded down to T: a bit each, the
+    // sign of the difference. `token` tells whose.
+    __device__ uint32_t from(float threshold) const {
+        const uint32_t of = Dtype<T>::twice_rounded_down(threshold);
+        uint32_t below = 0;
+#pragma unroll
+        for (uint32_t j = 0; j < VECTORS; ++j) {
+#pragma unroll
+            for (uint32_t k = 0; k < 4; ++k) {
+                const uint32_t signs = Dtype<T>::difference(vectors[j].words[k], of) & Dtype<T>::SIGNS;
+                below |= signs >> (4 * j + k);
+            }
+        }
+        return ~below;
     }
 
-    // The largest in the warp's tile, in every lane.
-    __device__ float max() const {
+    __device__ uint32_t token(uint32_t bit) const {
+        constexpr uint32_t WORDS = 4 * VECTORS;
+        const uint32_t word = WORDS - 1 - bit % WORDS;
+        const uint32_t vector = first + word / 4 * WARP;
+        return vector * Vector<T>::SIZE + word % 4 * Vector<T>::PER_WORD + bit / WORDS;
+    }
+
+    // The largest in the warp's tile, in every lane; NaNs do not count, unless there is nothing else.
+    __device__ float max() const { return warp_max(lane_max()); }
+
+    // The largest of the lane's logits.
+    __device__ float lane_max() const {
         uint32_t best[4];
 #pragma unroll
         for (uint32_t k = 0; k < 4; ++k) best[k] = vectors[0].words[k];
@@ -44,22 +103,53 @@ template <class T> struct Tile {
         float max = logits[0];
 #pragma unroll
         for (uint32_t k = 1; k < Vector<T>::PER_WORD; ++k) max = fmaxf(max, logits[k]);
-        return warp_max(max);
+        return max;
     }
 
-    // In every lane.
-    __device__ Sums sums() const {
-        const float max = this->max();
-        const float against = reference(max);
+    // The sum of the weights in units of the maximum's, in every lane.
+    __device__ float sum(float max) const {
+        float sum = 0.0f;
+        if (fabsf(max) <= Dtype<T>::EXACT) {
+            const float offset = max * LOG2_E;
+#pragma unroll
+            for (uint32_t i = 0; i < PER_LANE; ++i) {
+                sum += exp2_flushing(fmaf(logit(i), LOG2_E, -offset));
+            }
+        } else {
+#pragma unroll
+            for (uint32_t i = 0; i < PER_LANE; ++i) sum += weight(logit(i), reference(max));
+        }
+        return warp_sum(sum);
+    }
+
+    // The same, and Σ d · w, with d = log2 w.
+    __device__ Sums sums(float max) const {
         float sum = 0.0f;
         float dot = 0.0f;
+        if (fabsf(max) <= Dtype<T>::EXACT) {
+            const float offset = max * LOG2_E;
 #pragma unroll
-        for (uint32_t i = 0; i < PER_LANE; ++i) {
-            const float d = distance(logit(i), against);
-            const float w = weight_at(d);
-            sum += w;
-            dot += d * w;
+            for (uint32_t j = 0; j < VECTORS; ++j) {
+                // -inf · 0 would be NaN.
+                const Vector<T> finite = vectors[j].finite();
+#pragma unroll
+                for (uint32_t k = 0; k < Vector<T>::SIZE; ++k) {
+                    const float d = fmaf(finite[k], LOG2_E, -offset);
+                    const float w = exp2_flushing(d);
+                    sum += w;
+                    dot += d * w;
+                }
+            }
+        } else {
+#pragma unroll
+            for (uint32_t i = 0; i < PER_LANE; ++i) {
+                const float d = distance(logit(i), reference(max)) * LOG2_E;
+                const float w = exp2_flushing(d);
+                sum += w;
+                dot += d * w;
+            }
         }
-        return {max, warp_sum(sum), warp_sum(dot), 0.0f};
+        warp_sums(sum, dot);
+        return {max, sum, dot, 0.0f};
     }
 };

@@ -31,7 +31,7 @@ nvdisasm=$(find_nvdisasm)
 
 # The build script by itself: it leaves the header that the kernels include, and their PTX.
 rustc --edition 2024 -o "$work/build" build.rs
-OUT_DIR=$work CARGO_FEATURE_CUDA=1 NVCC=$nvcc "$work/build" |
+OUT_DIR=$work CARGO_FEATURE_CUDA=1 CONCEPT_MASS_CUDA_ARCHS= NVCC=$nvcc "$work/build" |
     sed -n 's/^cargo::error=//p' >&2
 
 # Three ways to machine code: for each capability at once, and as a driver does it, from PTX. What
@@ -43,10 +43,17 @@ for source in kernels/*.cu; do
             -o "$name.$arch.cubin" "$source" \
             2> "$name.$arch.log" || { cat "$name.$arch.log" >&2; exit 1; }
     done
-    "$ptxas" -v -arch=sm_90 -o "$name.ptx_90.cubin" "$name.ptx" 2> "$name.ptx_90.log"
+    for ptx in "$name"_*.ptx; do # one for each dtype
+        "$ptxas" -v -arch=sm_90 -o "${ptx%.ptx}.ptx_90.cubin" "$ptx" 2> "${ptx%.ptx}.ptx_90.log"
+    done
 done
 for cubin in "$work"/*.cubin; do
     "$nvdisasm" -c "$cubin" > "${cubin%.cubin}.sass"
+done
+
+for source in kernels/*.cu; do
+    name=$work/$(basename "$source" .cu)
+    cat "$name"_*.ptx_90.sass > "$name.ptx_90.sass"
 done
 
 python3 scripts/sass.py "$work"

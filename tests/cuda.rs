@@ -1,19 +1,16 @@
-//! What only a CUDA device can get wrong: streams, threads, graphs, memory, noise.
+//! What only a CUDA device can get wrong: sizes, threads, noise. (Graphs are in cuda_graphs.rs.)
 #![cfg(feature = "cuda")]
 
 mod common;
 
-use std::thread;
-
-use candle_core::cuda_backend::CudaDevice;
 use candle_core::{DType, Device, DeviceLocation, Tensor};
 use common::*;
 use concept_mass::reduce::{BadRow, NO_TOKEN, ReduceError};
 use concept_mass::{ConceptMap, ConceptSampler, DeviceMap, Noise, Row, Sampling};
-use cudarc::driver::CudaGraph;
-use cudarc::driver::sys::{
-    CUgraphInstantiate_flags as GraphFlags, CUstreamCaptureMode as CaptureMode,
-};
+
+mod cuda {
+    mod threads;
+}
 
 fn words(rows: &[Result<Row, BadRow>]) -> Vec<u32> {
     all_bits_of(rows)
@@ -77,40 +74,6 @@ fn a_broadcast_row() {
     assert!(rows.len() == 9 && rows.iter().all(|row| words(&[*row]) == words(&want)));
 }
 
-// Threads and streams.
-
-/// Candle's device has a stream of its own in every thread, so the map is on several at once.
-#[test]
-fn threads_share_a_map_on_streams_of_their_own() {
-    let vocab_size = 9001;
-    let map = Partition::EverySize.map(vocab_size, &mut rng(4)).to_device(&device()).unwrap();
-    let work = |seed| everything(&map, &logits(Profile::Peaked, 3, vocab_size, seed));
-    let alone: Vec<_> = (0..4).map(work).collect();
-    for _ in 0..3 {
-        thread::scope(|scope| {
-            let threads: Vec<_> = (0..4).map(|seed| scope.spawn(move || work(seed))).collect();
-            for (thread, alone) in threads.into_iter().zip(&alone) {
-                assert!(thread.join().unwrap() == *alone);
-            }
-        });
-    }
-}
-
-#[test]
-fn a_map_may_be_dropped_by_another_thread_than_uses_it() {
-    let one = logits(Profile::Peaked, 2, 4001, 5);
-    let want = {
-        let map = Partition::Dense.map(4001, &mut rng(5)).to_device(&device()).unwrap();
-        words(&map.reduce(&one).unwrap().rows().unwrap())
-    };
-    for _ in 0..10 {
-        let map = Partition::Dense.map(4001, &mut rng(5)).to_device(&device()).unwrap();
-        let reduction = map.reduce(&one).unwrap();
-        thread::spawn(move || drop(map)).join().unwrap();
-        assert_eq!(words(&reduction.rows().unwrap()), want);
-    }
-}
-
 #[test]
 fn a_map_on_one_device_refuses_logits_of_another() {
     let map = ConceptMap::singletons(4).unwrap();
@@ -128,107 +91,6 @@ fn a_map_on_one_device_refuses_logits_of_another() {
     let on_cuda = map.to_device(&device()).unwrap();
     let error = on_cuda.sample(&zeros(&device()), 1.0, &mut noise).unwrap_err();
     assert!(matches!(error, ReduceError::NoiseDevice { got: DeviceLocation::Cpu, .. }), "{error}");
-}
-
-// Graphs.
-
-/// A device whose work can be recorded: with a stream of its own, and no events that wait across
-/// the border of a recording.
-fn recordable() -> (Device, CudaDevice) {
-    let device = Device::new_cuda_with_stream(0).unwrap();
-    let cuda = device.as_cuda_device().unwrap().clone();
-    // SAFETY: all tensors of these tests stay on this device's one stream.
-    unsafe { cuda.disable_event_tracking() };
-    (device, cuda)
-}
-
-fn record<T>(cuda: &CudaDevice, work: impl FnOnce() -> T) -> (T, CudaGraph) {
-    let stream = cuda.cuda_stream();
-    stream.begin_capture(CaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL).unwrap();
-    let result = work();
-    let flags = GraphFlags::CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH;
-    (result, stream.end_capture(flags).unwrap().expect("something was recorded"))
-}
-
-#[test]
-fn a_decode_step_replays_from_a_graph_over_changing_logits() {
-    let (device, cuda) = recordable();
-    for partition in [Partition::Sparse, Partition::EverySize] {
-        let vocab_size = 20_001;
-        let map = partition.map(vocab_size, &mut rng(6)).to_device(&device).unwrap();
-        let new_logits = |seed: u64| {
-            let rows: Vec<_> = (0..2)
-                .flat_map(|i| Profile::Peaked.row(vocab_size, &mut rng(2 * seed + i)))
-                .collect();
-            Tensor::from_vec(rows, (2, vocab_size), &device).unwrap()
-        };
-        let logits = new_logits(0);
-        let mut noise = Noise::new(8, &device).unwrap();
-        let mut step = || {
-            let tokens = map.decide(&logits).unwrap().tokens().unwrap();
-            let rows = map.reduce(&logits).unwrap();
-            (tokens, rows, map.sample(&logits, 1.0, &mut noise).unwrap())
-        };
-        step(); // sets the memory aside that recording cannot
-        let ((tokens, rows, drawn), graph) = record(&cuda, &mut step);
-
-        let mut same_noise = Noise::new(8, &device).unwrap();
-        map.sample(&logits, 1.0, &mut same_noise).unwrap();
-        let mut draws = Vec::new();
-        for seed in 1..6 {
-            let new = new_logits(seed);
-            logits.slice_set(&new, 0, 0).unwrap();
-            graph.launch().unwrap();
-            let want = map.reduce(&new).unwrap().rows().unwrap();
-            assert_eq!(words(&rows.rows().unwrap()), words(&want), "{partition:?} {seed}");
-            let winners: Vec<u32> = want.iter().map(|row| row.unwrap().representative).collect();
-            assert_eq!(tokens.to_vec1::<u32>().unwrap(), winners);
-            let drawn = drawn.to_vec1::<u32>().unwrap();
-            let want = map.sample(&new, 1.0, &mut same_noise).unwrap().to_vec1::<u32>().unwrap();
-            assert_eq!(drawn, want, "each replay draws with noise of its own");
-            draws.push(drawn);
-        }
-        draws.dedup();
-        assert!(draws.len() > 1);
-    }
-}
-
-#[test]
-fn a_graph_outlives_what_the_workspace_outgrows() {
-    let (device, cuda) = recordable();
-    let map = Partition::Sparse.map(3000, &mut rng(7)).to_device(&device).unwrap();
-    let zeros = |rows| Tensor::zeros((rows, 3000), DType::F32, &device).unwrap();
-    let one = zeros(1);
-    map.decide(&one).unwrap();
-    let (found, graph) = record(&cuda, || map.decide(&one).unwrap());
-    // Larger batches need a larger workspace; other memory takes the place of what is freed.
-    for rows in [10, 1000] {
-        map.decide(&zeros(rows)).unwrap();
-    }
-    let _other: Vec<_> = (0..50).map(|_| zeros(7)).collect();
-    let new = Tensor::new(Profile::Peaked.row(3000, &mut rng(8)), &device).unwrap();
-    one.slice_set(&new.unsqueeze(0).unwrap(), 0, 0).unwrap();
-    graph.launch().unwrap();
-    let want = map.decide(&new).unwrap().rows().unwrap();
-    assert_eq!(found.rows().unwrap(), want);
-}
-
-#[test]
-fn recording_what_was_never_done_is_refused() {
-    let (device, cuda) = recordable();
-    let map = ConceptMap::singletons(100).unwrap().to_device(&device).unwrap();
-    let logits = Tensor::zeros((3, 100), DType::F32, &device).unwrap();
-    let (result, _) = record(&cuda, || {
-        let result = map.decide(&logits);
-        let _something = logits.affine(1.0, 1.0).unwrap();
-        result
-    });
-    assert!(matches!(result, Err(ReduceError::CaptureBeforeUse)), "{result:?}");
-    assert_eq!(
-        map.decide(&logits).unwrap().rows().unwrap()[2].unwrap().greedy,
-        0,
-        "all is well after it"
-    );
 }
 
 // Noise.

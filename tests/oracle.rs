@@ -45,8 +45,10 @@ fn check(case: Case) -> Result<usize, TestCaseError> {
     let exact = in_f64(&logits);
     prop_assert_eq!(rows.len(), exact.len());
     prop_assert_eq!(decided.tokens().unwrap().to_vec1::<u32>().unwrap(), tokens(&rows));
-    for (decided, row) in decided.rows().unwrap().into_iter().zip(&rows) {
-        prop_assert!(is_the_same(&decided, row), "{:?} is not {:?}", decided, row);
+    for (i, decided) in decided.rows().unwrap().into_iter().enumerate() {
+        let wrong = decision_differences(&map, &decided, &exact[i]);
+        prop_assert!(wrong.is_empty(), "row {}: {}", i, wrong.join("\n"));
+        prop_assert!(is_the_same(&decided, &rows[i]), "{:?} is not {:?}", decided, rows[i]);
     }
     for (i, logits) in exact.iter().enumerate() {
         let wrong = differences(&map, &rows[i], logits);

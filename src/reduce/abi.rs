@@ -37,19 +37,20 @@ macro_rules! table {
             [$((DType::$candle, stringify!($dtype))),*];
 
         /// A kernel, whatever the dtype; named by its parameter.
-        #[derive(Clone, Copy, Debug)]
+        #[derive(Clone, Copy, Debug, PartialEq)]
         #[expect(clippy::enum_variant_names, reason = "they are the names of the parameters")]
         pub(crate) enum Kernel {
             $($($args,)*)*
         }
 
-        /// In the order of [`Kernel`]: the kernel's name but for the dtype, its file's name, and
-        /// the file as PTX.
-        pub(crate) const KERNELS: &[(&str, &str, &str)] = &[$($((
-            stringify!($kernel),
-            stringify!($file),
-            include_str!(concat!(env!("OUT_DIR"), "/", stringify!($file), ".ptx")),
-        ),)*)*];
+        impl Kernel {
+            /// How many there are.
+            pub(crate) const COUNT: usize = [$($(stringify!($kernel)),*),*].len();
+        }
+
+        /// The kernels of each file, and their names without the dtype.
+        pub(crate) const FILES: [&[(&str, Kernel)]; [$(stringify!($file)),*].len()] =
+            [$(&[$((stringify!($kernel), Kernel::$args)),*]),*];
 
         $($(
             impl Arguments for $args {
@@ -63,3 +64,6 @@ include!("../../kernels/abi.rs");
 
 // The layout that nvcc has checked.
 const _: () = include!(concat!(env!("OUT_DIR"), "/abi_layout.rs"));
+
+// What nvcc has made of those files.
+include!(concat!(env!("OUT_DIR"), "/code.rs"));

@@ -72,7 +72,7 @@ impl MapBackend {
                 let rows = cpu::reduce(map, tables, &logits.on_host()?)?;
                 Found::Host(rows, logits.device().clone())
             }
-            Self::Cuda(tables, _) => Found::Cuda(cuda::reduce(tables, logits, true)?),
+            Self::Cuda(tables, _) => Found::Cuda(cuda::reduce(tables, logits)?),
         })
     }
 
@@ -86,7 +86,7 @@ impl MapBackend {
                 let decisions = cpu::decide(map, tables, &logits.on_host()?)?;
                 Found::Host(decisions, logits.device().clone())
             }
-            Self::Cuda(tables, _) => Found::Cuda(cuda::reduce(tables, logits, false)?),
+            Self::Cuda(tables, _) => Found::Cuda(cuda::decide(tables, logits)?),
         })
     }
 
@@ -229,7 +229,7 @@ impl<R: Vote> Found<R> {
                 let tokens: Vec<u32> = rows.iter().map(token).collect();
                 Ok(Tensor::from_vec(tokens, rows.len(), device)?)
             }
-            Self::Cuda(rows) => Ok(rows.tokens()),
+            Self::Cuda(rows) => rows.tokens(),
         }
     }
 }

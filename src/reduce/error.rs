@@ -55,6 +55,36 @@ pub enum ReduceError {
         got: DeviceLocation,
     },
 
+    /// A GPU that is older than those for which there are kernels.
+    #[error(
+        "the GPU {device:?} has compute capability {}.{}, and the kernels need {}.{} or later; \
+         use a newer GPU, or the CPU",
+        found.0, found.1, needed.0, needed.1
+    )]
+    DeviceTooOld {
+        /// The device.
+        device: DeviceLocation,
+        /// Its compute capability: major, minor.
+        found: (u32, u32),
+        /// The oldest compute capability that has kernels.
+        needed: (u32, u32),
+    },
+
+    /// A driver that is older than the compiler of the kernels, and cannot load them for this GPU.
+    #[error(
+        "the driver of {device:?} is for CUDA {}.{}, and the kernels were compiled with CUDA \
+         {}.{}: install a driver for that version or later, or build with an older nvcc",
+        found.0, found.1, needed.0, needed.1
+    )]
+    DriverTooOld {
+        /// The device.
+        device: DeviceLocation,
+        /// The version of CUDA that the driver is for: major, minor.
+        found: (u32, u32),
+        /// The version of CUDA that it should be for.
+        needed: (u32, u32),
+    },
+
     /// A CUDA device did not do what it was asked to.
     ///
     /// After a fault in any kernel, this crate's or another's, every call on the device fails.
@@ -70,14 +100,6 @@ pub enum ReduceError {
         /// What the driver says.
         source: Box<candle_core::Error>,
     },
-
-    /// A CUDA graph is being captured, and an operation needs more memory than this thread has
-    /// set aside on the device so far.
-    #[error(
-        "this thread has not worked on so many logits on this device before, and memory cannot be \
-         set aside while a CUDA graph is captured; do the same once before the capture"
-    )]
-    CaptureBeforeUse,
 
     /// Noise on another device than the map; equal places are two candle devices of one GPU.
     #[error("{}", elsewhere("the noise is", *got, *expected, "make the noise with Noise::new(seed, map.device())"))]

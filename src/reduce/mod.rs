@@ -22,6 +22,8 @@
 //! Logits may be on any device that candle has. The crate reduces them where they are on the CPU,
 //! and with the feature `cuda` on CUDA devices; elsewhere it copies them to the host, as candle's
 //! own sampler does ([`DeviceMap::runs_on_device`]).
+//!
+//! On a CUDA device, results are not there when a call returns: [`threads`] says what is in order.
 
 #[cfg(feature = "cuda")]
 mod abi;
@@ -42,6 +44,9 @@ mod row;
 mod token_sets;
 
 pub mod reference;
+
+#[doc = include_str!("../../docs/THREADS.md")]
+pub mod threads {}
 
 use candle_core::{Device, Tensor};
 
@@ -93,6 +98,8 @@ impl ConceptMap {
     /// `O(V log V)`, and on a CUDA device uploads it and waits for that. Do this once, not at every
     /// step.
     ///
+    /// Between threads, streams and graphs: [`threads`].
+    ///
     /// # Errors
     ///
     /// [`ReduceError::DeviceFailed`].
@@ -131,17 +138,18 @@ impl DeviceMap {
     /// `logits` is `[V]` or `[B, V]`, `B` ≥ 0, in `f32`, `f16` or `bf16`; an untransposed view of
     /// any offset and row stride is read where it is. `-inf` is probability 0.
     ///
-    /// Takes `O(B · V)` time. On a CUDA device, that is one launch, and another if the map pools
-    /// anything; nothing waits for it until [`Reduction::rows`] is asked for. On the CPU, half a
-    /// million logits or more are shared among rayon's threads: the rows, and the parts of a row
-    /// that is as long by itself if there are fewer rows than threads.
+    /// Takes `O(B · V)` time. On a CUDA device, that is two launches; nothing waits for them until
+    /// [`Reduction::rows`] is asked for. On the CPU, half a million logits or more are shared among
+    /// rayon's threads: the rows, and the parts of a row that is as long by itself if there are fewer
+    /// rows than threads.
+    ///
+    /// Between threads, streams and graphs: [`threads`].
     ///
     /// # Errors
     ///
     /// [`ReduceError::LogitsRank`], [`ReduceError::LogitsWidth`], [`ReduceError::LogitsDType`],
-    /// [`ReduceError::LogitsDevice`]; on a CUDA device also [`ReduceError::DeviceFailed`] and
-    /// [`ReduceError::CaptureBeforeUse`]. A row that has no winner is no error here, but one of
-    /// [`Reduction::rows`].
+    /// [`ReduceError::LogitsDevice`]; on a CUDA device also [`ReduceError::DeviceFailed`]. A row that
+    /// has no winner is no error here, but one of [`Reduction::rows`].
     ///
     /// ```
     /// # use candle_core::{Device, Tensor};
@@ -162,6 +170,8 @@ impl DeviceMap {
     /// Only the entropy over concepts, in [`reduce`](Self::reduce), needs the mass of every
     /// concept. Without it, a CUDA device takes one launch, and time that hardly depends on the
     /// map. On the CPU this saves nothing.
+    ///
+    /// Between threads, streams and graphs: [`threads`].
     ///
     /// # Errors
     ///
@@ -192,6 +202,8 @@ impl DeviceMap {
     /// CUDA graph differs at each replay, as it should. A row that has no winner draws no token.
     ///
     /// Takes `O(B · V)` time; two launches on a CUDA device.
+    ///
+    /// Between threads, streams and graphs: [`threads`].
     ///
     /// # Errors
     ///
@@ -227,6 +239,8 @@ impl DeviceMap {
     /// A row of masses adds up to 1, except that a row of logits that has no winner gives NaN
     /// throughout.
     ///
+    /// Between threads, streams and graphs: [`threads`].
+    ///
     /// # Errors
     ///
     /// As for [`reduce`](Self::reduce).
@@ -256,6 +270,8 @@ impl DeviceMap {
     /// The result is relative because `f32` cannot hold the absolute logit of a concept as exactly
     /// as its mass: beside a logit of 3e7 there are no digits left for the logarithm of a sum. Add
     /// the maximum of the row if you need absolute logits.
+    ///
+    /// Between threads, streams and graphs: [`threads`].
     ///
     /// # Errors
     ///

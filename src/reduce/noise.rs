@@ -33,6 +33,8 @@ pub struct Noise {
 impl Noise {
     /// Noise for the device of a map.
     ///
+    /// Between threads, streams and graphs: [`threads`](crate::reduce::threads).
+    ///
     /// # Errors
     ///
     /// As for [`ConceptMap::to_device`](crate::ConceptMap::to_device).

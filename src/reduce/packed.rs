@@ -1,22 +1,41 @@
 //! From the struct that a kernel writes to those that users see. Its sentinels end here.
 
-pub(crate) use super::abi::PackedRow;
 use super::abi::{NONE, STATUS_NAN, STATUS_POS_INF};
+pub(crate) use super::abi::{PackedDecision, PackedRow};
 use super::{BadRow, BadRowReason, Decision, NO_TOKEN, Row, RunnerUp};
 
 /// What a tensor of tokens holds for a bad row is what the kernels write there.
 const _: () = assert!(NO_TOKEN == NONE);
 
 impl PackedRow {
-    /// What is found in row `index`, the concept entropy included.
+    /// What is found in row `index`.
     pub(crate) fn row(&self, index: usize) -> Result<Row, BadRow> {
+        let decision = self.decision.decision(index)?;
+        let runner_up = RunnerUp { concept: self.runner_up, mass: self.runner_up_mass };
+        Ok(Row {
+            winner: decision.winner,
+            representative: decision.representative,
+            greedy: decision.greedy,
+            mass: decision.mass,
+            representative_prob: decision.representative_prob,
+            greedy_prob: decision.greedy_prob,
+            log_z: decision.log_z,
+            runner_up: (self.runner_up != NONE).then_some(runner_up),
+            token_entropy: self.token_entropy,
+            concept_entropy: self.concept_entropy,
+        })
+    }
+}
+
+impl PackedDecision {
+    /// What is decided for row `index`.
+    pub(crate) fn decision(&self, index: usize) -> Result<Decision, BadRow> {
         if self.status != 0 {
             let has = |bit| self.status & bit != 0;
             let reason = BadRowReason::of(has(STATUS_NAN), has(STATUS_POS_INF));
             return Err(BadRow { row: index, reason });
         }
-        let runner_up = RunnerUp { concept: self.runner_up, mass: self.runner_up_mass };
-        Ok(Row {
+        Ok(Decision {
             winner: self.winner,
             representative: self.representative,
             greedy: self.greedy,
@@ -24,15 +43,7 @@ impl PackedRow {
             representative_prob: self.representative_prob,
             greedy_prob: self.greedy_prob,
             log_z: self.log_z,
-            runner_up: (self.runner_up != NONE).then_some(runner_up),
-            token_entropy: self.token_entropy,
-            concept_entropy: self.concept_entropy,
         })
-    }
-
-    /// What is decided for row `index`.
-    pub(crate) fn decision(&self, index: usize) -> Result<Decision, BadRow> {
-        self.row(index).map(|row| row.decision())
     }
 }
 
@@ -42,7 +53,7 @@ mod tests {
 
     /// A row whose every word tells its place.
     fn numbered() -> PackedRow {
-        let words: [u32; 12] = std::array::from_fn(|i| if i == 4 { 0 } else { i as u32 });
+        let words: [u32; 12] = std::array::from_fn(|i| if i == 3 { 0 } else { i as u32 });
         bytemuck::cast(words)
     }
 
@@ -51,12 +62,12 @@ mod tests {
         assert_eq!((size_of::<PackedRow>(), align_of::<PackedRow>()), (48, 4));
         let row = numbered().row(0).unwrap();
         assert_eq!((row.winner, row.representative, row.greedy), (0, 1, 2));
-        let runner_up = row.runner_up.unwrap();
-        assert_eq!((runner_up.concept, runner_up.mass.to_bits()), (3, 8));
         let numbers = [row.mass, row.representative_prob, row.greedy_prob, row.log_z];
-        assert_eq!(numbers.map(f32::to_bits), [5, 6, 7, 9]);
+        assert_eq!(numbers.map(f32::to_bits), [4, 5, 6, 7]);
+        let runner_up = row.runner_up.unwrap();
+        assert_eq!((runner_up.concept, runner_up.mass.to_bits()), (8, 9));
         assert_eq!([row.token_entropy, row.concept_entropy].map(f32::to_bits), [10, 11]);
-        assert_eq!(numbered().decision(0).unwrap(), row.decision());
+        assert_eq!(numbered().decision.decision(0).unwrap(), row.decision());
     }
 
     #[test]
@@ -69,9 +80,10 @@ mod tests {
             (3, BadRowReason::NanAndPosInf),
             (4, BadRowReason::AllNegInf),
         ] {
-            let bad = PackedRow { winner: NONE, status, mass: f32::NAN, ..numbered() };
+            let decision = PackedDecision { winner: NONE, status, ..numbered().decision };
+            let bad = PackedRow { decision, ..numbered() };
             assert_eq!(bad.row(7), Err(BadRow { row: 7, reason }));
-            assert_eq!(bad.decision(7), Err(BadRow { row: 7, reason }));
+            assert_eq!(decision.decision(7), Err(BadRow { row: 7, reason }));
         }
     }
 }

@@ -40,7 +40,7 @@ pub struct Decisions(pub(super) Found<Decision>);
 
 impl Reduction {
     /// The rows, copied to the host, which waits for them; an error for each row that has no
-    /// winner.
+    /// winner. Any thread may ask: [`threads`](crate::reduce::threads).
     ///
     /// # Errors
     ///
@@ -52,7 +52,7 @@ impl Reduction {
 
 impl Decisions {
     /// The decisions, copied to the host, which waits for them; an error for each row that has no
-    /// winner.
+    /// winner. Any thread may ask: [`threads`](crate::reduce::threads).
     ///
     /// # Errors
     ///
@@ -77,7 +77,9 @@ macro_rules! batch {
             }
 
             /// The tokens to emit, `u32` `[B]`, on the device of the logits; nothing waits for
-            /// them. A row without a winner has [`NO_TOKEN`](crate::reduce::NO_TOKEN).
+            /// them. A row without a winner has [`NO_TOKEN`](crate::reduce::NO_TOKEN). The tensor
+            /// is candle's, and on the stream of the thread that asks:
+            /// [`threads`](crate::reduce::threads).
             ///
             /// # Errors
             ///

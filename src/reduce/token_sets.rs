@@ -123,6 +123,8 @@ impl SetMasses {
 impl TokenSets {
     /// Puts the sets on a device, once, not at every step.
     ///
+    /// Between threads, streams and graphs: [`threads`](crate::reduce::threads).
+    ///
     /// # Errors
     ///
     /// As for [`ConceptMap::to_device`](crate::ConceptMap::to_device).
@@ -148,6 +150,8 @@ impl DeviceTokenSets {
     ///
     /// `logits` are as for [`DeviceMap::reduce`](crate::DeviceMap::reduce). A row that has no
     /// winner gives NaN throughout.
+    ///
+    /// Between threads, streams and graphs: [`threads`](crate::reduce::threads).
     ///
     /// # Errors
     ///

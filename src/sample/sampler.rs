@@ -33,6 +33,8 @@ use crate::{DeviceMap, Row};
 /// takes `O(V)` as a rule, and after the first allocates nothing whose size grows with `V` or `C`.
 /// [`sample_f`](Self::sample_f), a trace, and pooling by step take copies of the row.
 ///
+/// A sampler may be moved between threads: [`threads`](crate::reduce::threads).
+///
 /// ```
 /// use candle_core::{Device, Tensor};
 /// use concept_mass::{ConceptMap, ConceptSampler, Sampling};
@@ -285,7 +287,8 @@ impl ConceptSampler {
         self.trace.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
-    /// The next token, from logits `[V]` or `[1, V]`.
+    /// The next token, from logits `[V]` or `[1, V]`. Between threads, streams and graphs:
+    /// [`threads`](crate::reduce::threads).
     ///
     /// # Errors
     ///

@@ -12,7 +12,7 @@ pub mod vocabulary;
 use std::sync::OnceLock;
 
 use candle_core::{DType, Device, Tensor};
-use concept_mass::reduce::{BadRow, ReduceError};
+use concept_mass::reduce::{BadRow, Decision, ReduceError};
 use concept_mass::{ConceptMap, Row, reference};
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::SliceRandom};
 
@@ -281,6 +281,40 @@ pub fn differences(map: &ConceptMap, row: &Result<Row, BadRow>, logits: &[f64]) 
     let concentration = row.concentration();
     check(concentration > 0.0 && concentration <= 1.0, "concentration");
     wrong
+}
+
+/// What of `decision`, found in `logits`, is not as the contract wants it.
+pub fn decision_differences(
+    map: &ConceptMap,
+    decision: &Result<Decision, BadRow>,
+    logits: &[f64],
+) -> Vec<String> {
+    let want = reference::reduce(map, logits);
+    let (decision, want) = match (decision, want) {
+        (Ok(decision), Ok(want)) => (decision, want),
+        (Err(bad), Err(ReduceError::BadRow(want))) if bad.reason == want.reason => return vec![],
+        (decision, want) => return vec![format!("{decision:?} should be {want:?}")],
+    };
+    let mass_of = reference::masses(map, logits).unwrap()[decision.winner as usize];
+    let clear = want.mass - want.runner_up.map_or(0.0, |runner_up| runner_up.mass) >= MARGIN;
+    let emitted = (decision.winner, decision.representative);
+    let right = |ok: bool, what: &str| (!ok).then(|| format!("{what}: {decision:?}, not {want:?}"));
+    [
+        right(decision.greedy == want.greedy, "greedy"),
+        right(!clear || emitted == (want.winner, want.representative), "winner"),
+        right(want.mass - mass_of < MARGIN, "winner within the margin"),
+        right(map.concept_of(decision.representative) == Some(decision.winner), "representative"),
+        right(probability_is(decision.mass, want.mass), "mass"),
+        right(
+            !clear || probability_is(decision.representative_prob, want.representative_prob),
+            "representative_prob",
+        ),
+        right(probability_is(decision.greedy_prob, want.greedy_prob), "greedy_prob"),
+        right(log_z_is(decision.log_z, want.log_z), "log_z"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// A row to the bit.

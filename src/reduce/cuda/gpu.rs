@@ -5,27 +5,32 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 
 use candle_core::cuda_backend::{CudaDType, CudaDevice, DeviceId, WrapErr};
 use candle_core::{CudaStorage, DType, Device, Storage, Tensor};
-use cudarc::driver::{
-    CudaFunction, CudaSlice, CudaStream, DevicePtrMut, DeviceRepr, DriverError, ValidAsZeroBits,
-};
+use cudarc::driver::{CudaFunction, CudaSlice, CudaStream, DeviceRepr, DriverError, result};
 
+use super::capture::Capture;
+use super::kernels::Kernels;
+use super::memory::{Aside, Buffer, Used, bind};
+use super::workspace::Lane;
 use crate::reduce::ReduceError;
-use crate::reduce::abi::{DTYPES, KERNELS, Kernel};
+use crate::reduce::abi::Kernel;
 
-/// Memory on a device.
-pub(super) type Buffer<T> = CudaSlice<T>;
+/// Memory of a result, which will be a tensor's.
+pub(super) type Output<T> = CudaSlice<T>;
 
 /// A device and its kernels; one for each candle device, as long as something uses it.
 pub(crate) struct Gpu {
     pub(super) device: CudaDevice,
     /// All that is launched here is launched on it.
     pub(super) stream: Arc<CudaStream>,
-    /// `functions[kernel][dtype]`.
-    functions: [[CudaFunction; DTYPES.len()]; KERNELS.len()],
+    kernels: &'static Kernels,
+    /// What is done beside it.
+    pub(super) aside: Arc<Aside>,
+    /// The stream's, unless each thread has one.
+    pub(super) lane: Mutex<Option<Arc<Lane>>>,
 }
 
 impl Gpu {
-    /// That of `device`, which loads the kernels if nothing else uses the device yet.
+    /// That of `device`, whose GPU must be new enough.
     pub(super) fn of(device: &CudaDevice) -> Result<Arc<Self>, ReduceError> {
         static GPUS: LazyLock<Mutex<HashMap<DeviceId, Weak<Gpu>>>> = LazyLock::new(Mutex::default);
         let mut gpus = GPUS.lock().unwrap_or_else(PoisonError::into_inner);
@@ -33,32 +38,24 @@ impl Gpu {
             return Ok(gpu);
         }
         gpus.retain(|_, gpu| gpu.strong_count() > 0);
-        let gpu = Arc::new(Self::load(device)?);
+        let gpu = Arc::new(Self::open(device)?);
         gpus.insert(device.id(), Arc::downgrade(&gpu));
         Ok(gpu)
     }
 
-    fn load(device: &CudaDevice) -> Result<Self, ReduceError> {
-        let load = |(kernel, file, ptx): (&str, &str, &str), dtype: &str| {
-            // Candle keeps modules by name alone; the version is there for two of this crate.
-            let module = concat!("concept-mass ", env!("CARGO_PKG_VERSION"));
-            device
-                .get_or_load_custom_func(
-                    &format!("{kernel}_{dtype}"),
-                    &format!("{module} {file}"),
-                    ptx,
-                )
-                .map(|function| function.into_cuda_function())
-                .map_err(|e| failed(device, "load the kernels", e))
-        };
-        let mut functions = Vec::with_capacity(KERNELS.len());
-        for &kernel in KERNELS {
-            let [f32, f16, bf16] = DTYPES.map(|(_, dtype)| load(kernel, dtype));
-            functions.push([f32?, f16?, bf16?]);
-        }
-        let functions =
-            functions.try_into().unwrap_or_else(|_| unreachable!("one for each kernel"));
-        Ok(Self { device: device.clone(), stream: device.cuda_stream(), functions })
+    fn open(device: &CudaDevice) -> Result<Self, ReduceError> {
+        let kernels = Kernels::of(device)?;
+        let stream = device.cuda_stream();
+        let aside = Aside::new(stream.context()).w();
+        let aside = aside.map_err(|e| failed(device, "make a stream", e))?;
+        let (device, aside) = (device.clone(), Arc::new(aside));
+        Ok(Self { device, stream, kernels, aside, lane: Mutex::default() })
+    }
+
+    /// Whether the stream is CUDA's per-thread default stream: a different one in each thread.
+    pub(super) fn has_streams_of_threads(&self) -> bool {
+        const PER_THREAD: usize = 2;
+        self.stream.cu_stream() as usize == PER_THREAD
     }
 
     /// The kernel for logits of `dtype`, which must be one that is reduced.
@@ -67,10 +64,7 @@ impl Gpu {
         kernel: Kernel,
         dtype: DType,
     ) -> Result<&CudaFunction, ReduceError> {
-        match DTYPES.iter().position(|&(known, _)| known == dtype) {
-            Some(place) => Ok(&self.functions[kernel as usize][place]),
-            None => Err(ReduceError::LogitsDType { got: dtype }),
-        }
+        self.kernels.function(&self.device, kernel, dtype)
     }
 
     pub(super) fn try_to<T>(
@@ -81,68 +75,57 @@ impl Gpu {
         result.w().map_err(|e| failed(&self.device, action, e))
     }
 
-    /// Copies to the device; not sure to be there for other streams before [`wait`](Self::wait).
+    /// Copies to the device; not sure to be there before [`wait`](Self::wait).
     pub(super) fn upload<T: DeviceRepr>(&self, data: &[T]) -> Result<Buffer<T>, ReduceError> {
-        if data.is_empty() {
-            return self.alloc(0);
-        }
-        self.try_to("copy to the device", self.stream.clone_htod(data))
+        let copied = bind(self.stream.context()).and_then(|()| {
+            let buffer = Buffer::new(&self.aside, data.len(), self.aside.stream())?;
+            if !data.is_empty() {
+                // SAFETY: the buffer is as long as the data, which is pageable memory: the driver
+                // has read it when the call returns.
+                unsafe {
+                    let stream = self.aside.stream();
+                    result::memcpy_htod_async(buffer.address(), data, stream)?;
+                }
+            }
+            Ok(buffer)
+        });
+        self.try_to("copy to the device", copied)
     }
 
-    /// Waits until the stream has done all that it was given.
+    /// Waits until all that was uploaded is there, for every stream.
     pub(super) fn wait(&self) -> Result<(), ReduceError> {
-        self.try_to("wait for the device", self.stream.synchronize())
-    }
-
-    /// Waits until every stream has done all that it was given: what is about to be freed may be
-    /// in use on the streams of other threads.
-    pub(super) fn wait_for_all(&self) {
-        // An error shows again where there is somebody to tell.
-        let _ = self.stream.context().synchronize();
+        self.try_to("wait for the device", self.aside.wait())
     }
 
     /// Memory for `len` values, or one if that is none, that hold anything.
-    pub(super) fn alloc<T: DeviceRepr>(&self, len: usize) -> Result<Buffer<T>, ReduceError> {
-        // SAFETY: the values are unset. Whoever asks has them written, by a copy or by a kernel
-        // that writes all of them, before anything reads them in the order of the stream.
+    pub(super) fn alloc<T: DeviceRepr>(&self, len: usize) -> Result<Output<T>, ReduceError> {
+        // SAFETY: the values are unset. Whoever asks has them written, by a kernel that writes all of
+        // them, before anything reads them in the order of the stream.
         let memory = unsafe { self.stream.alloc(len.max(1)) };
         self.try_to("allocate memory", memory)
     }
 
-    pub(super) fn alloc_zeros<T: DeviceRepr + ValidAsZeroBits>(
-        &self,
-        len: usize,
-    ) -> Result<Buffer<T>, ReduceError> {
-        self.try_to("allocate memory", self.stream.alloc_zeros(len))
+    /// The capture of the stream, if it is captured; this device is then that of the thread's next
+    /// calls.
+    pub(super) fn capture(&self) -> Result<Option<Capture>, DriverError> {
+        bind(self.stream.context())?;
+        Capture::of(self.stream.cu_stream())
     }
 
-    /// A copy of `memory` in a larger one of `len` values, the rest of them zeros.
-    pub(super) fn enlarged<T: DeviceRepr + ValidAsZeroBits>(
-        &self,
-        memory: &Buffer<T>,
-        len: usize,
-    ) -> Result<Buffer<T>, ReduceError> {
-        let mut larger = self.alloc_zeros(len)?;
-        let copied = self.stream.memcpy_dtod(memory, &mut larger.slice_mut(..memory.len()));
-        self.try_to("copy within the device", copied)?;
-        Ok(larger)
-    }
-
-    pub(super) fn address<T>(&self, memory: &mut Buffer<T>) -> *mut T {
-        let (address, _) = memory.device_ptr_mut(&self.stream);
-        address as *mut T
-    }
-
-    /// Whether a CUDA graph is being recorded from the stream.
-    pub(super) fn is_capturing(&self) -> bool {
-        use cudarc::driver::sys::CUstreamCaptureStatus as Status;
-        self.stream.capture_status().is_ok_and(|s| s != Status::CU_STREAM_CAPTURE_STATUS_NONE)
+    /// Lets what this thread gives to the stream next follow what `used` stands for. A stream that
+    /// is captured cannot follow work that is not; the thread waits for it then.
+    pub(super) fn follow(&self, used: &Used, capture: Option<Capture>) -> Result<(), DriverError> {
+        match capture {
+            _ if used.is_here() => Ok(()),
+            Some(_) => used.wait(),
+            None => used.before(self.stream.cu_stream()),
+        }
     }
 
     /// A tensor that has its memory from here.
     pub(super) fn tensor<T: CudaDType + DeviceRepr>(
         &self,
-        buffer: Buffer<T>,
+        buffer: Output<T>,
         shape: impl Into<candle_core::Shape>,
     ) -> Tensor {
         let storage = CudaStorage::wrap_cuda_slice(buffer, self.device.clone());
@@ -150,7 +133,11 @@ impl Gpu {
     }
 }
 
-fn failed(device: &CudaDevice, action: &'static str, error: candle_core::Error) -> ReduceError {
+pub(super) fn failed(
+    device: &CudaDevice,
+    action: &'static str,
+    error: candle_core::Error,
+) -> ReduceError {
     let device = Device::Cuda(device.clone()).location();
     ReduceError::DeviceFailed { device, action, source: Box::new(error) }
 }

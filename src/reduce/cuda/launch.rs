@@ -14,13 +14,15 @@ use cudarc::driver::{
 };
 use half::{bf16, f16};
 
-use super::gpu::{Buffer, Gpu};
-use super::tables::{MapTables, SetTable, SetTables};
-use super::workspace;
+use super::gpu::{Gpu, Output};
+use super::memory::Buffer;
+use super::tables::{LargeTable, MapTables, SetTable, SetTables};
+use super::workspace::{Lane, Turn};
 use crate::reduce::ReduceError;
 use crate::reduce::abi::{
-    Arguments, DecideArgs, EntropyArgs, LogitsView, MassesArgs, MeasureArgs, PackedRow, PoolArgs,
-    SampleArgs, Scratch, Sets, SumsArgs, THREADS, TILE, TOKENS_PER_BLOCK, WARPS,
+    Arguments, DecideArgs, LargeSets, LogitsView, MassesArgs, MeasureArgs, PackedDecision,
+    PackedRow, PoolArgs, RowsArgs, SampleArgs, Scratch, Sets, SumsArgs, SurveyArgs, THREADS, TILE,
+    TOKENS_PER_BLOCK, WARPS,
 };
 use crate::reduce::logits::Logits;
 
@@ -30,6 +32,9 @@ const MAX_GRID_Y: u32 = 65_535;
 
 /// A row in the words of its buffer.
 pub(super) const ROW_WORDS: usize = size_of::<PackedRow>() / size_of::<u32>();
+
+/// A decision in the words of its buffer.
+pub(super) const DECISION_WORDS: usize = size_of::<PackedDecision>() / size_of::<u32>();
 
 /// The one parameter of a kernel.
 #[repr(transparent)]
@@ -47,6 +52,7 @@ pub(super) struct Batch<'a> {
     scratch: Scratch,
     /// How many elements of `scratch.partials` each row has.
     partials: u32,
+    turn: Turn<'a>,
     /// Held until the launches are on their way.
     _logits: SyncOnDrop<'a>,
 }
@@ -56,24 +62,27 @@ pub(super) struct Batch<'a> {
 pub(super) struct Summed<'a>(&'a Batch<'a>);
 
 impl<'a> Batch<'a> {
-    /// `storage` is that of `logits`. `sets` are those that the operation gathers, if any, and
+    /// `lane` is the stream's to which this thread gives work, `storage` that of `logits`. `sets` are those that the operation gathers, if any, and
     /// `streams_tokens` says whether it also looks at each token.
     pub(super) fn new(
         gpu: &'a Arc<Gpu>,
+        lane: &'a Lane,
         logits: &Logits,
         storage: &'a Storage,
         sets: &SetTable,
         streams_tokens: bool,
+        partials: u32,
     ) -> Result<Self, ReduceError> {
         let Storage::Cuda(storage) = storage else {
             return Err(logits.not_at(Device::Cuda(gpu.device.clone()).location()));
         };
+        let mut turn = Turn::new(gpu, lane)?;
         let dtype = logits.dtype();
         let (first, borrowed) = first_logit(storage, dtype, &gpu.stream)?;
         let first = first + (logits.start_offset() * dtype.size_in_bytes()) as u64;
         let (rows, vocab_size) = (logits.rows(), logits.width() as u32);
         let streamed = if streams_tokens { vocab_size } else { 0 };
-        let partials = vocab_size.div_ceil(TILE).max(gather_blocks(sets, streamed));
+        let partials = vocab_size.div_ceil(TILE).max(gather_blocks(sets, streamed)).max(partials);
         Ok(Self {
             gpu,
             dtype,
@@ -83,8 +92,9 @@ impl<'a> Batch<'a> {
                 batch: rows as u32,
                 vocab_size,
             },
-            scratch: workspace::of_thread(gpu, rows, partials as usize)?,
+            scratch: turn.scratch(rows, partials as usize)?,
             partials,
+            turn,
             _logits: borrowed,
         })
     }
@@ -100,7 +110,7 @@ impl<'a> Batch<'a> {
     /// The pointers in `arguments` are of memory on the batch's device, which is not freed before
     /// the launch is in the stream, and as large as kernels/abi.rs says for the batch, the
     /// vocabulary and the sets in `arguments`; `logits` and `scratch` are the batch's. The sets
-    /// hold tokens of the vocabulary only, and `concept_of` and `rank_of` belong to them.
+    /// hold tokens of the vocabulary only, and `concept_of` and `members_of` belong to them.
     /// `blocks_per_row` is what the kernel divides its work by.
     unsafe fn run<A: Arguments>(
         &self,
@@ -118,15 +128,16 @@ impl<'a> Batch<'a> {
             block_dim: (THREADS, 1, 1),
             shared_mem_bytes: 0,
         };
+        self.turn.keep()?;
         let function = self.gpu.function(A::KERNEL, self.dtype)?;
         let mut launch = self.gpu.stream.launch_builder(function);
         let parameter = Parameter(arguments);
         launch.arg(&parameter);
         // SAFETY: kernels/abi.rs says that this kernel takes one `A`; the caller answers for what
-        // is in it. The logits are borrowed by the batch, and the scratch memory is this thread's,
-        // whose launches on the device are in order.
+        // is in it. The logits are borrowed by the batch, and the scratch memory is this operation's
+        // until its launches are in the stream.
         let launched = unsafe { launch.launch(config) };
-        self.gpu.try_to("launch a kernel", launched).map(drop)
+        self.turn.try_to("launch a kernel", launched).map(drop)
     }
 
     /// The blocks of the kernels in decide.cu: a tile for each warp.
@@ -136,7 +147,12 @@ impl<'a> Batch<'a> {
 
     /// Borrows for one launch.
     fn loans<'b>(&'b self) -> Loans<'b> {
-        Loans { stream: &self.gpu.stream, borrowed: Vec::new() }
+        Loans { stream: &self.gpu.stream, turn: &self.turn, borrowed: Vec::new() }
+    }
+
+    /// The operation that the launches make up.
+    pub(super) fn turn(&self) -> &Turn<'a> {
+        &self.turn
     }
 
     fn check_map(&self, map: &MapTables) {
@@ -152,57 +168,120 @@ pub(super) fn sums<'a>(batch: &'a Batch<'a>) -> Result<Summed<'a>, ReduceError> 
     Ok(Summed(batch))
 }
 
-/// Decides every row, and finds the sums over it: `rows` has [`ROW_WORDS`] for each row of the
-/// batch, `tokens` has one.
-pub(super) fn decide<'a>(
+/// Decides every row of the batch: [`DECISION_WORDS`] for each in `decisions`, one in `tokens`.
+pub(super) fn decide(
+    batch: &Batch<'_>,
+    map: &MapTables,
+    decisions: &mut Output<u32>,
+    tokens: &mut Output<u32>,
+) -> Result<(), ReduceError> {
+    assert!(decisions.len() >= batch.rows() * DECISION_WORDS);
+    let mut loans = batch.loans();
+    let arguments = decide_args(batch, map, &mut loans, decisions, DECISION_WORDS, tokens);
+    // SAFETY: `decide_args` says why.
+    unsafe { batch.run(arguments, batch.tile_blocks() + map.large.blocks) }
+}
+
+/// Decides every row of the batch, and finds the sums over it: [`ROW_WORDS`] for each in `rows`, of
+/// which the first are the decision's; one in `tokens`.
+pub(super) fn survey<'a>(
     batch: &'a Batch<'a>,
     map: &MapTables,
-    rows: &mut Buffer<u32>,
-    tokens: &mut Buffer<u32>,
+    rows: &mut Output<u32>,
+    tokens: &mut Output<u32>,
 ) -> Result<Summed<'a>, ReduceError> {
-    batch.check_map(map);
-    assert!(rows.len() >= batch.rows() * ROW_WORDS && tokens.len() >= batch.rows());
+    assert!(rows.len() >= batch.rows() * ROW_WORDS);
     let mut loans = batch.loans();
-    let arguments = DecideArgs {
-        logits: batch.logits,
-        scratch: batch.scratch,
-        sets: loans.sets(&map.sets),
-        concept_of: loans.read(&map.concept_of),
-        rank_of: loans.read(&map.rank_of),
-        rows: loans.write(rows).cast(),
-        tokens: loans.write(tokens),
-    };
-    // SAFETY: the tables are one map's, for the logits' vocabulary; both outputs have a place for
-    // each row; and all are borrowed until the launch is made.
-    unsafe { batch.run(arguments, batch.tile_blocks())? };
+    let decide = decide_args(batch, map, &mut loans, rows, ROW_WORDS, tokens);
+    let arguments = SurveyArgs { decide, totals: batch.scratch.totals };
+    // SAFETY: `decide_args` says why; the scratch memory has totals for each row.
+    unsafe { batch.run(arguments, batch.tile_blocks() + map.large.blocks)? };
     Ok(Summed(batch))
 }
 
-/// Adds the concept entropy to the `rows` that [`decide`] has written.
-pub(super) fn entropy(
+/// The tables are one map's, for the logits' vocabulary; both outputs have a place for each row, of
+/// `row_words` in `rows`; the scratch memory has [`decide_partials`] for each row; and all are
+/// borrowed until the launch is made.
+fn decide_args<'a>(
+    batch: &Batch<'_>,
+    map: &'a MapTables,
+    loans: &mut Loans<'a>,
+    rows: &'a mut Output<u32>,
+    row_words: usize,
+    tokens: &'a mut Output<u32>,
+) -> DecideArgs {
+    batch.check_map(map);
+    let per_row = decide_partials(map, batch.logits.vocab_size);
+    assert!(per_row <= batch.partials && tokens.len() >= batch.rows());
+    DecideArgs {
+        logits: batch.logits,
+        large: loans.large(&map.large),
+        concept_of: loans.read(&map.concept_of),
+        members_of: loans.read(&map.members_of),
+        partials: batch.scratch.partials.cast(),
+        partials_per_row: per_row.into(),
+        tickets: batch.scratch.tickets,
+        reach: (map.largest_small as f32).ln() + SLACK,
+        num_concepts: map.num_concepts as u32,
+        decisions: loans.write(rows).cast(),
+        decision_stride: (row_words / 4) as u64,
+        tokens: loans.write(tokens),
+    }
+}
+
+/// What rounding may cost a threshold, in nats.
+const SLACK: f32 = 1e-3;
+
+/// What `RowScratch` in kernels/decide.cu takes for a row at most.
+pub(super) fn decide_partials(map: &MapTables, vocab_size: u32) -> u32 {
+    before_tiles(map, vocab_size) + vocab_size.div_ceil(TILE)
+}
+
+/// What of it lies before the tiles' sums.
+fn before_tiles(map: &MapTables, vocab_size: u32) -> u32 {
+    vocab_size.div_ceil(TILE) + map.large.blocks * WARPS
+}
+
+/// What [`rows`] takes for a row.
+pub(super) fn rows_partials(map: &MapTables) -> u32 {
+    gather_blocks(&map.sets, 0).max(1)
+}
+
+/// Adds to the `rows` that [`survey`] has written what their decisions lack.
+pub(super) fn rows(
     Summed(batch): &Summed<'_>,
     map: &MapTables,
-    rows: &mut Buffer<u32>,
+    rows: &mut Output<u32>,
 ) -> Result<(), ReduceError> {
     batch.check_map(map);
+    let vocab_size = batch.logits.vocab_size;
+    let surveyed_per_row = decide_partials(map, vocab_size);
     assert!(rows.len() >= batch.rows() * ROW_WORDS);
+    assert!(surveyed_per_row + rows_partials(map) <= batch.partials);
+    let surveyed = batch.scratch.partials;
+    let after = surveyed.wrapping_add(batch.rows() * surveyed_per_row as usize);
     let mut loans = batch.loans();
-    let arguments = EntropyArgs {
+    let arguments = RowsArgs {
         logits: batch.logits,
-        scratch: batch.scratch,
+        scratch: Scratch { partials: after, ..batch.scratch },
         sets: loans.sets(&map.sets),
+        concept_of: loans.read(&map.concept_of),
+        surveyed: surveyed.cast(),
+        surveyed_per_row: surveyed_per_row.into(),
+        tiles_at: before_tiles(map, vocab_size).into(),
         rows: loans.write(rows).cast(),
     };
-    // SAFETY: the sets are of the logits' vocabulary, `rows` has a place for each row, and both
-    // are borrowed until the launch is made.
-    unsafe { batch.run(arguments, gather_blocks(&map.sets, 0)) }
+    // SAFETY: the tables are one map's, for the logits' vocabulary; `rows` has a place for each row;
+    // what was surveyed lies before what this launch leaves; and all are borrowed until the launch
+    // is made.
+    unsafe { batch.run(arguments, rows_partials(map)) }
 }
 
 /// Writes the mass of every concept, `[B, C]`.
 pub(super) fn masses(
     Summed(batch): &Summed<'_>,
     map: &MapTables,
-    masses: &mut Buffer<f32>,
+    masses: &mut Output<f32>,
 ) -> Result<(), ReduceError> {
     batch.check_map(map);
     assert!(masses.len() >= batch.rows() * map.num_concepts);
@@ -224,7 +303,7 @@ pub(super) fn masses(
 pub(super) fn pool(
     Summed(batch): &Summed<'_>,
     map: &MapTables,
-    pooled: &mut Buffer<f32>,
+    pooled: &mut Output<f32>,
 ) -> Result<(), ReduceError> {
     batch.check_map(map);
     let vocab_size = batch.logits.vocab_size;
@@ -246,8 +325,8 @@ pub(super) fn pool(
 pub(super) fn measure(
     Summed(batch): &Summed<'_>,
     sets: &SetTables,
-    masses: &mut Buffer<f32>,
-    concentrations: &mut Buffer<f32>,
+    masses: &mut Output<f32>,
+    concentrations: &mut Output<f32>,
 ) -> Result<(), ReduceError> {
     assert_eq!(sets.vocab_size, batch.logits.vocab_size as usize, "another vocabulary");
     let numbers = batch.rows() * sets.num_sets;
@@ -273,7 +352,7 @@ pub(super) fn sample(
     map: &MapTables,
     inverse_temperature: f64,
     noise: &mut Buffer<u64>,
-    tokens: &mut Buffer<u32>,
+    tokens: &mut Output<u32>,
 ) -> Result<(), ReduceError> {
     batch.check_map(map);
     assert!(noise.len() > batch.rows() && tokens.len() >= batch.rows());
@@ -283,7 +362,7 @@ pub(super) fn sample(
         scratch: batch.scratch,
         sets: loans.sets(&map.sets),
         concept_of: loans.read(&map.concept_of),
-        noise: loans.write(noise),
+        noise: loans.update(noise),
         tokens: loans.write(tokens),
         inverse_temperature,
     };
@@ -302,25 +381,45 @@ fn gather_blocks(sets: &SetTable, streamed: u32) -> u32 {
 }
 
 /// Memory that is borrowed for a launch. (Where cudarc keeps account of several streams, borrowing
-/// also waits for writers, and tells readers.)
+/// an output also waits for those who have used it, and tells those who will.)
 struct Loans<'a> {
     stream: &'a Arc<CudaStream>,
+    turn: &'a Turn<'a>,
     borrowed: Vec<SyncOnDrop<'a>>,
 }
 
 impl<'a> Loans<'a> {
     /// Memory that the kernel only reads.
     fn read<T>(&mut self, memory: &'a Buffer<T>) -> *const T {
-        let (address, borrowed) = memory.device_ptr(self.stream);
-        self.borrowed.push(borrowed);
-        address as *const T
+        self.turn.lend(memory.memory());
+        memory.address() as *const T
+    }
+
+    /// Memory that the kernel reads and writes.
+    fn update<T>(&mut self, memory: &'a mut Buffer<T>) -> *mut T {
+        self.turn.lend(memory.memory());
+        memory.address() as *mut T
     }
 
     /// Memory that the kernel writes.
-    fn write<T>(&mut self, memory: &'a mut Buffer<T>) -> *mut T {
+    fn write<T>(&mut self, memory: &'a mut Output<T>) -> *mut T {
         let (address, borrowed) = memory.device_ptr_mut(self.stream);
         self.borrowed.push(borrowed);
         address as *mut T
+    }
+
+    fn large(&mut self, large: &'a LargeTable) -> LargeSets {
+        let [by_4, by_8, by_16, by_warp] = large.ends;
+        LargeSets {
+            ids: self.read(&large.ids),
+            members: self.read(&large.members),
+            huge_ends: self.read(&large.huge_ends),
+            by_4,
+            by_8,
+            by_16,
+            by_warp,
+            blocks: large.blocks,
+        }
     }
 
     fn sets(&mut self, sets: &'a SetTable) -> Sets {

@@ -3,18 +3,24 @@
 //! | operation | launches |
 //! | --- | --- |
 //! | decide | `decide` |
-//! | reduce | `decide`, and `entropy` if the map pools anything |
+//! | reduce | `survey`, then `rows` |
 //! | masses, pool, measure, sample | `sums`, then the operation's own |
 //!
-//! Nothing is copied from or to the host, nothing waits for the device, and the only memory taken
-//! is that of the result; so all of it can be recorded in a CUDA graph, once the thread has done
-//! the same before and its workspace has the size.
+//! Nothing is copied from or to the host, nothing waits for the device, and so all of it can be
+//! captured into a CUDA graph. docs/THREADS.md says what orders operations of several threads, and
+//! what a graph owns; `memory.rs`, `workspace.rs` and `capture.rs` say how.
 //!
 //! All `unsafe` of the CUDA path is in this folder: memory is taken unset (`gpu.rs`), kernels trust
-//! their parameters (`launch.rs`), and the scratch memory holds what they leave (`workspace.rs`).
+//! their parameters (`launch.rs`), the scratch memory holds what they leave (`workspace.rs`), and
+//! the driver is called where cudarc has no safe call (`kernels.rs`, `memory.rs`, `capture.rs`,
+//! `noise.rs`).
 
+mod capture;
+mod found;
 mod gpu;
+mod kernels;
 mod launch;
+mod memory;
 mod noise;
 mod tables;
 mod workspace;
@@ -25,14 +31,15 @@ use candle_core::Tensor;
 
 pub(crate) use candle_core::cuda_backend::CudaDevice;
 
+pub(crate) use found::DeviceRows;
 pub(crate) use noise::NoiseState;
 pub(crate) use tables::{MapTables, SetTables};
 
 use self::gpu::Gpu;
-use self::launch::{Batch, ROW_WORDS};
+use self::launch::{Batch, DECISION_WORDS, ROW_WORDS};
+use self::workspace::Lane;
+use super::ReduceError;
 use super::logits::Logits;
-use super::packed::PackedRow;
-use super::{BadRow, Decision, ReduceError, Row};
 use crate::{ConceptMap, TokenSets};
 
 pub(crate) fn upload_map(
@@ -49,65 +56,41 @@ pub(crate) fn upload_sets(
     Ok(Arc::new(SetTables::new(Gpu::of(device)?, sets)?))
 }
 
-/// The rows of a batch, and their tokens, which are what most callers want.
-#[derive(Debug, Clone)]
-pub(crate) struct DeviceRows {
-    /// `u32`: a [`PackedRow`] for each row.
-    rows: Tensor,
-    /// `u32` `[B]`.
-    tokens: Tensor,
-}
-
-impl DeviceRows {
-    pub(crate) fn len(&self) -> usize {
-        self.tokens.elem_count()
-    }
-
-    pub(crate) fn tokens(&self) -> Tensor {
-        self.tokens.clone()
-    }
-
-    /// The rows; they must have been found with their concept entropy.
-    pub(crate) fn rows(&self) -> Result<Vec<Result<Row, BadRow>>, ReduceError> {
-        self.unpacked(PackedRow::row)
-    }
-
-    pub(crate) fn decisions(&self) -> Result<Vec<Result<Decision, BadRow>>, ReduceError> {
-        self.unpacked(PackedRow::decision)
-    }
-
-    fn unpacked<T>(&self, unpack: impl Fn(&PackedRow, usize) -> T) -> Result<Vec<T>, ReduceError> {
-        let words = self.rows.to_vec1::<u32>()?;
-        let rows: &[PackedRow] = bytemuck::cast_slice(&words);
-        Ok(rows.iter().enumerate().map(|(i, row)| unpack(row, i)).collect())
-    }
-}
-
-/// Finds the rows; their concept entropy only if `entropy` is asked for.
-pub(crate) fn reduce(
-    map: &MapTables,
-    logits: &Logits,
-    entropy: bool,
-) -> Result<DeviceRows, ReduceError> {
+/// Finds the rows.
+pub(crate) fn reduce(map: &MapTables, logits: &Logits) -> Result<DeviceRows, ReduceError> {
     let gpu = &map.gpu;
     let len = logits.rows();
     let mut rows = gpu.alloc(len * ROW_WORDS)?;
     let mut tokens = gpu.alloc(len)?;
-    let storage = logits.storage();
-    let batch = Batch::new(gpu, logits, &storage, &map.sets, false)?;
-    let summed = launch::decide(&batch, map, &mut rows, &mut tokens)?;
-    if entropy && !map.sets.is_empty() {
-        launch::entropy(&summed, map, &mut rows)?;
-    }
-    Ok(DeviceRows { rows: gpu.tensor(rows, len * ROW_WORDS), tokens: gpu.tensor(tokens, len) })
+    let (lane, storage) = (Lane::of(gpu)?, logits.storage());
+    let partials = launch::decide_partials(map, logits.width() as u32) + launch::rows_partials(map);
+    let batch = Batch::new(gpu, &lane, logits, &storage, &map.sets, false, partials)?;
+    let surveyed = launch::survey(&batch, map, &mut rows, &mut tokens)?;
+    launch::rows(&surveyed, map, &mut rows)?;
+    let rows = gpu.tensor(rows, len * ROW_WORDS);
+    Ok(DeviceRows::new(gpu, batch.turn(), rows, gpu.tensor(tokens, len)))
+}
+
+/// Finds what is decided.
+pub(crate) fn decide(map: &MapTables, logits: &Logits) -> Result<DeviceRows, ReduceError> {
+    let gpu = &map.gpu;
+    let len = logits.rows();
+    let mut decisions = gpu.alloc(len * DECISION_WORDS)?;
+    let mut tokens = gpu.alloc(len)?;
+    let (lane, storage) = (Lane::of(gpu)?, logits.storage());
+    let partials = launch::decide_partials(map, logits.width() as u32);
+    let batch = Batch::new(gpu, &lane, logits, &storage, &map.sets, false, partials)?;
+    launch::decide(&batch, map, &mut decisions, &mut tokens)?;
+    let rows = gpu.tensor(decisions, len * DECISION_WORDS);
+    Ok(DeviceRows::new(gpu, batch.turn(), rows, gpu.tensor(tokens, len)))
 }
 
 /// The mass of every concept, `f32`.
 pub(crate) fn masses(map: &MapTables, logits: &Logits) -> Result<Tensor, ReduceError> {
     let gpu = &map.gpu;
     let mut masses = gpu.alloc(logits.rows() * map.num_concepts)?;
-    let storage = logits.storage();
-    let batch = Batch::new(gpu, logits, &storage, &map.sets, true)?;
+    let (lane, storage) = (Lane::of(gpu)?, logits.storage());
+    let batch = Batch::new(gpu, &lane, logits, &storage, &map.sets, true, 0)?;
     launch::masses(&launch::sums(&batch)?, map, &mut masses)?;
     Ok(gpu.tensor(masses, logits.shape_of(map.num_concepts)))
 }
@@ -116,8 +99,8 @@ pub(crate) fn masses(map: &MapTables, logits: &Logits) -> Result<Tensor, ReduceE
 pub(crate) fn pool(map: &MapTables, logits: &Logits) -> Result<Tensor, ReduceError> {
     let gpu = &map.gpu;
     let mut pooled = gpu.alloc(logits.rows() * logits.width())?;
-    let storage = logits.storage();
-    let batch = Batch::new(gpu, logits, &storage, &map.sets, true)?;
+    let (lane, storage) = (Lane::of(gpu)?, logits.storage());
+    let batch = Batch::new(gpu, &lane, logits, &storage, &map.sets, true, 0)?;
     launch::pool(&launch::sums(&batch)?, map, &mut pooled)?;
     Ok(gpu.tensor(pooled, logits.shape_of(logits.width())))
 }
@@ -128,8 +111,8 @@ pub(crate) fn measure(sets: &SetTables, logits: &Logits) -> Result<(Tensor, Tens
     let numbers = logits.rows() * sets.num_sets;
     let mut masses = gpu.alloc(numbers)?;
     let mut concentrations = gpu.alloc(numbers)?;
-    let storage = logits.storage();
-    let batch = Batch::new(gpu, logits, &storage, &sets.sets, false)?;
+    let (lane, storage) = (Lane::of(gpu)?, logits.storage());
+    let batch = Batch::new(gpu, &lane, logits, &storage, &sets.sets, false, 0)?;
     launch::measure(&launch::sums(&batch)?, sets, &mut masses, &mut concentrations)?;
     let shape = logits.shape_of(sets.num_sets);
     Ok((gpu.tensor(masses, shape.clone()), gpu.tensor(concentrations, shape)))
@@ -144,10 +127,10 @@ pub(crate) fn sample(
 ) -> Result<Tensor, ReduceError> {
     let gpu = &map.gpu;
     let mut tokens = gpu.alloc(logits.rows())?;
-    let storage = logits.storage();
-    let batch = Batch::new(gpu, logits, &storage, &map.sets, true)?;
+    let (lane, storage) = (Lane::of(gpu)?, logits.storage());
+    let batch = Batch::new(gpu, &lane, logits, &storage, &map.sets, true, 0)?;
     let summed = launch::sums(&batch)?;
-    let noise = noise.of_rows(logits.rows())?;
+    let noise = noise.of_rows(batch.turn(), logits.rows())?;
     launch::sample(&summed, map, inverse_temperature, noise, &mut tokens)?;
     Ok(gpu.tensor(tokens, logits.rows()))
 }

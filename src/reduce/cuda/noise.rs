@@ -3,8 +3,12 @@
 use std::sync::Arc;
 
 use candle_core::cuda_backend::CudaDevice;
+use cudarc::driver::sys::CUstream;
+use cudarc::driver::{DriverError, result};
 
-use super::gpu::{Buffer, Gpu};
+use super::gpu::Gpu;
+use super::memory::{Buffer, Used};
+use super::workspace::Turn;
 use crate::reduce::ReduceError;
 
 /// The rows that there is room for at first.
@@ -12,13 +16,13 @@ const ROWS: usize = 255;
 
 /// What kernels/noise.cuh reads: a seed, and how many tokens each row has drawn.
 ///
-/// It grows with the batch, and what it has outgrown is kept, since a CUDA graph may have recorded
-/// it. Each size is at least twice the one before, so that is not much.
+/// It grows with the batch. A CUDA graph that has captured what it has outgrown keeps that.
 pub(crate) struct NoiseState {
     gpu: Arc<Gpu>,
     /// `[1 + rows]`
     now: Buffer<u64>,
-    outgrown: Vec<Buffer<u64>>,
+    /// After the last operation that was not captured.
+    used: Option<Arc<Used>>,
 }
 
 impl NoiseState {
@@ -29,24 +33,59 @@ impl NoiseState {
         state[1..=steps.len()].copy_from_slice(steps);
         let now = gpu.upload(&state)?;
         gpu.wait()?;
-        Ok(Self { gpu, now, outgrown: Vec::new() })
+        Ok(Self { gpu, now, used: None })
     }
 
-    /// The seed and the steps of at least so many rows.
-    pub(super) fn of_rows(&mut self, rows: usize) -> Result<&mut Buffer<u64>, ReduceError> {
+    /// The seed and the steps of at least so many rows, for an operation.
+    pub(super) fn of_rows(
+        &mut self,
+        turn: &Turn<'_>,
+        rows: usize,
+    ) -> Result<&mut Buffer<u64>, ReduceError> {
+        if let Some(used) = &self.used {
+            let followed = self.gpu.follow(used, turn.capture());
+            turn.try_to("wait for another thread's stream", followed)?;
+        }
         if self.now.len() <= rows {
-            if self.gpu.is_capturing() {
-                return Err(ReduceError::CaptureBeforeUse);
-            }
-            let larger = self.gpu.enlarged(&self.now, (1 + rows).max(2 * self.now.len()))?;
-            self.outgrown.push(std::mem::replace(&mut self.now, larger));
+            let len = (1 + rows).max(2 * self.now.len());
+            let larger = turn.try_to("enlarge the noise", self.enlarged(turn, len))?;
+            self.now = larger;
+        }
+        if turn.capture().is_none() {
+            self.used = Some(turn.used().clone());
         }
         Ok(&mut self.now)
     }
-}
 
-impl Drop for NoiseState {
-    fn drop(&mut self) {
-        self.gpu.wait_for_all();
+    /// A copy in a larger buffer, the rest of it zeros.
+    fn enlarged(&self, turn: &Turn<'_>, len: usize) -> Result<Buffer<u64>, DriverError> {
+        let aside = &self.gpu.aside;
+        if turn.capture().is_none() {
+            let larger = self.copied(len, self.gpu.stream.cu_stream())?;
+            for buffer in [&self.now, &larger] {
+                buffer.memory().used_by(turn.used());
+            }
+            turn.used().record(&self.gpu.stream)?;
+            return Ok(larger);
+        }
+        // Each replay begins where the one before has ended, and not with this copy.
+        if let Some(used) = &self.used {
+            used.wait()?;
+        }
+        let larger = self.copied(len, aside.stream())?;
+        aside.wait()?;
+        Ok(larger)
+    }
+
+    fn copied(&self, len: usize, stream: CUstream) -> Result<Buffer<u64>, DriverError> {
+        let larger = Buffer::new(&self.gpu.aside, len, stream)?;
+        // SAFETY: both buffers are alive until the stream has come here, the larger one is
+        // as long as it says, and the copy fits into it.
+        unsafe {
+            result::memset_d8_async(larger.address(), 0, larger.bytes(), stream)?;
+            let (to, from) = (larger.address(), self.now.address());
+            result::memcpy_dtod_async(to, from, self.now.bytes(), stream)?;
+        }
+        Ok(larger)
     }
 }

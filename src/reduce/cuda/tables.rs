@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::gpu::{Buffer, Gpu};
+use super::gpu::Gpu;
+use super::memory::Buffer;
 use crate::reduce::ReduceError;
-use crate::reduce::abi::{MAX_BY_THREAD, MAX_BY_WARP, POOLED};
+use crate::reduce::abi::{MAX_BY_THREAD, MAX_BY_WARP, MAX_SMALL, NONE, POOLED, THREADS, WARP};
 use crate::{ConceptMap, TokenSets};
 
 /// Sets of tokens on the device, in the form of `Sets` in kernels/abi.rs.
@@ -40,10 +41,6 @@ impl SetTable {
             largest: sets.first().map_or(1, |(_, tokens)| tokens.len() as u32),
         })
     }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.by_thread == 0
-    }
 }
 
 /// Puts the largest first; equally large ones stay in the order of their ids.
@@ -53,13 +50,71 @@ fn largest_first<'a>(sets: impl Iterator<Item = &'a [u32]>) -> Vec<(u32, &'a [u3
     sets
 }
 
+/// The concepts that `decide` sums whole, in the form of `LargeSets` in kernels/abi.rs.
+pub(super) struct LargeTable {
+    pub(super) ids: Buffer<u32>,
+    pub(super) members: Buffer<u32>,
+    pub(super) huge_ends: Buffer<u32>,
+    /// The ends of the ranks that are summed by so many threads each as [`WIDTHS`] says.
+    pub(super) ends: [u32; 4],
+    /// The blocks that sum them, as `search_large` in kernels/search.cuh counts them.
+    pub(super) blocks: u32,
+}
+
+/// How many threads sum a large concept of at most four times as many tokens.
+const WIDTHS: [u32; 4] = [4, 8, 16, WARP];
+
+impl LargeTable {
+    fn new(gpu: &Arc<Gpu>, pooled: &[(u32, &[u32])]) -> Result<Self, ReduceError> {
+        let mut large: Vec<_> =
+            pooled.iter().filter(|(_, tokens)| tokens.len() > MAX_SMALL as usize).collect();
+        large.sort_by_key(|(_, tokens)| tokens.len());
+        let ids: Vec<u32> = large.iter().map(|&&(id, _)| id).collect();
+        let mut members: Vec<u32> = Vec::new();
+        let mut huge_ends = Vec::new();
+        let mut huge_from = None;
+        for (_, tokens) in &large {
+            let width = WIDTHS.into_iter().find(|&width| tokens.len() <= 4 * width as usize);
+            let from = members.len();
+            if width.is_none() {
+                huge_from.get_or_insert(from);
+            }
+            members.extend_from_slice(tokens);
+            let turn = width.map_or(4, |width| 4 * width as usize);
+            members.resize(from + tokens.len().next_multiple_of(turn), NONE);
+            if let Some(start) = huge_from {
+                huge_ends.push(((members.len() - start) / 4) as u32);
+            }
+        }
+        let mut blocks = huge_ends.len() as u32;
+        let mut first = 0;
+        let ends = WIDTHS.map(|width| {
+            let fits = |set: &&(u32, &[u32])| set.1.len() <= 4 * width as usize;
+            let end = large.partition_point(fits) as u32;
+            blocks += (end - first).div_ceil(THREADS / width);
+            first = end;
+            end
+        });
+        Ok(Self {
+            ids: gpu.upload(&ids)?,
+            members: gpu.upload(&members)?,
+            huge_ends: gpu.upload(&huge_ends)?,
+            ends,
+            blocks,
+        })
+    }
+}
+
 /// A map on a device.
 pub(crate) struct MapTables {
     pub(super) gpu: Arc<Gpu>,
     /// The pooled concepts.
     pub(super) sets: SetTable,
     pub(super) concept_of: Buffer<u32>,
-    pub(super) rank_of: Buffer<u32>,
+    pub(super) members_of: Buffer<u32>,
+    pub(super) large: LargeTable,
+    /// The tokens of the largest small concept.
+    pub(super) largest_small: u32,
     pub(super) num_concepts: usize,
 }
 
@@ -68,17 +123,29 @@ impl MapTables {
         let mut pooled = largest_first(map.iter());
         pooled.truncate(map.stats().pooled_concepts);
         let mut concept_of = map.concept_ids().to_vec();
-        let mut rank_of = vec![0; map.vocab_size()];
-        for (rank, (_, tokens)) in (0..).zip(&pooled) {
+        const ROOM: usize = MAX_SMALL as usize;
+        let mut members_of = vec![[NONE; ROOM]; map.vocab_size()];
+        for (token, members) in (0..).zip(&mut members_of) {
+            members[0] = token;
+        }
+        let mut largest_small = 1;
+        for (_, tokens) in &pooled {
+            let mut members = [NONE; ROOM];
+            if tokens.len() <= ROOM {
+                members[..tokens.len()].copy_from_slice(tokens);
+                largest_small = largest_small.max(tokens.len() as u32);
+            }
             for &token in *tokens {
                 concept_of[token as usize] |= POOLED;
-                rank_of[token as usize] = rank;
+                members_of[token as usize] = members;
             }
         }
         let tables = Self {
             sets: SetTable::new(&gpu, &pooled)?,
             concept_of: gpu.upload(&concept_of)?,
-            rank_of: gpu.upload(&rank_of)?,
+            members_of: gpu.upload(members_of.as_flattened())?,
+            large: LargeTable::new(&gpu, &pooled)?,
+            largest_small,
             num_concepts: map.num_concepts(),
             gpu,
         };
@@ -107,17 +174,5 @@ impl SetTables {
         };
         tables.gpu.wait()?;
         Ok(tables)
-    }
-}
-
-impl Drop for MapTables {
-    fn drop(&mut self) {
-        self.gpu.wait_for_all();
-    }
-}
-
-impl Drop for SetTables {
-    fn drop(&mut self) {
-        self.gpu.wait_for_all();
     }
 }

@@ -1,96 +1,240 @@
-//! Scratch memory, and the tickets by which the last block of a row is found.
+//! Scratch memory, the tickets by which the last block of a row is found, and whose they are.
 //!
-//! Launches that share it must not overlap. Two threads may share a candle device, and then work on
-//! two streams (CUDA's per-thread default streams), or on one: so each thread has its own, for each
-//! device. All that one thread gives to one device is done in order.
+//! Launches that share scratch memory must not overlap, and must find every ticket 0, as each
+//! kernel leaves it. So:
 //!
-//! A workspace grows, and what it has outgrown is kept until the thread ends, since a CUDA graph
-//! may have recorded it. Each size is at least twice the one before, so that is not much.
+//! - Each stream has scratch memory of its own ([`Lane`]). That is the candle device's, or each
+//!   thread's where the device stands for CUDA's per-thread default streams. A lane is locked until
+//!   all launches of an operation are in the stream, so that no other thread's come between.
+//! - While the stream is captured, scratch memory is the graph's: made, zeroed and freed by nodes of
+//!   it. No other graph and no other operation ever has it, and launches of one executable graph
+//!   never overlap. Nothing remains of a capture that is given up.
+//! - If any call of an operation fails, the lane's scratch memory is given up for new, zeroed
+//!   memory, whatever has run until then. (After a fault in a kernel the driver refuses all that
+//!   follows, so that nothing can be computed with what it has left.)
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::ptr::null_mut;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::thread;
 
 use candle_core::cuda_backend::DeviceId;
-use cudarc::driver::DeviceRepr;
+use cudarc::driver::sys::{CUdeviceptr, CUstream};
+use cudarc::driver::{DeviceRepr, DriverError, result};
 
-use super::gpu::{Buffer, Gpu};
+use super::capture::{self, Capture};
+use super::gpu::Gpu;
+use super::memory::{self, Allocation, Aside, Buffer, Used, lock};
 use crate::reduce::ReduceError;
 use crate::reduce::abi::{Scratch, Sums};
 
 // SAFETY: it holds numbers only, and nvcc has checked that it lays them out as rustc does.
 unsafe impl DeviceRepr for Sums {}
 
-/// The workspace of one thread on one device.
+/// What belongs to a stream that is given operations.
+pub(super) struct Lane {
+    used: Arc<Used>,
+    aside: Arc<Aside>,
+    workspace: Mutex<Workspace>,
+}
+
+/// A thread's lanes, and whose they are.
+type Lanes = HashMap<DeviceId, (Weak<Gpu>, Arc<Lane>)>;
+
+#[derive(Default)]
 struct Workspace {
-    /// The workspace is of no use without it; but for a CUDA graph that outlives it.
-    gpu: Weak<Gpu>,
-    sums: Part<Sums>,
-    tickets: Part<u32>,
+    sums: Option<Buffer<Sums>>,
+    /// All 0 between operations.
+    tickets: Option<Buffer<u32>>,
 }
 
-/// Memory that grows without freeing what it has outgrown.
-struct Part<T> {
-    buffers: Vec<Buffer<T>>,
-    /// Of the last.
-    address: *mut T,
+impl Lane {
+    fn new(aside: &Arc<Aside>, of_thread: bool) -> Result<Self, DriverError> {
+        let thread = of_thread.then(|| thread::current().id());
+        let used = Arc::new(Used::new(aside.context(), thread)?);
+        Ok(Self { used, aside: aside.clone(), workspace: Mutex::default() })
+    }
+
+    /// That of the stream to which this thread gives work for the device.
+    pub(super) fn of(gpu: &Arc<Gpu>) -> Result<Arc<Self>, ReduceError> {
+        capture::drop_now();
+        gpu.try_to("make an event", Self::find(gpu))
+    }
+
+    fn find(gpu: &Arc<Gpu>) -> Result<Arc<Self>, DriverError> {
+        thread_local! {
+            static LANES: RefCell<Lanes> = RefCell::default();
+        }
+        if !gpu.has_streams_of_threads() {
+            let mut lane = lock(&gpu.lane);
+            if let Some(lane) = &*lane {
+                return Ok(lane.clone());
+            }
+            return Ok(lane.insert(Arc::new(Self::new(&gpu.aside, false)?)).clone());
+        }
+        LANES.with_borrow_mut(|lanes| {
+            let id = gpu.device.id();
+            if let Some((owner, lane)) = lanes.get(&id)
+                && std::ptr::eq(owner.as_ptr(), Arc::as_ptr(gpu))
+            {
+                return Ok(lane.clone());
+            }
+            lanes.retain(|_, (owner, _)| owner.strong_count() > 0);
+            let lane = Arc::new(Self::new(&gpu.aside, true)?);
+            lanes.insert(id, (Arc::downgrade(gpu), lane.clone()));
+            Ok(lane)
+        })
+    }
 }
 
-impl<T> Part<T> {
-    /// Makes room for `len` values, by `alloc` if need be.
-    fn reserve(
-        &mut self,
-        gpu: &Gpu,
-        len: usize,
-        alloc: impl FnOnce(usize) -> Result<Buffer<T>, ReduceError>,
-    ) -> Result<(), ReduceError> {
-        let now = self.buffers.last().map_or(0, Buffer::len);
-        if len <= now {
-            return Ok(());
-        }
-        if gpu.is_capturing() {
-            return Err(ReduceError::CaptureBeforeUse);
-        }
-        let mut larger = alloc(len.max(2 * now))?;
-        self.address = gpu.address(&mut larger);
-        self.buffers.push(larger);
-        Ok(())
+impl Drop for Lane {
+    fn drop(&mut self) {
+        self.aside.settle(&self.used);
     }
 }
 
 impl Workspace {
-    fn new(gpu: &Arc<Gpu>) -> Self {
-        let sums = Part { buffers: Vec::new(), address: null_mut() };
-        let tickets = Part { buffers: Vec::new(), address: null_mut() };
-        Self { gpu: Arc::downgrade(gpu), sums, tickets }
+    fn reserve(&mut self, lane: &Lane, stream: CUstream, rows: usize, sums: usize) -> Made {
+        if self.sums.as_ref().is_none_or(|now| now.len() < sums) {
+            self.sums = Some(lane.buffer(sums, stream)?);
+        }
+        if self.tickets.as_ref().is_none_or(|now| now.len() < rows) {
+            let tickets = lane.buffer(rows, stream)?;
+            zero(tickets.address(), tickets.bytes(), stream)?;
+            self.tickets = Some(tickets);
+        }
+        let address = |buffer: Option<CUdeviceptr>| buffer.expect("it was reserved");
+        let sums = address(self.sums.as_ref().map(Buffer::address));
+        Ok((sums, address(self.tickets.as_ref().map(Buffer::address))))
     }
 }
 
-/// This thread's workspace for the device, with room for a batch of so many rows, and for so many
-/// partial results in each.
-pub(super) fn of_thread(
-    gpu: &Arc<Gpu>,
-    rows: usize,
-    partials: usize,
-) -> Result<Scratch, ReduceError> {
-    thread_local! {
-        static WORKSPACES: RefCell<HashMap<DeviceId, Workspace>> = RefCell::default();
+/// The addresses of sums and tickets.
+type Made = Result<(CUdeviceptr, CUdeviceptr), DriverError>;
+
+impl Lane {
+    /// Memory that only this lane's stream uses.
+    fn buffer<T>(&self, len: usize, stream: CUstream) -> Result<Buffer<T>, DriverError> {
+        let buffer = Buffer::new(&self.aside, len, stream)?;
+        buffer.memory().used_by(&self.used);
+        Ok(buffer)
     }
-    WORKSPACES.with_borrow_mut(|workspaces| {
-        let id = gpu.device.id();
-        if !workspaces.contains_key(&id) {
-            workspaces.retain(|_, workspace| workspace.gpu.strong_count() > 0);
-        }
-        let workspace = workspaces.entry(id).or_insert_with(|| Workspace::new(gpu));
-        workspace.gpu = Arc::downgrade(gpu);
-        workspace.sums.reserve(gpu, rows * (partials + 1), |len| gpu.alloc(len))?;
-        workspace.tickets.reserve(gpu, rows, |len| gpu.alloc_zeros(len))?;
-        let partials_end = workspace.sums.address.wrapping_add(rows * partials);
-        Ok(Scratch {
-            partials: workspace.sums.address,
-            totals: partials_end,
-            tickets: workspace.tickets.address,
+}
+
+fn zero(address: CUdeviceptr, bytes: usize, stream: CUstream) -> Result<(), DriverError> {
+    // SAFETY: the caller has so many bytes at the address.
+    unsafe { result::memset_d8_async(address, 0, bytes, stream) }
+}
+
+/// An operation that is being given to a stream, or captured from it.
+pub(super) struct Turn<'a> {
+    gpu: &'a Gpu,
+    lane: &'a Lane,
+    capture: Option<Capture>,
+    workspace: MutexGuard<'a, Workspace>,
+    /// Scratch memory that is the graph's.
+    of_graph: Option<CUdeviceptr>,
+    /// What the graph must keep before the next launch is captured.
+    lent: RefCell<Vec<Arc<Allocation>>>,
+    failed: Cell<bool>,
+}
+
+impl<'a> Turn<'a> {
+    pub(super) fn new(gpu: &'a Gpu, lane: &'a Lane) -> Result<Self, ReduceError> {
+        let workspace = lock(&lane.workspace);
+        let capture = gpu.try_to("ask whether it is captured", gpu.capture())?;
+        Ok(Self {
+            gpu,
+            lane,
+            capture,
+            workspace,
+            of_graph: None,
+            lent: RefCell::default(),
+            failed: Cell::new(false),
         })
-    })
+    }
+
+    /// Scratch memory for a batch of so many rows, and for so many partial results in each.
+    pub(super) fn scratch(&mut self, rows: usize, partials: usize) -> Result<Scratch, ReduceError> {
+        let stream = self.gpu.stream.cu_stream();
+        let sums = rows * (partials + 1);
+        let made = match self.capture {
+            Some(_) => self.allocate_in_graph(rows, sums, stream),
+            None => self.workspace.reserve(self.lane, stream, rows, sums),
+        };
+        let (sums, tickets) = self.try_to("allocate memory", made)?;
+        let partials_start = sums as *mut Sums;
+        Ok(Scratch {
+            partials: partials_start,
+            totals: partials_start.wrapping_add(rows * partials),
+            tickets: tickets as *mut u32,
+        })
+    }
+
+    fn allocate_in_graph(&mut self, rows: usize, sums: usize, stream: CUstream) -> Made {
+        let of_sums = sums * size_of::<Sums>();
+        let of_tickets = rows * size_of::<u32>();
+        let context = self.gpu.stream.context();
+        let address = memory::allocate(context, (of_sums + of_tickets).max(1), stream)?;
+        self.of_graph = Some(address);
+        let tickets = address + of_sums as u64;
+        if of_tickets > 0 {
+            zero(tickets, of_tickets, stream)?;
+        }
+        Ok((address, tickets))
+    }
+
+    /// Says that the operation uses the memory, which must be there until it has run.
+    pub(super) fn lend(&self, memory: &Arc<Allocation>) {
+        match self.capture {
+            Some(_) => self.lent.borrow_mut().push(memory.clone()),
+            None => memory.used_by(&self.lane.used),
+        }
+    }
+
+    /// Gives what was lent into the graph's keeping, if there is one.
+    pub(super) fn keep(&self) -> Result<(), ReduceError> {
+        let lent = self.lent.take();
+        match &self.capture {
+            Some(capture) if !lent.is_empty() => {
+                self.try_to("keep memory for a graph", capture.keep(lent))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn try_to<T>(
+        &self,
+        action: &'static str,
+        result: Result<T, DriverError>,
+    ) -> Result<T, ReduceError> {
+        self.failed.set(self.failed.get() || result.is_err());
+        self.gpu.try_to(action, result)
+    }
+
+    /// The capture, if there is one.
+    pub(super) fn capture(&self) -> Option<Capture> {
+        self.capture
+    }
+
+    /// The point that will be after the operation.
+    pub(super) fn used(&self) -> &Arc<Used> {
+        &self.lane.used
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let stream = &self.gpu.stream;
+        let done = match (self.capture, self.of_graph) {
+            (None, _) => self.lane.used.record(stream),
+            // SAFETY: nothing that is captured after the operation uses its scratch memory.
+            (_, Some(address)) => unsafe { result::free_async(address, stream.cu_stream()) },
+            (Some(_), None) => Ok(()),
+        };
+        if self.failed.get() || done.is_err() {
+            *self.workspace = Workspace::default();
+        }
+        stream.context().record_err(done);
+    }
 }
