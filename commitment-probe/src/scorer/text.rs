@@ -132,6 +132,11 @@ impl<'a> Text<'a> {
     }
 
     fn find_form(&self, form: &Text<'_>, place: Place, endings: bool) -> Option<(usize, usize)> {
+        // `<` is a symbol by itself and a word in `<-`.
+        if place == Place::Whole && self.tokens.is_empty() != form.tokens.is_empty() {
+            let words = super::own::words(form.source);
+            return (super::own::words(self.source) == words).then_some((0, words.len()));
+        }
         if form.tokens.is_empty() {
             return self.find_symbols(form, place);
         }

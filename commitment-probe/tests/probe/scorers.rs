@@ -338,6 +338,13 @@ proptest! {
     }
 }
 
+#[test]
+fn a_sign_of_comparison_is_one_word_with_and_without_a_hyphen() {
+    assert_eq!(words("<"), words("<-"));
+    assert!(is_match("<", ["<-"]) && is_match("<-", ["<"]) && !is_match("<", [">-"]));
+    assert!(!is_match("", ["<-"]) && !is_match("<-", ["?"]));
+}
+
 /// Each: an answer, a form, and whether `contains` accepts it.
 #[test]
 fn words_that_sentences_have_by_chance_are_told_from_answers() {
