@@ -37,7 +37,7 @@ table! {
         MIN_CAPABILITY = 80;
         /// Set in `concept_of` for a token whose concept has other tokens too.
         POOLED = 0x8000_0000;
-        /// Bits of `PackedRow::status`: the row holds a NaN,
+        /// Bits of `PackedDecision::status`: the row holds a NaN,
         STATUS_NAN = 1;
         /// it holds `+inf`,
         STATUS_POS_INF = 2;
@@ -131,8 +131,6 @@ table! {
             by_warp: u32,
             /// and those from there to below it by a thread each.
             by_thread: u32,
-            /// Tokens of the largest set; 1 if no set has more.
-            largest: u32,
         }
 
         #[repr(C)]

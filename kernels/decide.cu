@@ -75,7 +75,6 @@ template <class TileSum> struct Chunk {
 // What a warp of the last block keeps for later; the last places of a list are for what is not kept.
 struct Lists {
     static constexpr uint32_t TOKENS = 128;
-
     static constexpr uint32_t TILES = Chunk<TileSum>::TILES;
 
     uint32_t tiles[TILES + WARP];

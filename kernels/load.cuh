@@ -44,65 +44,51 @@ template <> struct Dtype<float> {
     }
 };
 
-template <> struct Dtype<__half> {
-    static constexpr uint32_t NEG_INF = 0xfc00fc00;
-    static constexpr float EXACT = 32768.0f; // so that no weight is left at -65,504
-    static __device__ uint32_t finite(uint32_t word) {
-        const uint32_t least = 0xfbfffbff;
-        const __half2 x = __hmax2_nan(reinterpret_cast<const __half2&>(word),
-                                      reinterpret_cast<const __half2&>(least));
-        return reinterpret_cast<const uint32_t&>(x);
-    }
+// What both 16-bit dtypes do to the two logits in a word; `Pair` is CUDA's type of two.
+template <class Pair> struct Halves {
     static constexpr uint32_t SIGNS = 0x80008000;
-    static __device__ uint32_t twice_rounded_down(float x) {
-        const __half2 both = __half2half2(__float2half_rd(x));
-        return reinterpret_cast<const uint32_t&>(both);
+
+    static __device__ const Pair& pair(const uint32_t& word) {
+        return reinterpret_cast<const Pair&>(word);
+    }
+    static __device__ uint32_t word(const Pair& pair) {
+        return reinterpret_cast<const uint32_t&>(pair);
+    }
+    static __device__ uint32_t max(uint32_t a, uint32_t b) { return word(__hmax2(pair(a), pair(b))); }
+    static __device__ uint32_t max_or_nan(uint32_t a, uint32_t b) {
+        return word(__hmax2_nan(pair(a), pair(b)));
     }
     static __device__ uint32_t difference(uint32_t a, uint32_t b) {
-        const __half2 d =
-            __hsub2(reinterpret_cast<const __half2&>(a), reinterpret_cast<const __half2&>(b));
-        return reinterpret_cast<const uint32_t&>(d);
-    }
-    static __device__ float widen(__half x) { return __half2float(x); }
-    static __device__ void widen(uint32_t word, float* out) {
-        const float2 pair = __half22float2(reinterpret_cast<const __half2&>(word));
-        out[0] = pair.x;
-        out[1] = pair.y;
-    }
-    static __device__ uint32_t max(uint32_t a, uint32_t b) {
-        const __half2 m = __hmax2(reinterpret_cast<__half2&>(a), reinterpret_cast<__half2&>(b));
-        return reinterpret_cast<const uint32_t&>(m);
+        return word(__hsub2(pair(a), pair(b)));
     }
 };
 
-template <> struct Dtype<__nv_bfloat16> {
+template <> struct Dtype<__half> : Halves<__half2> {
+    static constexpr uint32_t NEG_INF = 0xfc00fc00;
+    static constexpr float EXACT = 32768.0f; // so that no weight is left at -65,504
+    static __device__ uint32_t finite(uint32_t word) { return max_or_nan(word, 0xfbfffbff); }
+    static __device__ uint32_t twice_rounded_down(float x) {
+        return word(__half2half2(__float2half_rd(x)));
+    }
+    static __device__ float widen(__half x) { return __half2float(x); }
+    static __device__ void widen(uint32_t word, float* out) {
+        const float2 both = __half22float2(pair(word));
+        out[0] = both.x;
+        out[1] = both.y;
+    }
+};
+
+template <> struct Dtype<__nv_bfloat16> : Halves<__nv_bfloat162> {
     static constexpr uint32_t NEG_INF = 0xff80ff80;
     static constexpr float EXACT = 16777216.0f;
-    static __device__ uint32_t finite(uint32_t word) {
-        const uint32_t least = 0xfe96fe96; // -1e38
-        const __nv_bfloat162 x = __hmax2_nan(reinterpret_cast<const __nv_bfloat162&>(word),
-                                             reinterpret_cast<const __nv_bfloat162&>(least));
-        return reinterpret_cast<const uint32_t&>(x);
-    }
-    static constexpr uint32_t SIGNS = 0x80008000;
+    static __device__ uint32_t finite(uint32_t word) { return max_or_nan(word, 0xfe96fe96); } // -1e38
     static __device__ uint32_t twice_rounded_down(float x) {
-        const __nv_bfloat162 both = __bfloat162bfloat162(__float2bfloat16_rd(x));
-        return reinterpret_cast<const uint32_t&>(both);
-    }
-    static __device__ uint32_t difference(uint32_t a, uint32_t b) {
-        const __nv_bfloat162 d =
-            __hsub2(reinterpret_cast<const __nv_bfloat162&>(a), reinterpret_cast<const __nv_bfloat162&>(b));
-        return reinterpret_cast<const uint32_t&>(d);
+        return word(__bfloat162bfloat162(__float2bfloat16_rd(x)));
     }
     static __device__ float widen(__nv_bfloat16 x) { return __bfloat162float(x); }
     static __device__ void widen(uint32_t word, float* out) {
         out[0] = __uint_as_float(word << 16);
         out[1] = __uint_as_float(word & 0xffff0000);
-    }
-    static __device__ uint32_t max(uint32_t a, uint32_t b) {
-        const __nv_bfloat162 m =
-            __hmax2(reinterpret_cast<__nv_bfloat162&>(a), reinterpret_cast<__nv_bfloat162&>(b));
-        return reinterpret_cast<const uint32_t&>(m);
     }
 };
 

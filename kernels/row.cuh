@@ -2,9 +2,8 @@
 // a row find out which of them is the last.
 //
 // A logit's weight is e^(l - max), with the maximum of the logits at hand, so that no weight
-// overflows. The maximum is subtracted first, which is exact for all logits that matter; folding
-// it into one fused multiply-add would be a rounding cheaper, and off by more than any tolerance
-// once logits are in the tens of thousands.
+// overflows. The maximum is subtracted first, which is exact for all logits that matter. (Where a
+// warp streams a tile, both are one fused multiply-add; tile.cuh says what that takes.)
 //
 // A logit more than 110 below the maximum has weight 0, even times its distance, and so has -inf:
 // distances are cut off there, which also keeps 0 · inf away. A NaN, and a +inf (less itself),

@@ -21,7 +21,6 @@
 // finds it, and ties are ties.
 #pragma once
 
-#include "sets.cuh"
 #include "tile.cuh"
 
 // Above it, a tile is flat. Those of a language model are seldom, far from the maximum or near it.
@@ -157,12 +156,6 @@ __device__ __noinline__ void search_flat_tile(const DecideArgs& p, uint32_t batc
     __syncwarp();
     best.join_warp();
     if (lane() == 0) *result = best.candidate;
-}
-
-// What WIDTH neighbouring lanes have, joined; in every one of them.
-template <uint32_t WIDTH, class F> __device__ void join_lanes(F join) {
-#pragma unroll
-    for (uint32_t step = min(WIDTH, WARP) / 2; step > 0; step /= 2) join(step);
 }
 
 // What threads have found of a large concept.

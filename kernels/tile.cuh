@@ -84,10 +84,7 @@ template <class T> struct Tile {
     }
 
     // The largest in the warp's tile, in every lane; NaNs do not count, unless there is nothing else.
-    __device__ float max() const { return warp_max(lane_max()); }
-
-    // The largest of the lane's logits.
-    __device__ float lane_max() const {
+    __device__ float max() const {
         uint32_t best[4];
 #pragma unroll
         for (uint32_t k = 0; k < 4; ++k) best[k] = vectors[0].words[k];
@@ -103,7 +100,7 @@ template <class T> struct Tile {
         float max = logits[0];
 #pragma unroll
         for (uint32_t k = 1; k < Vector<T>::PER_WORD; ++k) max = fmaxf(max, logits[k]);
-        return max;
+        return warp_max(max);
     }
 
     // The sum of the weights in units of the maximum's, in every lane.
