@@ -93,14 +93,23 @@ pub(super) fn drop_now() {
     drop(things); // which may leave some of it once more
 }
 
-/// Makes a call that a capture on any stream would forbid this thread, if nothing of it concerns
-/// a stream that is captured.
-pub(super) fn relaxed<T>(call: impl FnOnce() -> Result<T, DriverError>) -> Result<T, DriverError> {
-    let mut mode = CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_RELAXED;
-    // SAFETY: it exchanges the mode of this thread, which is changed back.
+/// Makes calls that a capture on any stream, of this thread or another, would forbid this thread, such
+/// as those that take memory; none of them may concern a stream that is captured.
+pub(super) fn relaxed<T>(calls: impl FnOnce() -> Result<T, DriverError>) -> Result<T, DriverError> {
+    struct Restored(CUstreamCaptureMode);
+    impl Drop for Restored {
+        fn drop(&mut self) {
+            // It is a mode that the driver has given, and nothing else can be wrong.
+            let _ = exchange_mode(self.0);
+        }
+    }
+    let _restored = Restored(exchange_mode(CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_RELAXED)?);
+    calls()
+}
+
+/// Sets this thread's capture mode, and returns what it was.
+fn exchange_mode(mut mode: CUstreamCaptureMode) -> Result<CUstreamCaptureMode, DriverError> {
+    // SAFETY: it reads and writes the mode, which is borrowed for the call, and no other memory.
     unsafe { sys::cuThreadExchangeStreamCaptureMode(&mut mode) }.result()?;
-    let made = call();
-    // SAFETY: as above.
-    unsafe { sys::cuThreadExchangeStreamCaptureMode(&mut mode) }.result()?;
-    made
+    Ok(mode)
 }

@@ -66,7 +66,7 @@ impl DeviceRows {
         Ok(self.0.found().tokens.clone())
     }
 
-    /// The rows; they must have been found with their concept entropy.
+    /// The rows; `reduce` must have found them, not `decide`.
     pub(crate) fn rows(&self) -> Result<Vec<Result<Row, BadRow>>, ReduceError> {
         self.unpacked(PackedRow::row)
     }

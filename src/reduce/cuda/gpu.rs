@@ -1,7 +1,7 @@
 //! A CUDA device as the reduction uses it: memory, and the launch of kernels.
 
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
+use std::sync::{Arc, LazyLock, Mutex, Weak};
 
 use candle_core::cuda_backend::{CudaDType, CudaDevice, DeviceId, WrapErr};
 use candle_core::{CudaStorage, DType, Device, Storage, Tensor};
@@ -9,7 +9,7 @@ use cudarc::driver::{CudaFunction, CudaSlice, CudaStream, DeviceRepr, DriverErro
 
 use super::capture::Capture;
 use super::kernels::Kernels;
-use super::memory::{Aside, Buffer, Used, bind};
+use super::memory::{Aside, Buffer, Used, bind, lock};
 use super::workspace::Lane;
 use crate::reduce::ReduceError;
 use crate::reduce::abi::Kernel;
@@ -33,7 +33,7 @@ impl Gpu {
     /// That of `device`, whose GPU must be new enough.
     pub(super) fn of(device: &CudaDevice) -> Result<Arc<Self>, ReduceError> {
         static GPUS: LazyLock<Mutex<HashMap<DeviceId, Weak<Gpu>>>> = LazyLock::new(Mutex::default);
-        let mut gpus = GPUS.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut gpus = lock(&GPUS);
         if let Some(gpu) = gpus.get(&device.id()).and_then(Weak::upgrade) {
             return Ok(gpu);
         }

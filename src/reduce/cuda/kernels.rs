@@ -8,15 +8,17 @@
 //! is gone, and unloading while a graph is captured would spoil the capture.
 
 use std::array;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use candle_core::cuda_backend::{CudaDevice, WrapErr};
 use candle_core::{DType, Device, DeviceLocation};
-use cudarc::driver::sys::{self, CUresult, CUstreamCaptureMode as CaptureMode};
+use cudarc::driver::sys::{self, CUresult};
 use cudarc::driver::{CudaContext, CudaFunction, DriverError};
 use cudarc::nvrtc::Ptx;
 
+use super::capture;
 use super::gpu::failed;
+use super::memory::lock;
 use crate::reduce::ReduceError;
 use crate::reduce::abi::{CODE, CUDA_VERSION, DTYPES, FILES, Kernel, MIN_CAPABILITY};
 
@@ -38,7 +40,7 @@ impl Kernels {
         static KNOWN: Mutex<Vec<&Kernels>> = Mutex::new(Vec::new());
         let stream = device.cuda_stream();
         let context = stream.context();
-        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = lock(&KNOWN);
         if let Some(kernels) = known.iter().find(|kernels| kernels.context == *context) {
             return Ok(kernels);
         }
@@ -71,8 +73,7 @@ impl Kernels {
         }
         let defines = |kernels: &&[(&str, Kernel)]| kernels.iter().any(|&(_, k)| k == kernel);
         let file = FILES.iter().position(defines).expect("every kernel is in a file");
-        let lock = &self.loading[file][dtype];
-        let _loading = lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let _loading = lock(&self.loading[file][dtype]);
         if function.get().is_none() {
             self.load(file, dtype).map_err(|error| {
                 driver_too_old(error, driver_version(), location(device))
@@ -82,42 +83,18 @@ impl Kernels {
         Ok(function.get().expect("all kernels of the file are loaded"))
     }
 
+    /// Loading takes memory, which a capture anywhere would forbid.
     fn load(&self, file: usize, dtype: usize) -> Result<(), DriverError> {
-        let _relaxed = RelaxedCapture::begin()?;
-        let module = self.context.load_module(Ptx::from_binary(CODE[file][dtype].to_vec()))?;
-        for &(name, kernel) in FILES[file] {
-            let function = module.load_function(&format!("{name}_{}", DTYPES[dtype].1))?;
-            // It is set already only if loading has failed half way before.
-            let _ = self.functions[kernel as usize][dtype].set(function);
-        }
-        Ok(())
+        capture::relaxed(|| {
+            let module = self.context.load_module(Ptx::from_binary(CODE[file][dtype].to_vec()))?;
+            for &(name, kernel) in FILES[file] {
+                let function = module.load_function(&format!("{name}_{}", DTYPES[dtype].1))?;
+                // It is set already only if loading has failed half way before.
+                let _ = self.functions[kernel as usize][dtype].set(function);
+            }
+            Ok(())
+        })
     }
-}
-
-/// While it lives, this thread may do what a CUDA graph that is being captured, here or on another
-/// thread, would otherwise forbid: to load a module takes memory.
-struct RelaxedCapture {
-    before: CaptureMode,
-}
-
-impl RelaxedCapture {
-    fn begin() -> Result<Self, DriverError> {
-        exchange(CaptureMode::CU_STREAM_CAPTURE_MODE_RELAXED).map(|before| Self { before })
-    }
-}
-
-impl Drop for RelaxedCapture {
-    fn drop(&mut self) {
-        // It is a mode that the driver has given, and nothing else can be wrong.
-        let _ = exchange(self.before);
-    }
-}
-
-/// Sets this thread's capture mode, and returns what it was.
-fn exchange(mut mode: CaptureMode) -> Result<CaptureMode, DriverError> {
-    // SAFETY: it reads and writes the mode, which is borrowed for the call, and no other memory.
-    unsafe { sys::cuThreadExchangeStreamCaptureMode(&mut mode) }.result()?;
-    Ok(mode)
 }
 
 /// The version of CUDA that the driver is for; none if it does not tell.

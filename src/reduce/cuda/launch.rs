@@ -57,20 +57,18 @@ pub(super) struct Batch<'a> {
     _logits: SyncOnDrop<'a>,
 }
 
-/// A batch whose kernels `sums` or `decide` have been launched, so that every later launch finds
+/// A batch whose kernel `sums` or `survey` has been launched, so that every later launch finds
 /// `scratch.totals`.
 pub(super) struct Summed<'a>(&'a Batch<'a>);
 
 impl<'a> Batch<'a> {
-    /// `lane` is the stream's to which this thread gives work, `storage` that of `logits`. `sets` are those that the operation gathers, if any, and
-    /// `streams_tokens` says whether it also looks at each token.
+    /// `lane` is the stream's to which this thread gives work, `storage` that of `logits`. Each row
+    /// gets `partials`, and at least one for each tile.
     pub(super) fn new(
         gpu: &'a Arc<Gpu>,
         lane: &'a Lane,
         logits: &Logits,
         storage: &'a Storage,
-        sets: &SetTable,
-        streams_tokens: bool,
         partials: u32,
     ) -> Result<Self, ReduceError> {
         let Storage::Cuda(storage) = storage else {
@@ -81,8 +79,7 @@ impl<'a> Batch<'a> {
         let (first, borrowed) = first_logit(storage, dtype, &gpu.stream)?;
         let first = first + (logits.start_offset() * dtype.size_in_bytes()) as u64;
         let (rows, vocab_size) = (logits.rows(), logits.width() as u32);
-        let streamed = if streams_tokens { vocab_size } else { 0 };
-        let partials = vocab_size.div_ceil(TILE).max(gather_blocks(sets, streamed)).max(partials);
+        let partials = vocab_size.div_ceil(TILE).max(partials);
         Ok(Self {
             gpu,
             dtype,
@@ -221,16 +218,13 @@ fn decide_args<'a>(
         partials: batch.scratch.partials.cast(),
         partials_per_row: per_row.into(),
         tickets: batch.scratch.tickets,
-        reach: (map.largest_small as f32).ln() + SLACK,
+        reach: map.reach,
         num_concepts: map.num_concepts as u32,
         decisions: loans.write(rows).cast(),
         decision_stride: (row_words / 4) as u64,
         tokens: loans.write(tokens),
     }
 }
-
-/// What rounding may cost a threshold, in nats.
-const SLACK: f32 = 1e-3;
 
 /// What `RowScratch` in kernels/decide.cu takes for a row at most.
 pub(super) fn decide_partials(map: &MapTables, vocab_size: u32) -> u32 {
@@ -371,9 +365,9 @@ pub(super) fn sample(
     unsafe { batch.run(arguments, gather_blocks(&map.sets, batch.logits.vocab_size)) }
 }
 
-/// The blocks of a kernel of gather.cu for one row: those for the sets, as `share` there counts
-/// them, and those for so many tokens that are streamed.
-fn gather_blocks(sets: &SetTable, streamed: u32) -> u32 {
+/// The blocks of a kernel of gather.cu for one row, each of which may leave a partial result: those
+/// for the sets, as `share` there counts them, and those for so many tokens that are streamed.
+pub(super) fn gather_blocks(sets: &SetTable, streamed: u32) -> u32 {
     sets.by_block
         + (sets.by_warp - sets.by_block).div_ceil(WARPS)
         + (sets.by_thread - sets.by_warp).div_ceil(THREADS)
@@ -430,7 +424,6 @@ impl<'a> Loans<'a> {
             by_block: sets.by_block,
             by_warp: sets.by_warp,
             by_thread: sets.by_thread,
-            largest: sets.largest,
         }
     }
 }

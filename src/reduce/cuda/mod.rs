@@ -64,7 +64,7 @@ pub(crate) fn reduce(map: &MapTables, logits: &Logits) -> Result<DeviceRows, Red
     let mut tokens = gpu.alloc(len)?;
     let (lane, storage) = (Lane::of(gpu)?, logits.storage());
     let partials = launch::decide_partials(map, logits.width() as u32) + launch::rows_partials(map);
-    let batch = Batch::new(gpu, &lane, logits, &storage, &map.sets, false, partials)?;
+    let batch = Batch::new(gpu, &lane, logits, &storage, partials)?;
     let surveyed = launch::survey(&batch, map, &mut rows, &mut tokens)?;
     launch::rows(&surveyed, map, &mut rows)?;
     let rows = gpu.tensor(rows, len * ROW_WORDS);
@@ -79,7 +79,7 @@ pub(crate) fn decide(map: &MapTables, logits: &Logits) -> Result<DeviceRows, Red
     let mut tokens = gpu.alloc(len)?;
     let (lane, storage) = (Lane::of(gpu)?, logits.storage());
     let partials = launch::decide_partials(map, logits.width() as u32);
-    let batch = Batch::new(gpu, &lane, logits, &storage, &map.sets, false, partials)?;
+    let batch = Batch::new(gpu, &lane, logits, &storage, partials)?;
     launch::decide(&batch, map, &mut decisions, &mut tokens)?;
     let rows = gpu.tensor(decisions, len * DECISION_WORDS);
     Ok(DeviceRows::new(gpu, batch.turn(), rows, gpu.tensor(tokens, len)))
@@ -90,7 +90,8 @@ pub(crate) fn masses(map: &MapTables, logits: &Logits) -> Result<Tensor, ReduceE
     let gpu = &map.gpu;
     let mut masses = gpu.alloc(logits.rows() * map.num_concepts)?;
     let (lane, storage) = (Lane::of(gpu)?, logits.storage());
-    let batch = Batch::new(gpu, &lane, logits, &storage, &map.sets, true, 0)?;
+    let partials = launch::gather_blocks(&map.sets, logits.width() as u32);
+    let batch = Batch::new(gpu, &lane, logits, &storage, partials)?;
     launch::masses(&launch::sums(&batch)?, map, &mut masses)?;
     Ok(gpu.tensor(masses, logits.shape_of(map.num_concepts)))
 }
@@ -100,7 +101,8 @@ pub(crate) fn pool(map: &MapTables, logits: &Logits) -> Result<Tensor, ReduceErr
     let gpu = &map.gpu;
     let mut pooled = gpu.alloc(logits.rows() * logits.width())?;
     let (lane, storage) = (Lane::of(gpu)?, logits.storage());
-    let batch = Batch::new(gpu, &lane, logits, &storage, &map.sets, true, 0)?;
+    let partials = launch::gather_blocks(&map.sets, logits.width() as u32);
+    let batch = Batch::new(gpu, &lane, logits, &storage, partials)?;
     launch::pool(&launch::sums(&batch)?, map, &mut pooled)?;
     Ok(gpu.tensor(pooled, logits.shape_of(logits.width())))
 }
@@ -112,7 +114,8 @@ pub(crate) fn measure(sets: &SetTables, logits: &Logits) -> Result<(Tensor, Tens
     let mut masses = gpu.alloc(numbers)?;
     let mut concentrations = gpu.alloc(numbers)?;
     let (lane, storage) = (Lane::of(gpu)?, logits.storage());
-    let batch = Batch::new(gpu, &lane, logits, &storage, &sets.sets, false, 0)?;
+    let partials = launch::gather_blocks(&sets.sets, 0);
+    let batch = Batch::new(gpu, &lane, logits, &storage, partials)?;
     launch::measure(&launch::sums(&batch)?, sets, &mut masses, &mut concentrations)?;
     let shape = logits.shape_of(sets.num_sets);
     Ok((gpu.tensor(masses, shape.clone()), gpu.tensor(concentrations, shape)))
@@ -128,7 +131,8 @@ pub(crate) fn sample(
     let gpu = &map.gpu;
     let mut tokens = gpu.alloc(logits.rows())?;
     let (lane, storage) = (Lane::of(gpu)?, logits.storage());
-    let batch = Batch::new(gpu, &lane, logits, &storage, &map.sets, true, 0)?;
+    let partials = launch::gather_blocks(&map.sets, logits.width() as u32);
+    let batch = Batch::new(gpu, &lane, logits, &storage, partials)?;
     let summed = launch::sums(&batch)?;
     let noise = noise.of_rows(batch.turn(), logits.rows())?;
     launch::sample(&summed, map, inverse_temperature, noise, &mut tokens)?;

@@ -16,7 +16,6 @@ pub(super) struct SetTable {
     pub(super) by_block: u32,
     pub(super) by_warp: u32,
     pub(super) by_thread: u32,
-    pub(super) largest: u32,
 }
 
 impl SetTable {
@@ -38,7 +37,6 @@ impl SetTable {
             by_block: larger_than(MAX_BY_WARP),
             by_warp: larger_than(MAX_BY_THREAD),
             by_thread: sets.len() as u32,
-            largest: sets.first().map_or(1, |(_, tokens)| tokens.len() as u32),
         })
     }
 }
@@ -105,6 +103,9 @@ impl LargeTable {
     }
 }
 
+/// What rounding may cost a threshold, in nats.
+const SLACK: f32 = 1e-3;
+
 /// A map on a device.
 pub(crate) struct MapTables {
     pub(super) gpu: Arc<Gpu>,
@@ -113,8 +114,8 @@ pub(crate) struct MapTables {
     pub(super) concept_of: Buffer<u32>,
     pub(super) members_of: Buffer<u32>,
     pub(super) large: LargeTable,
-    /// The tokens of the largest small concept.
-    pub(super) largest_small: u32,
+    /// How far below a row's maximum a logit may be, for a small concept of it to win.
+    pub(super) reach: f32,
     pub(super) num_concepts: usize,
 }
 
@@ -145,7 +146,7 @@ impl MapTables {
             concept_of: gpu.upload(&concept_of)?,
             members_of: gpu.upload(members_of.as_flattened())?,
             large: LargeTable::new(&gpu, &pooled)?,
-            largest_small,
+            reach: (largest_small as f32).ln() + SLACK,
             num_concepts: map.num_concepts(),
             gpu,
         };

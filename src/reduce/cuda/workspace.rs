@@ -103,9 +103,9 @@ impl Workspace {
             zero(tickets.address(), tickets.bytes(), stream)?;
             self.tickets = Some(tickets);
         }
-        let address = |buffer: Option<CUdeviceptr>| buffer.expect("it was reserved");
-        let sums = address(self.sums.as_ref().map(Buffer::address));
-        Ok((sums, address(self.tickets.as_ref().map(Buffer::address))))
+        let (sums, tickets) = (self.sums.as_ref(), self.tickets.as_ref());
+        let sums = sums.expect("they were reserved").address();
+        Ok((sums, tickets.expect("they were reserved").address()))
     }
 }
 
