@@ -29,9 +29,10 @@ find_nvdisasm() {
 }
 nvdisasm=$(find_nvdisasm)
 
-# The build script by itself: it leaves the header that the kernels include, and their PTX.
+# The build script by itself: it leaves the header that the kernels include, their PTX, and their
+# fatbins for the GPUs that CONCEPT_MASS_CUDA_ARCHS names.
 rustc --edition 2024 -o "$work/build" build.rs
-OUT_DIR=$work CARGO_FEATURE_CUDA=1 CONCEPT_MASS_CUDA_ARCHS= NVCC=$nvcc "$work/build" |
+OUT_DIR=$work CARGO_FEATURE_CUDA=1 NVCC=$nvcc NUM_JOBS=$(nproc) "$work/build" |
     sed -n 's/^cargo::error=//p' >&2
 
 # Three ways to machine code: for each capability at once, and as a driver does it, from PTX. What

@@ -185,6 +185,12 @@ impl Line {
         self.counters.get(name)
     }
 
+    /// Kernels, copies and memsets of one of our operations. What is in the stream is counted by a
+    /// graph, whose own scratch memory is set once for each operation.
+    fn outside_a_graph(&self) -> f64 {
+        self.stream_operations - 1.0
+    }
+
     /// Read and written, as asked for by the kernels.
     fn requested(&self) -> f64 {
         self.get("global_load_bytes") + self.get("global_store_bytes")
@@ -296,7 +302,7 @@ impl Promises {
         let logits = decided.rows * (VOCAB_SIZE * DType::BF16.size_in_bytes()) as f64;
         let read = decided.get("distinct_read_bytes");
         let blocks = decided.rows * VOCAB_SIZE.div_ceil(PER_BLOCK) as f64;
-        self.add("launches of a decision", decided.get("launches"), Bound::AtMost(1.0));
+        self.add("launches of a decision", decided.outside_a_graph(), Bound::AtMost(1.0));
         self.add(
             "distinct bytes read ÷ (logits + map)",
             read / (logits + map.bytes()),
@@ -365,12 +371,9 @@ impl Promises {
     }
 
     fn beside_candle(&mut self, map: &str, ours: &Line, chain: &Line) {
-        // A decision copies and sets nothing, but for the tickets in the memory of a graph, and it is a
-        // graph by which all in the stream is counted.
-        let launches = ours.get("launches");
         self.add(
             &format!("candle's chain ÷ decision, {map}: kernels, copies and memsets"),
-            chain.stream_operations / launches,
+            chain.stream_operations / ours.outside_a_graph(),
             Bound::AtLeast(4.0),
         );
         let mut ratio = |what: &str, of: &dyn Fn(&Line) -> f64, least: f64| {
