@@ -21,8 +21,10 @@ table! {
         PER_LANE = 32;
         /// Logits that a warp streams at a time, and that share one element of `partials`.
         TILE = PER_LANE * WARP;
-        /// Tokens that a block of gather.cu streams.
+        /// Tokens that a block of masses.cu streams.
         TOKENS_PER_BLOCK = 4096;
+        /// Rows that share what a block reads of a map, at most.
+        MAX_ROWS_PER_BLOCK = 8;
         /// A set of at most this many tokens is gathered by a thread: so few loads can all be in
         /// flight at once.
         MAX_BY_THREAD = 32;
@@ -115,8 +117,9 @@ table! {
             tickets: *mut u32,
         }
 
-        /// Sets of tokens (pooled concepts, or what is to be measured) in CSR form, the largest set
-        /// first. The number of a set in that order is its rank.
+        /// Sets of tokens (pooled concepts, or what is to be measured) in CSR form, by their number of
+        /// tokens, the fewest first, and those of one size by their lowest token. The number of a set in
+        /// that order is its rank.
         #[repr(C)]
         struct Sets {
             /// `[sets + 1]`: rank r has `members[starts[r]..starts[r + 1]]`.
@@ -125,12 +128,12 @@ table! {
             members: *const u32,
             /// `[sets]`: the set's own number.
             ids: *const u32,
-            /// Ranks below it are gathered by a block each,
-            by_block: u32,
+            /// Ranks below it are gathered by a thread each,
+            by_thread: u32,
             /// those from there to below it by a warp each,
             by_warp: u32,
-            /// and those from there to below it by a thread each.
-            by_thread: u32,
+            /// and those from there to below it by a block each.
+            by_block: u32,
         }
 
         #[repr(C)]
@@ -168,7 +171,8 @@ table! {
             /// `[V]`, with the bit `POOLED`.
             concept_of: *const u32,
             /// `[V, MAX_SMALL]`, aligned to 16 bytes: the tokens of each token's concept, ascending,
-            /// then `NONE`; nothing but `NONE` if the concept is large.
+            /// then `NONE`; of a large concept `NONE`, but in the end its rank among all `Sets`, with the
+            /// bit `POOLED`.
             members_of: *const u32,
             /// `[B, partials_per_row]`: what the blocks of a row leave for the last of them.
             partials: *mut Candidate,
@@ -197,7 +201,12 @@ table! {
         #[repr(C)]
         struct RowsArgs {
             logits: LogitsView,
-            scratch: Scratch,
+            /// `[B, blocks * WARPS]`: what the warps leave for the last block of a row.
+            partials: *mut Sums,
+            /// `[B]`: the sums over each row; `sum` is NaN if the row has no winner.
+            totals: *const Sums,
+            /// `[B]`, all 0 between launches.
+            tickets: *mut u32,
             sets: Sets,
             /// `[V]`, with the bit `POOLED`.
             concept_of: *const u32,
@@ -208,34 +217,38 @@ table! {
             tiles_at: u64,
             /// `[B]`: the decisions are there.
             rows: *mut PackedRow,
+            /// At most `MAX_ROWS_PER_BLOCK`, as in what follows.
+            rows_per_block: u32,
         }
 
         #[repr(C)]
         struct MassesArgs {
             logits: LogitsView,
-            scratch: Scratch,
+            totals: *const Sums,
             sets: Sets,
             concept_of: *const u32,
             /// `[B, C]`
             masses: *mut f32,
             /// C
             num_concepts: u64,
+            rows_per_block: u32,
         }
 
         #[repr(C)]
         struct PoolArgs {
             logits: LogitsView,
-            scratch: Scratch,
+            totals: *const Sums,
             sets: Sets,
             concept_of: *const u32,
             /// `[B, V]`
             pooled: *mut f32,
+            rows_per_block: u32,
         }
 
         #[repr(C)]
         struct MeasureArgs {
             logits: LogitsView,
-            scratch: Scratch,
+            totals: *const Sums,
             sets: Sets,
             /// `[B, S]`
             masses: *mut f32,
@@ -243,19 +256,41 @@ table! {
             concentrations: *mut f32,
             /// S
             num_sets: u64,
+            rows_per_block: u32,
         }
 
         #[repr(C)]
-        struct SampleArgs {
+        struct WeighArgs {
             logits: LogitsView,
-            scratch: Scratch,
             sets: Sets,
-            concept_of: *const u32,
+            /// `[B, partials_per_row]`: the weights of the parts of a row.
+            partials: *mut Sums,
+            partials_per_row: u64,
+            /// The square root of 1 / temperature.
+            root: f32,
+            rows_per_block: u32,
+        }
+
+        #[repr(C)]
+        struct DrawArgs {
+            logits: LogitsView,
+            sets: Sets,
+            /// A bit for each token, whether its concept is one that `weigh` has weighed, up to a whole
+            /// number of tiles; null if tokens are drawn, and the concept is that of the token.
+            pooled: *const u32,
+            /// `[V, MAX_SMALL]`, as in `DecideArgs`.
+            members_of: *const u32,
+            /// As `weigh` has left it.
+            partials: *mut Sums,
+            partials_per_row: u64,
+            /// `[B]`, all 0 between launches.
+            tickets: *mut u32,
             /// `[1 + B]`: the seed, and how many tokens each row has drawn before.
             noise: *mut u64,
             /// `[B]`
             tokens: *mut u32,
-            inverse_temperature: f64,
+            /// The square root of 1 / temperature.
+            root: f32,
         }
     }
 
@@ -269,9 +304,8 @@ table! {
     // By the files that define them.
     kernels {
         decide { sums(SumsArgs), decide(DecideArgs), survey(SurveyArgs) }
-        gather {
-            rows(RowsArgs), masses(MassesArgs), pool(PoolArgs), measure(MeasureArgs),
-            sample(SampleArgs),
-        }
+        rows { rows(RowsArgs) }
+        masses { masses(MassesArgs), pool(PoolArgs), measure(MeasureArgs) }
+        draw { weigh(WeighArgs), draw(DrawArgs) }
     }
 }

@@ -19,7 +19,7 @@
 // batch.
 //
 // The kernel `survey` does the same and leaves the sums from which the token entropy is made, for
-// `rows` in gather.cu; `sums` streams and merges alone, for the other operations there.
+// `rows` in rows.cu; `sums` streams and merges alone, for the operations of masses.cu.
 
 #include <type_traits>
 
@@ -391,7 +391,7 @@ template <class T, class TileSum> __device__ void decide(const DecideArgs& p, Su
     }
 }
 
-// The sums over each row, for the operations of gather.cu, in `totals`; `sum` is NaN if the row has no
+// The sums over each row, for the operations of rows.cu and masses.cu, in `totals`; `sum` is NaN if the row has no
 // winner.
 template <class T> __device__ void sums(const SumsArgs& p) {
     const uint32_t batch_row = ::batch_row();

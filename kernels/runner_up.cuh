@@ -1,5 +1,5 @@
 // The search for the likeliest token that is a concept of its own and not the winner; with the pooled
-// concepts, all of which gather.cu sums, that gives the runner-up.
+// concepts, all of which rows.cu sums, that gives the runner-up.
 //
 // Tiles whose maximum is below `threshold` are passed by. The first threshold is the second largest
 // maximum of a tile: two tokens at least are not below it. If neither will do (they may be pooled, or

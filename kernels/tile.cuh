@@ -50,8 +50,12 @@ template <class T> struct Tile {
     Vector<T> vectors[VECTORS];
     uint32_t first; // the lane's first vector
 
-    __device__ Tile(const LogitRow<T>& row, uint32_t tile)
-        : first(tile * (TILE / Vector<T>::SIZE) + lane()) {
+    // The lane's first vector of a tile.
+    static __device__ uint32_t first_vector(uint32_t tile) {
+        return tile * (TILE / Vector<T>::SIZE) + lane();
+    }
+
+    __device__ Tile(const LogitRow<T>& row, uint32_t tile) : first(first_vector(tile)) {
         row.load(first, (tile + 1) * TILE <= row.size, vectors);
     }
 

@@ -87,7 +87,7 @@
 //!   logarithms.
 //! - **Determinism:** on one processor or GPU, the same row gives the same bits on every run,
 //!   whatever its place in the batch, the layout of the tensor and the number of threads. Only
-//!   [`DeviceMap::sample`] gives each place in the batch noise of its own, on purpose.
+//!   [`DeviceMap::sample`] gives each place in the batch random numbers of its own, on purpose.
 //! - **Seeds:** a draw takes one random number. What
 //!   [`sample_batch`](sample::sample_batch) draws for a row follows from the row's logits, map,
 //!   parameters, seed, step and counts alone, and a row whose [`RowState`](sample::RowState) is

@@ -86,21 +86,18 @@ fn count(report: &Report) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     print_head();
-    let decided = Line::of(report, Operation::Decide, ("sparse", &sparse), ("peaked", &peaked))?;
-    for operation in &OURS[1..] {
-        Line::of(report, *operation, ("sparse", &sparse), ("peaked", &peaked))?;
-    }
-    let chain = Line::of(report, Operation::Chain, ("sparse", &sparse), ("peaked", &peaked))?;
-    let decided_dense =
-        Line::of(report, Operation::Decide, ("dense", &dense), ("peaked", &peaked))?;
-    for operation in &OURS[1..] {
-        Line::of(report, *operation, ("dense", &dense), ("peaked", &peaked))?;
-    }
-    let chain_dense = Line::of(report, Operation::Chain, ("dense", &dense), ("peaked", &peaked))?;
-
     let spelling = Map::new(Pooling::Spelling.map(VOCAB_SIZE), &device)?;
-    let decided_spelling =
-        Line::of(report, Operation::Decide, ("spelling", &spelling), ("peaked", &peaked))?;
+    let of_all = |map: (&str, &Map)| {
+        let line =
+            |&operation| Ok((operation, Line::of(report, operation, map, ("peaked", &peaked))?));
+        OURS.iter().map(line).collect::<Result<Vec<_>>>().map(Lines)
+    };
+    let (of_sparse, of_dense) = (of_all(("sparse", &sparse))?, of_all(("dense", &dense))?);
+    let of_spelling = of_all(("spelling", &spelling))?;
+    let chain = Line::of(report, Operation::Chain, ("sparse", &sparse), ("peaked", &peaked))?;
+    let chain_dense = Line::of(report, Operation::Chain, ("dense", &dense), ("peaked", &peaked))?;
+    let [decided, decided_dense, decided_spelling] =
+        [&of_sparse, &of_dense, &of_spelling].map(|lines| lines.get(Operation::Decide));
 
     for (shape, logits) in few_rows(&peaked)? {
         for map in [("sparse", &sparse), ("dense", &dense)] {
@@ -113,11 +110,13 @@ fn count(report: &Report) -> Result<ExitCode> {
 
     let mut promises = Promises::default();
     promises.of_the_paths(&paths);
-    promises.of_a_decision(&decided, &sparse);
-    promises.of_any_map("dense", &decided, &decided_dense);
-    promises.of_any_map("spelling", &decided, &decided_spelling);
-    promises.beside_candle("sparse", &decided, &chain);
-    promises.beside_candle("dense", &decided_dense, &chain_dense);
+    promises.of_a_decision(decided, &sparse);
+    promises.of_any_map("dense", decided, decided_dense);
+    promises.of_any_map("spelling", decided, decided_spelling);
+    promises.of_every_concept(&of_dense);
+    promises.of_draws([("sparse", &of_sparse), ("dense", &of_dense), ("spelling", &of_spelling)]);
+    promises.beside_candle("sparse", decided, &chain);
+    promises.beside_candle("dense", decided_dense, &chain_dense);
     let digests = seeds::distinct_digests()? as f64;
     promises.add(
         &format!("different results of all operations under {} seeds", seeds::SEEDS),
@@ -230,6 +229,22 @@ impl Line {
             format!("{} / {}", self.get("shared_bank_conflicts"), self.get("shared_wavefronts")),
         ];
         println!("| {} |", cells.join(" | "));
+    }
+}
+
+/// Those of one map.
+struct Lines(Vec<(Operation, Line)>);
+
+impl Lines {
+    fn get(&self, operation: Operation) -> &Line {
+        let line = self.0.iter().find(|(of, _)| *of == operation);
+        &line.expect("each of ours has one").1
+    }
+
+    /// Warp-instructions of an operation, in those of a decision.
+    fn decisions(&self, operation: Operation) -> f64 {
+        let instructions = |operation| self.get(operation).get("warp_instructions");
+        instructions(operation) / instructions(Operation::Decide)
     }
 }
 
@@ -368,6 +383,32 @@ impl Promises {
             other.get("warp_instructions") / sparse.get("warp_instructions"),
             Bound::AtMost(1.3),
         );
+    }
+
+    /// Beside the kernels of version 0 of these operations, each of whose threads read the map for one
+    /// row alone.
+    fn of_every_concept(&mut self, dense: &Lines) {
+        use Operation::*;
+        for (operation, before) in [(Masses, 23.788e6), (Pool, 41.166e6), (Measure, 24.293e6)] {
+            self.add(
+                &format!("warp-instructions, {operation:?}, dense ÷ one row a thread")
+                    .to_lowercase(),
+                dense.get(operation).get("warp_instructions") / before,
+                Bound::AtMost(0.6),
+            );
+        }
+    }
+
+    /// A draw's instructions in those of a decision. With a dense map at a temperature, every mass is
+    /// needed, and the bound is what masses take and a half.
+    fn of_draws(&mut self, maps: [(&str, &Lines); 3]) {
+        use Operation::*;
+        for (map, lines) in maps {
+            let name = |at| format!("warp-instructions, a draw at {at}, {map} ÷ a decision");
+            self.add(&name("1"), lines.decisions(SampleAt1), Bound::AtMost(1.6));
+            let most = if map == "sparse" { 1.6 } else { lines.decisions(Masses) + 0.6 };
+            self.add(&name(".7"), lines.decisions(Sample), Bound::AtMost(most));
+        }
     }
 
     fn beside_candle(&mut self, map: &str, ours: &Line, chain: &Line) {

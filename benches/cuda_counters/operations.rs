@@ -17,14 +17,17 @@ pub enum Operation {
     Masses,
     Pool,
     Measure,
+    /// At temperature .7, which needs the mass of every concept.
     Sample,
+    /// At temperature 1.
+    SampleAt1,
     /// candle: softmax → index_add into the concepts → argmax.
     Chain,
 }
 
 use Operation::*;
 
-pub const OURS: [Operation; 6] = [Decide, Reduce, Masses, Pool, Measure, Sample];
+pub const OURS: [Operation; 7] = [Decide, Reduce, Masses, Pool, Measure, Sample, SampleAt1];
 
 /// A map on the device, and the same as a collection of sets and as a tensor.
 pub struct Map {
@@ -68,6 +71,7 @@ impl Map {
                 vec![measured.masses, measured.concentrations]
             }
             Sample => vec![tables.sample(logits, 0.7, noise)?],
+            SampleAt1 => vec![tables.sample(logits, 1.0, noise)?],
             Chain => vec![candle_chain(logits, &self.concept_ids, tables.map().num_concepts())?],
         }))
     }

@@ -118,18 +118,16 @@ impl MapBackend {
         temperature: f64,
         noise: &mut Noise,
     ) -> Result<Tensor, ReduceError> {
-        let inverse = 1.0 / temperature;
         match (self, &mut noise.state) {
             (Self::Host(tables), NoiseBackend::Host { seed, steps }) => {
                 let at = (*seed, &steps[..]);
-                let tokens = cpu::sample_with_noise(map, tables, &logits.on_host()?, inverse, at)?;
+                let tokens = cpu::draw(map, tables, &logits.on_host()?, temperature, at)?;
                 let result = Tensor::new(&tokens[..], logits.device())?;
                 advance(steps, &tokens);
                 Ok(result)
             }
             (Self::Cuda(tables, _), NoiseBackend::Cuda(state)) => {
-                // What is infinite would make a NaN of a difference of 0.
-                cuda::sample(tables, logits, inverse.min(f64::MAX), state)
+                cuda::sample(tables, logits, 1.0 / temperature, state)
             }
             _ => Err(noise.not_at(logits.device())),
         }

@@ -196,12 +196,12 @@ impl DeviceMap {
     /// representative: `u32` `[B]`, on the device of the logits; [`NO_TOKEN`] for a row that has
     /// no winner.
     ///
-    /// It is the Gumbel-max trick: the largest of `ln(mass) / temperature + noise`. The noise is a
-    /// function of `noise`'s seed, the row's place in the batch, the number of tokens that were
-    /// drawn in that place before, and the concept, and the same on all devices; so a draw from a
-    /// CUDA graph differs at each replay, as it should. A row that has no winner draws no token.
+    /// A row takes one uniform number, a function of `noise`'s seed, the row's place in the batch, and the
+    /// number of tokens that were drawn in that place before. It is the same on all devices; so a draw
+    /// from a CUDA graph differs at each replay, as it should. The concept on which the number falls is
+    /// drawn, in the order that docs/SAMPLING.md has. A row that has no winner draws no token.
     ///
-    /// Takes `O(B · V)` time; two launches on a CUDA device.
+    /// Takes `O(B · V)` time; on a CUDA device one launch at temperature 1, two otherwise.
     ///
     /// Between threads, streams and graphs: [`threads`].
     ///

@@ -3,13 +3,13 @@ use candle_core::Device;
 use super::backend::NoiseBackend;
 use super::{NO_TOKEN, ReduceError};
 
-/// The noise of [`DeviceMap::sample`](crate::DeviceMap::sample): a seed, and a step for each row of
-/// a batch, which is how many tokens that row has drawn.
+/// The random numbers of [`DeviceMap::sample`](crate::DeviceMap::sample), which are counted, not
+/// stored: a seed, and a step for each row of a batch, which is how many tokens that row has drawn.
 ///
 /// Where there are kernels for the device, all of it lives there, and rows count their tokens
-/// themselves. The same seed gives the same noise on every device. (Logits that differ in their last
-/// bits, or probabilities that do, may still decide differently where two concepts are as good as
-/// equal.)
+/// themselves. The same seed gives the same numbers on every device. (Logits that differ in their last
+/// bits, or probabilities that do, may still decide differently where a number falls within rounding of
+/// the boundary between two concepts.)
 ///
 /// ```
 /// use candle_core::{Device, Tensor};

@@ -6,7 +6,7 @@ use super::settings::{Settings, words};
 use super::{RowState, Sampled, SamplingParams, TokenMask};
 use crate::reduce::ReduceError;
 use crate::reduce::cpu::sample::{Concepts, Drawn, Request, Undrawn, sample_rows};
-use crate::reduce::cpu::uniform;
+use crate::reduce::cpu::{NO_ROW, uniform};
 use crate::reduce::logits::{Logits, readable};
 use crate::sample::SampleError;
 use crate::{ConceptMap, DeviceMap};
@@ -216,7 +216,7 @@ impl RowSampler {
             temperature: settings.temperature,
             filter: settings.filter,
             by_share: settings.by_share(),
-            uniform: uniform(self.params.seed, self.state.step()),
+            uniform: uniform(self.params.seed, self.state.step(), NO_ROW),
             log_probs: settings.asked_log_probs(),
         }
     }

@@ -49,8 +49,8 @@ pub enum Sampling {
         temperature: f64,
     },
     /// Any concept, by weight, as [`All`](Self::All); [`ArgMax`](Self::ArgMax) if the temperature is
-    /// 0. On a CUDA device it is [drawn there](crate::DeviceMap::sample) with noise. Unlike
-    /// candle's, it uses the sampler's seed.
+    /// 0. On a CUDA device it is [drawn there](crate::DeviceMap::sample), by the sampler's seed.
+    /// Candle's takes noise for each token, which has no seed.
     GumbelSoftmax {
         /// At least 0, and finite.
         temperature: f64,

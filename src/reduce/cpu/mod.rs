@@ -30,8 +30,8 @@
 mod gather;
 mod logit;
 mod masses;
-mod noise;
 mod pass;
+mod philox;
 mod pool;
 mod rows;
 pub(crate) mod sample;
@@ -43,11 +43,13 @@ mod stream;
 mod table;
 mod top;
 
+use std::iter::repeat;
+
 use rayon::prelude::*;
 
 pub(crate) use masses::{masses, measure};
-pub(crate) use noise::uniform;
-pub(crate) use pool::{pool, sample_with_noise};
+pub(crate) use philox::{NO_ROW, uniform};
+pub(crate) use pool::pool;
 
 use self::logit::Logit;
 use self::pass::Pass;
@@ -56,7 +58,7 @@ use self::simd::{Isa, LANES};
 use self::singletons::SingletonTable;
 use self::table::{GatherTable, MAX_SMALL};
 use super::logits::{Logits, room};
-use super::{BadRow, BadRowReason, Decision, ReduceError, Row};
+use super::{BadRow, BadRowReason, Decision, NO_TOKEN, ReduceError, Row};
 use crate::ConceptMap;
 
 /// What the CPU path derives from a map, once.
@@ -108,6 +110,31 @@ pub(crate) fn decide(
 ) -> Result<Vec<Result<Decision, BadRow>>, ReduceError> {
     room::<Result<Decision, BadRow>>(logits.rows(), 1)?;
     rows::run(Decide { map, tables }, logits)
+}
+
+/// Draws a token for every row, by a uniform number of the seed and of the row's step: of the concept on
+/// which it falls, the representative. [`NO_TOKEN`] for a row that has no winner.
+pub(crate) fn draw(
+    map: &ConceptMap,
+    tables: &Tables,
+    logits: &Logits,
+    temperature: f64,
+    (seed, steps): (u64, &[u64]),
+) -> Result<Vec<u32>, ReduceError> {
+    // A row that is new has been at 0.
+    let steps = steps.iter().copied().chain(repeat(0)).take(logits.rows());
+    let request = |(row, step)| sample::Request {
+        concepts: sample::Concepts::of(map, tables),
+        adjust: sample::Adjust::NONE,
+        temperature,
+        filter: sample::Filter::NONE,
+        by_share: false,
+        uniform: uniform(seed, step, row),
+        log_probs: None,
+    };
+    let requests: Vec<_> = (0..).zip(steps).map(request).collect();
+    let drawn = sample::sample_rows(&requests, logits)?;
+    Ok(drawn.into_iter().map(|drawn| drawn.map_or(NO_TOKEN, |drawn| drawn.token)).collect())
 }
 
 #[derive(Clone, Copy)]

@@ -1,11 +1,8 @@
-//! Logits in which concepts stand for their tokens, and draws from them.
-
-use std::iter::repeat;
+//! Logits in which concepts stand for their tokens.
 
 use super::Tables;
 use super::gather::{ForEachMass, Members};
 use super::logit::Logit;
-use super::noise::Noise;
 use super::pass::{Pass, likeliest};
 use super::rows::{self, Operation, Rows};
 use super::scale::Scale;
@@ -25,23 +22,6 @@ pub(crate) fn pool(
     let mut out = zeros(logits.rows(), map.vocab_size())?;
     rows::run(Pool { map, tables, out: &mut out }, logits)?;
     Ok(out)
-}
-
-/// A token for each row, drawn with the noise of a seed and of each row's step.
-pub(crate) fn sample_with_noise(
-    map: &ConceptMap,
-    tables: &Tables,
-    logits: &Logits,
-    inverse_temperature: f64,
-    (seed, steps): (u64, &[u64]),
-) -> Result<Vec<u32>, ReduceError> {
-    let pooled = pool(map, tables, logits)?;
-    // A row that is new has been at 0.
-    let steps = steps.iter().copied().chain(repeat(0));
-    let rows = (0..).zip(steps).zip(pooled.chunks(map.vocab_size()));
-    let sample =
-        |((row, step), pooled)| Noise { seed, step, row }.sample(map, pooled, inverse_temperature);
-    Ok(rows.map(sample).collect())
 }
 
 struct Pool<'a> {

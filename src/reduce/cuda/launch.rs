@@ -20,9 +20,9 @@ use super::tables::{LargeTable, MapTables, SetTable, SetTables};
 use super::workspace::{Lane, Turn};
 use crate::reduce::ReduceError;
 use crate::reduce::abi::{
-    Arguments, DecideArgs, LargeSets, LogitsView, MassesArgs, MeasureArgs, PackedDecision,
-    PackedRow, PoolArgs, RowsArgs, SampleArgs, Scratch, Sets, SumsArgs, SurveyArgs, THREADS, TILE,
-    TOKENS_PER_BLOCK, WARPS,
+    Arguments, DecideArgs, DrawArgs, LargeSets, LogitsView, MAX_ROWS_PER_BLOCK, MassesArgs,
+    MeasureArgs, PackedDecision, PackedRow, PoolArgs, RowsArgs, Scratch, Sets, SumsArgs,
+    SurveyArgs, THREADS, TILE, TOKENS_PER_BLOCK, WARP, WARPS, WeighArgs,
 };
 use crate::reduce::logits::Logits;
 
@@ -100,7 +100,8 @@ impl<'a> Batch<'a> {
         self.logits.batch as usize
     }
 
-    /// Launches a kernel over all rows, with so many blocks each.
+    /// Launches a kernel with so many blocks for each row, or for each group of rows if its blocks work
+    /// on several.
     ///
     /// # Safety
     ///
@@ -108,20 +109,20 @@ impl<'a> Batch<'a> {
     /// the launch is in the stream, and as large as kernels/abi.rs says for the batch, the
     /// vocabulary and the sets in `arguments`; `logits` and `scratch` are the batch's. The sets
     /// hold tokens of the vocabulary only, and `concept_of` and `members_of` belong to them.
-    /// `blocks_per_row` is what the kernel divides its work by.
+    /// `blocks` is what the kernel divides its work by, and `rows_per_block` what `arguments` say.
     unsafe fn run<A: Arguments>(
         &self,
         arguments: A,
-        blocks_per_row: u32,
+        blocks: u32,
+        rows_per_block: u32,
     ) -> Result<(), ReduceError> {
-        assert!(blocks_per_row <= self.partials, "each block may leave a partial result");
-        let batch = self.logits.batch;
-        if batch == 0 || blocks_per_row == 0 {
+        let groups = self.logits.batch.div_ceil(rows_per_block);
+        if groups == 0 || blocks == 0 {
             return Ok(());
         }
-        let rows = batch.min(MAX_GRID_Y);
+        let in_y = groups.min(MAX_GRID_Y);
         let config = LaunchConfig {
-            grid_dim: (blocks_per_row, rows, batch.div_ceil(rows)),
+            grid_dim: (blocks, in_y, groups.div_ceil(in_y)),
             block_dim: (THREADS, 1, 1),
             shared_mem_bytes: 0,
         };
@@ -140,6 +141,13 @@ impl<'a> Batch<'a> {
     /// The blocks of the kernels in decide.cu: a tile for each warp.
     fn tile_blocks(&self) -> u32 {
         self.logits.vocab_size.div_ceil(TILE).div_ceil(WARPS)
+    }
+
+    /// How many rows shall share what a block reads of the map, if a row takes so many blocks: as many as
+    /// leave enough blocks to fill a large GPU. No result depends on it.
+    fn rows_per_block(&self, blocks: u32) -> u32 {
+        const ENOUGH: u32 = 2048;
+        (blocks.saturating_mul(self.logits.batch) / ENOUGH).clamp(1, MAX_ROWS_PER_BLOCK)
     }
 
     /// Borrows for one launch.
@@ -161,7 +169,7 @@ impl<'a> Batch<'a> {
 pub(super) fn sums<'a>(batch: &'a Batch<'a>) -> Result<Summed<'a>, ReduceError> {
     let Batch { logits, scratch, .. } = *batch;
     // SAFETY: the batch holds all that there is, and has a partial result for each tile.
-    unsafe { batch.run(SumsArgs { logits, scratch }, batch.tile_blocks())? };
+    unsafe { batch.run(SumsArgs { logits, scratch }, batch.tile_blocks(), 1)? };
     Ok(Summed(batch))
 }
 
@@ -176,7 +184,7 @@ pub(super) fn decide(
     let mut loans = batch.loans();
     let arguments = decide_args(batch, map, &mut loans, decisions, DECISION_WORDS, tokens);
     // SAFETY: `decide_args` says why.
-    unsafe { batch.run(arguments, batch.tile_blocks() + map.large.blocks) }
+    unsafe { batch.run(arguments, batch.tile_blocks() + map.large.blocks, 1) }
 }
 
 /// Decides every row of the batch, and finds the sums over it: [`ROW_WORDS`] for each in `rows`, of
@@ -192,7 +200,7 @@ pub(super) fn survey<'a>(
     let decide = decide_args(batch, map, &mut loans, rows, ROW_WORDS, tokens);
     let arguments = SurveyArgs { decide, totals: batch.scratch.totals };
     // SAFETY: `decide_args` says why; the scratch memory has totals for each row.
-    unsafe { batch.run(arguments, batch.tile_blocks() + map.large.blocks)? };
+    unsafe { batch.run(arguments, batch.tile_blocks() + map.large.blocks, 1)? };
     Ok(Summed(batch))
 }
 
@@ -236,9 +244,14 @@ fn before_tiles(map: &MapTables, vocab_size: u32) -> u32 {
     vocab_size.div_ceil(TILE) + map.large.blocks * WARPS
 }
 
+/// The blocks of [`rows`].
+fn rows_blocks(map: &MapTables) -> u32 {
+    set_blocks(&map.sets).max(1)
+}
+
 /// What [`rows`] takes for a row.
 pub(super) fn rows_partials(map: &MapTables) -> u32 {
-    gather_blocks(&map.sets, 0).max(1)
+    rows_blocks(map) * WARPS
 }
 
 /// Adds to the `rows` that [`survey`] has written what their decisions lack.
@@ -254,21 +267,26 @@ pub(super) fn rows(
     assert!(surveyed_per_row + rows_partials(map) <= batch.partials);
     let surveyed = batch.scratch.partials;
     let after = surveyed.wrapping_add(batch.rows() * surveyed_per_row as usize);
+    let blocks = rows_blocks(map);
+    let rows_per_block = batch.rows_per_block(blocks);
     let mut loans = batch.loans();
     let arguments = RowsArgs {
         logits: batch.logits,
-        scratch: Scratch { partials: after, ..batch.scratch },
+        partials: after,
+        totals: batch.scratch.totals,
+        tickets: batch.scratch.tickets,
         sets: loans.sets(&map.sets),
         concept_of: loans.read(&map.concept_of),
         surveyed: surveyed.cast(),
         surveyed_per_row: surveyed_per_row.into(),
         tiles_at: before_tiles(map, vocab_size).into(),
         rows: loans.write(rows).cast(),
+        rows_per_block,
     };
     // SAFETY: the tables are one map's, for the logits' vocabulary; `rows` has a place for each row;
     // what was surveyed lies before what this launch leaves; and all are borrowed until the launch
     // is made.
-    unsafe { batch.run(arguments, rows_partials(map)) }
+    unsafe { batch.run(arguments, blocks, rows_per_block) }
 }
 
 /// Writes the mass of every concept, `[B, C]`.
@@ -279,18 +297,21 @@ pub(super) fn masses(
 ) -> Result<(), ReduceError> {
     batch.check_map(map);
     assert!(masses.len() >= batch.rows() * map.num_concepts);
+    let blocks = set_blocks(&map.sets) + token_blocks(batch.logits.vocab_size);
+    let rows_per_block = batch.rows_per_block(blocks);
     let mut loans = batch.loans();
     let arguments = MassesArgs {
         logits: batch.logits,
-        scratch: batch.scratch,
+        totals: batch.scratch.totals,
         sets: loans.sets(&map.sets),
         concept_of: loans.read(&map.concept_of),
         masses: loans.write(masses),
         num_concepts: map.num_concepts as u64,
+        rows_per_block,
     };
     // SAFETY: the tables are one map's, for the logits' vocabulary; the output has a place for each
     // of its concepts in each row; and all are borrowed until the launch is made.
-    unsafe { batch.run(arguments, gather_blocks(&map.sets, batch.logits.vocab_size)) }
+    unsafe { batch.run(arguments, blocks, rows_per_block) }
 }
 
 /// Writes the pooled logits, `[B, V]`.
@@ -302,17 +323,20 @@ pub(super) fn pool(
     batch.check_map(map);
     let vocab_size = batch.logits.vocab_size;
     assert!(pooled.len() >= batch.rows() * vocab_size as usize);
+    let blocks = set_blocks(&map.sets) + token_blocks(vocab_size);
+    let rows_per_block = batch.rows_per_block(blocks);
     let mut loans = batch.loans();
     let arguments = PoolArgs {
         logits: batch.logits,
-        scratch: batch.scratch,
+        totals: batch.scratch.totals,
         sets: loans.sets(&map.sets),
         concept_of: loans.read(&map.concept_of),
         pooled: loans.write(pooled),
+        rows_per_block,
     };
     // SAFETY: the tables are one map's, for the logits' vocabulary; the output has a place for each
     // token of it in each row; and all are borrowed until the launch is made.
-    unsafe { batch.run(arguments, gather_blocks(&map.sets, vocab_size)) }
+    unsafe { batch.run(arguments, blocks, rows_per_block) }
 }
 
 /// Writes the mass and the concentration of every set, both `[B, S]`.
@@ -325,53 +349,95 @@ pub(super) fn measure(
     assert_eq!(sets.vocab_size, batch.logits.vocab_size as usize, "another vocabulary");
     let numbers = batch.rows() * sets.num_sets;
     assert!(masses.len() >= numbers && concentrations.len() >= numbers);
+    let blocks = set_blocks(&sets.sets);
+    let rows_per_block = batch.rows_per_block(blocks);
     let mut loans = batch.loans();
     let arguments = MeasureArgs {
         logits: batch.logits,
-        scratch: batch.scratch,
+        totals: batch.scratch.totals,
         sets: loans.sets(&sets.sets),
         masses: loans.write(masses),
         concentrations: loans.write(concentrations),
         num_sets: sets.num_sets as u64,
+        rows_per_block,
     };
     // SAFETY: the sets are of the logits' vocabulary; both outputs have a place for each of them
     // in each row; and all are borrowed until the launch is made.
-    unsafe { batch.run(arguments, gather_blocks(&sets.sets, 0)) }
+    unsafe { batch.run(arguments, blocks, rows_per_block) }
 }
 
 /// Draws a token for each row, `[B]`, and moves the `noise` of those that have one on: a seed, and a
 /// step for each row.
-pub(super) fn sample(
-    Summed(batch): &Summed<'_>,
+pub(super) fn draw(
+    batch: &Batch<'_>,
     map: &MapTables,
     inverse_temperature: f64,
     noise: &mut Buffer<u64>,
     tokens: &mut Output<u32>,
 ) -> Result<(), ReduceError> {
     batch.check_map(map);
+    let per_row = draw_partials(map, batch.logits.vocab_size);
+    assert!(per_row <= batch.partials);
     assert!(noise.len() > batch.rows() && tokens.len() >= batch.rows());
+    // As far as its square is one in f32, in which a weight is 0 or 1 beyond that.
+    let root = inverse_temperature.sqrt().clamp(1e-37, 1e37) as f32;
+    // A token drawn by its probability is of a concept drawn by its mass.
+    let needs_masses = inverse_temperature != 1.0 && map.sets.by_block > 0;
+    if needs_masses {
+        weigh(batch, map, root)?;
+    }
     let mut loans = batch.loans();
-    let arguments = SampleArgs {
+    let arguments = DrawArgs {
         logits: batch.logits,
-        scratch: batch.scratch,
         sets: loans.sets(&map.sets),
-        concept_of: loans.read(&map.concept_of),
+        pooled: if needs_masses { loans.read(&map.pooled) } else { std::ptr::null() },
+        members_of: loans.read(&map.members_of),
+        partials: batch.scratch.partials,
+        partials_per_row: per_row.into(),
+        tickets: batch.scratch.tickets,
         noise: loans.update(noise),
         tokens: loans.write(tokens),
-        inverse_temperature,
+        root,
     };
     // SAFETY: the tables are one map's, for the logits' vocabulary; there are a seed, and a
     // step and a token for each row; and all are borrowed until the launch is made.
-    unsafe { batch.run(arguments, gather_blocks(&map.sets, batch.logits.vocab_size)) }
+    unsafe { batch.run(arguments, batch.tile_blocks(), 1) }
 }
 
-/// The blocks of a kernel of gather.cu for one row, each of which may leave a partial result: those
-/// for the sets, as `share` there counts them, and those for so many tokens that are streamed.
-pub(super) fn gather_blocks(sets: &SetTable, streamed: u32) -> u32 {
-    sets.by_block
-        + (sets.by_warp - sets.by_block).div_ceil(WARPS)
-        + (sets.by_thread - sets.by_warp).div_ceil(THREADS)
-        + streamed.div_ceil(TOKENS_PER_BLOCK)
+/// Leaves the weights of the pooled concepts.
+fn weigh(batch: &Batch<'_>, map: &MapTables, root: f32) -> Result<(), ReduceError> {
+    let blocks = set_blocks(&map.sets);
+    let rows_per_block = batch.rows_per_block(blocks);
+    let mut loans = batch.loans();
+    let arguments = WeighArgs {
+        logits: batch.logits,
+        sets: loans.sets(&map.sets),
+        partials: batch.scratch.partials,
+        partials_per_row: draw_partials(map, batch.logits.vocab_size).into(),
+        root,
+        rows_per_block,
+    };
+    // SAFETY: the tables are one map's, for the logits' vocabulary, and borrowed until the launch is
+    // made; `draw` has seen that there is room for all parts of each row.
+    unsafe { batch.run(arguments, blocks, rows_per_block) }
+}
+
+/// The parts of a row in a draw, as `Layout` in kernels/draw.cu has them.
+pub(super) fn draw_partials(map: &MapTables, vocab_size: u32) -> u32 {
+    let sets = &map.sets;
+    vocab_size.div_ceil(TILE) + sets.by_thread.div_ceil(WARP) + (sets.by_block - sets.by_thread)
+}
+
+/// The blocks that gather sets, as `for_each_set` in kernels/sets.cuh counts them.
+fn set_blocks(sets: &SetTable) -> u32 {
+    (sets.by_block - sets.by_warp)
+        + (sets.by_warp - sets.by_thread).div_ceil(WARPS)
+        + sets.by_thread.div_ceil(THREADS)
+}
+
+/// The blocks that stream the tokens which are concepts of their own.
+fn token_blocks(vocab_size: u32) -> u32 {
+    vocab_size.div_ceil(TOKENS_PER_BLOCK)
 }
 
 /// Memory that is borrowed for a launch. (Where cudarc keeps account of several streams, borrowing
@@ -421,9 +487,9 @@ impl<'a> Loans<'a> {
             starts: self.read(&sets.starts),
             members: self.read(&sets.members),
             ids: self.read(&sets.ids),
-            by_block: sets.by_block,
-            by_warp: sets.by_warp,
             by_thread: sets.by_thread,
+            by_warp: sets.by_warp,
+            by_block: sets.by_block,
         }
     }
 }

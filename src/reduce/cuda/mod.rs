@@ -4,7 +4,8 @@
 //! | --- | --- |
 //! | decide | `decide` |
 //! | reduce | `survey`, then `rows` |
-//! | masses, pool, measure, sample | `sums`, then the operation's own |
+//! | masses, pool, measure | `sums`, then the operation's own |
+//! | sample | `weigh`, if masses are needed; `draw` |
 //!
 //! Nothing is copied from or to the host, nothing waits for the device, and so all of it can be
 //! captured into a CUDA graph. docs/THREADS.md says what orders operations of several threads, and
@@ -90,8 +91,7 @@ pub(crate) fn masses(map: &MapTables, logits: &Logits) -> Result<Tensor, ReduceE
     let gpu = &map.gpu;
     let mut masses = gpu.alloc(logits.rows() * map.num_concepts)?;
     let (lane, storage) = (Lane::of(gpu)?, logits.storage());
-    let partials = launch::gather_blocks(&map.sets, logits.width() as u32);
-    let batch = Batch::new(gpu, &lane, logits, &storage, partials)?;
+    let batch = Batch::new(gpu, &lane, logits, &storage, 0)?;
     launch::masses(&launch::sums(&batch)?, map, &mut masses)?;
     Ok(gpu.tensor(masses, logits.shape_of(map.num_concepts)))
 }
@@ -101,8 +101,7 @@ pub(crate) fn pool(map: &MapTables, logits: &Logits) -> Result<Tensor, ReduceErr
     let gpu = &map.gpu;
     let mut pooled = gpu.alloc(logits.rows() * logits.width())?;
     let (lane, storage) = (Lane::of(gpu)?, logits.storage());
-    let partials = launch::gather_blocks(&map.sets, logits.width() as u32);
-    let batch = Batch::new(gpu, &lane, logits, &storage, partials)?;
+    let batch = Batch::new(gpu, &lane, logits, &storage, 0)?;
     launch::pool(&launch::sums(&batch)?, map, &mut pooled)?;
     Ok(gpu.tensor(pooled, logits.shape_of(logits.width())))
 }
@@ -114,8 +113,7 @@ pub(crate) fn measure(sets: &SetTables, logits: &Logits) -> Result<(Tensor, Tens
     let mut masses = gpu.alloc(numbers)?;
     let mut concentrations = gpu.alloc(numbers)?;
     let (lane, storage) = (Lane::of(gpu)?, logits.storage());
-    let partials = launch::gather_blocks(&sets.sets, 0);
-    let batch = Batch::new(gpu, &lane, logits, &storage, partials)?;
+    let batch = Batch::new(gpu, &lane, logits, &storage, 0)?;
     launch::measure(&launch::sums(&batch)?, sets, &mut masses, &mut concentrations)?;
     let shape = logits.shape_of(sets.num_sets);
     Ok((gpu.tensor(masses, shape.clone()), gpu.tensor(concentrations, shape)))
@@ -131,10 +129,9 @@ pub(crate) fn sample(
     let gpu = &map.gpu;
     let mut tokens = gpu.alloc(logits.rows())?;
     let (lane, storage) = (Lane::of(gpu)?, logits.storage());
-    let partials = launch::gather_blocks(&map.sets, logits.width() as u32);
+    let partials = launch::draw_partials(map, logits.width() as u32);
     let batch = Batch::new(gpu, &lane, logits, &storage, partials)?;
-    let summed = launch::sums(&batch)?;
     let noise = noise.of_rows(batch.turn(), logits.rows())?;
-    launch::sample(&summed, map, inverse_temperature, noise, &mut tokens)?;
+    launch::draw(&batch, map, inverse_temperature, noise, &mut tokens)?;
     Ok(gpu.tensor(tokens, logits.rows()))
 }

@@ -14,7 +14,7 @@ use crate::reduce::ReduceError;
 /// The rows that there is room for at first.
 const ROWS: usize = 255;
 
-/// What kernels/noise.cuh reads: a seed, and how many tokens each row has drawn.
+/// What kernels/draw.cu reads: a seed, and how many tokens each row has drawn.
 ///
 /// It grows with the batch. A CUDA graph that has captured what it has outgrown keeps that.
 pub(crate) struct NoiseState {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use super::gpu::Gpu;
 use super::memory::Buffer;
 use crate::reduce::ReduceError;
-use crate::reduce::abi::{MAX_BY_THREAD, MAX_BY_WARP, MAX_SMALL, NONE, POOLED, THREADS, WARP};
+use crate::reduce::abi::{
+    MAX_BY_THREAD, MAX_BY_WARP, MAX_SMALL, NONE, POOLED, THREADS, TILE, WARP,
+};
 use crate::{ConceptMap, TokenSets};
 
 /// Sets of tokens on the device, in the form of `Sets` in kernels/abi.rs.
@@ -13,13 +15,13 @@ pub(super) struct SetTable {
     pub(super) starts: Buffer<u32>,
     pub(super) members: Buffer<u32>,
     pub(super) ids: Buffer<u32>,
-    pub(super) by_block: u32,
-    pub(super) by_warp: u32,
     pub(super) by_thread: u32,
+    pub(super) by_warp: u32,
+    pub(super) by_block: u32,
 }
 
 impl SetTable {
-    /// `sets` must come largest first.
+    /// `sets` must be [ranked].
     fn new(gpu: &Arc<Gpu>, sets: &[(u32, &[u32])]) -> Result<Self, ReduceError> {
         let mut starts = vec![0u32];
         let mut members: Vec<u32> = Vec::new();
@@ -28,23 +30,22 @@ impl SetTable {
             starts.push(members.len() as u32);
         }
         let ids: Vec<u32> = sets.iter().map(|&(id, _)| id).collect();
-        let larger_than =
-            |n: u32| sets.partition_point(|(_, tokens)| tokens.len() > n as usize) as u32;
+        let up_to = |n: u32| sets.partition_point(|(_, tokens)| tokens.len() <= n as usize) as u32;
         Ok(Self {
             starts: gpu.upload(&starts)?,
             members: gpu.upload(&members)?,
             ids: gpu.upload(&ids)?,
-            by_block: larger_than(MAX_BY_WARP),
-            by_warp: larger_than(MAX_BY_THREAD),
-            by_thread: sets.len() as u32,
+            by_thread: up_to(MAX_BY_THREAD),
+            by_warp: up_to(MAX_BY_WARP),
+            by_block: sets.len() as u32,
         })
     }
 }
 
-/// Puts the largest first; equally large ones stay in the order of their ids.
-fn largest_first<'a>(sets: impl Iterator<Item = &'a [u32]>) -> Vec<(u32, &'a [u32])> {
+/// Sets and their numbers, in the order of their ranks.
+fn ranked<'a>(sets: impl Iterator<Item = &'a [u32]>) -> Vec<(u32, &'a [u32])> {
     let mut sets: Vec<_> = (0..).zip(sets).collect();
-    sets.sort_by_key(|(_, tokens)| std::cmp::Reverse(tokens.len()));
+    sets.sort_by_key(|(_, tokens)| (tokens.len(), tokens.first().copied()));
     sets
 }
 
@@ -63,10 +64,10 @@ pub(super) struct LargeTable {
 const WIDTHS: [u32; 4] = [4, 8, 16, WARP];
 
 impl LargeTable {
+    /// Of [ranked] concepts.
     fn new(gpu: &Arc<Gpu>, pooled: &[(u32, &[u32])]) -> Result<Self, ReduceError> {
-        let mut large: Vec<_> =
+        let large: Vec<_> =
             pooled.iter().filter(|(_, tokens)| tokens.len() > MAX_SMALL as usize).collect();
-        large.sort_by_key(|(_, tokens)| tokens.len());
         let ids: Vec<u32> = large.iter().map(|&&(id, _)| id).collect();
         let mut members: Vec<u32> = Vec::new();
         let mut huge_ends = Vec::new();
@@ -113,6 +114,8 @@ pub(crate) struct MapTables {
     pub(super) sets: SetTable,
     pub(super) concept_of: Buffer<u32>,
     pub(super) members_of: Buffer<u32>,
+    /// A bit for each token, whether others are in its concept.
+    pub(super) pooled: Buffer<u32>,
     pub(super) large: LargeTable,
     /// How far below a row's maximum a logit may be, for a small concept of it to win.
     pub(super) reach: f32,
@@ -121,30 +124,35 @@ pub(crate) struct MapTables {
 
 impl MapTables {
     pub(super) fn new(gpu: Arc<Gpu>, map: &ConceptMap) -> Result<Self, ReduceError> {
-        let mut pooled = largest_first(map.iter());
-        pooled.truncate(map.stats().pooled_concepts);
+        let mut pooled = ranked(map.iter());
+        pooled.retain(|(_, tokens)| tokens.len() > 1);
         let mut concept_of = map.concept_ids().to_vec();
         const ROOM: usize = MAX_SMALL as usize;
         let mut members_of = vec![[NONE; ROOM]; map.vocab_size()];
         for (token, members) in (0..).zip(&mut members_of) {
             members[0] = token;
         }
+        let mut pooled_bits = vec![0; map.vocab_size().next_multiple_of(TILE as usize) / 32];
         let mut largest_small = 1;
-        for (_, tokens) in &pooled {
+        for (rank, (_, tokens)) in (0..).zip(&pooled) {
             let mut members = [NONE; ROOM];
             if tokens.len() <= ROOM {
                 members[..tokens.len()].copy_from_slice(tokens);
                 largest_small = largest_small.max(tokens.len() as u32);
+            } else {
+                members[ROOM - 1] = POOLED | rank;
             }
             for &token in *tokens {
                 concept_of[token as usize] |= POOLED;
                 members_of[token as usize] = members;
+                pooled_bits[token as usize / 32] |= 1 << (token % 32);
             }
         }
         let tables = Self {
             sets: SetTable::new(&gpu, &pooled)?,
             concept_of: gpu.upload(&concept_of)?,
             members_of: gpu.upload(members_of.as_flattened())?,
+            pooled: gpu.upload(&pooled_bits)?,
             large: LargeTable::new(&gpu, &pooled)?,
             reach: (largest_small as f32).ln() + SLACK,
             num_concepts: map.num_concepts(),
@@ -166,7 +174,7 @@ pub(crate) struct SetTables {
 impl SetTables {
     pub(super) fn new(gpu: Arc<Gpu>, sets: &TokenSets) -> Result<Self, ReduceError> {
         let tokens = |i| sets.tokens(i).expect("the index of a set");
-        let ordered = largest_first((0..sets.len()).map(tokens));
+        let ordered = ranked((0..sets.len()).map(tokens));
         let tables = Self {
             sets: SetTable::new(&gpu, &ordered)?,
             num_sets: sets.len(),
