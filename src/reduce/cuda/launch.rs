@@ -9,13 +9,13 @@ use std::ffi::c_void;
 use std::sync::Arc;
 
 use candle_core::{CudaStorage, DType, Device, Storage};
-use cudarc::driver::{
-    CudaStream, DevicePtr, DevicePtrMut, DeviceRepr, LaunchConfig, PushKernelArg, SyncOnDrop,
-};
+use cudarc::driver::{CudaStream, DevicePtr, DevicePtrMut, SyncOnDrop, result};
 use half::{bf16, f16};
 
+use super::found::Found;
 use super::gpu::{Gpu, Output};
 use super::memory::Buffer;
+use super::sections::Section;
 use super::tables::{LargeTable, MapTables, SetTable, SetTables};
 use super::workspace::{Lane, Turn};
 use crate::reduce::ReduceError;
@@ -35,14 +35,6 @@ pub(super) const ROW_WORDS: usize = size_of::<PackedRow>() / size_of::<u32>();
 
 /// A decision in the words of its buffer.
 pub(super) const DECISION_WORDS: usize = size_of::<PackedDecision>() / size_of::<u32>();
-
-/// The one parameter of a kernel.
-#[repr(transparent)]
-struct Parameter<A>(A);
-
-// SAFETY: an `A` is one of the structs of kernels/abi.rs, which hold numbers and addresses only, and
-// nvcc has checked that it lays them out as rustc does.
-unsafe impl<A: Arguments> DeviceRepr for Parameter<A> {}
 
 /// The logits of one operation, and the memory in which its launches leave things for each other.
 pub(super) struct Batch<'a> {
@@ -66,7 +58,7 @@ impl<'a> Batch<'a> {
     /// gets `partials`, and at least one for each tile.
     pub(super) fn new(
         gpu: &'a Arc<Gpu>,
-        lane: &'a Lane,
+        lane: &'a Arc<Lane>,
         logits: &Logits,
         storage: &'a Storage,
         partials: u32,
@@ -120,21 +112,23 @@ impl<'a> Batch<'a> {
             return Ok(());
         }
         let rows = batch.min(MAX_GRID_Y);
-        let config = LaunchConfig {
-            grid_dim: (blocks_per_row, rows, batch.div_ceil(rows)),
-            block_dim: (THREADS, 1, 1),
-            shared_mem_bytes: 0,
-        };
         self.turn.keep()?;
         let function = self.gpu.function(A::KERNEL, self.dtype)?;
-        let mut launch = self.gpu.stream.launch_builder(function);
-        let parameter = Parameter(arguments);
-        launch.arg(&parameter);
-        // SAFETY: kernels/abi.rs says that this kernel takes one `A`; the caller answers for what
-        // is in it. The logits are borrowed by the batch, and the scratch memory is this operation's
-        // until its launches are in the stream.
-        let launched = unsafe { launch.launch(config) };
-        self.turn.try_to("launch a kernel", launched).map(drop)
+        let mut parameters = [(&raw const arguments).cast_mut().cast::<c_void>()];
+        let stream = &self.gpu.stream;
+        // Not by cudarc's builder, which asks the driver for the context once more.
+        let launched = stream.context().check_err().and_then(|()| {
+            // SAFETY: kernels/abi.rs says that this kernel takes one `A`, and nvcc has checked that
+            // it lays it out as rustc does; the caller answers for what is in it. The logits are
+            // borrowed by the batch, and the scratch memory is this operation's until its launches
+            // are in the stream. The turn has made the context this thread's.
+            unsafe {
+                let (function, stream) = (function.cu_function(), stream.cu_stream());
+                let blocks = (blocks_per_row, rows, batch.div_ceil(rows));
+                result::launch_kernel(function, blocks, (THREADS, 1, 1), 0, stream, &mut parameters)
+            }
+        });
+        self.turn.try_to("launch a kernel", launched)
     }
 
     /// The blocks of the kernels in decide.cu: a tile for each warp.
@@ -142,9 +136,10 @@ impl<'a> Batch<'a> {
         self.logits.vocab_size.div_ceil(TILE).div_ceil(WARPS)
     }
 
-    /// Borrows for one launch.
-    fn loans<'b>(&'b self) -> Loans<'b> {
-        Loans { stream: &self.gpu.stream, turn: &self.turn, borrowed: Vec::new() }
+    /// Borrows for one launch, which reads these `tables`.
+    fn loans<'b>(&'b self, tables: &'b Buffer<u32>) -> Loans<'b> {
+        self.turn.lend(tables.memory());
+        Loans { stream: &self.gpu.stream, turn: &self.turn, tables, borrowed: Vec::new() }
     }
 
     /// The operation that the launches make up.
@@ -165,64 +160,62 @@ pub(super) fn sums<'a>(batch: &'a Batch<'a>) -> Result<Summed<'a>, ReduceError> 
     Ok(Summed(batch))
 }
 
-/// Decides every row of the batch: [`DECISION_WORDS`] for each in `decisions`, one in `tokens`.
+/// Decides every row of the batch: [`DECISION_WORDS`] for each, and a token.
 pub(super) fn decide(
     batch: &Batch<'_>,
     map: &MapTables,
-    decisions: &mut Output<u32>,
-    tokens: &mut Output<u32>,
+    found: &mut Found,
 ) -> Result<(), ReduceError> {
-    assert!(decisions.len() >= batch.rows() * DECISION_WORDS);
-    let mut loans = batch.loans();
-    let arguments = decide_args(batch, map, &mut loans, decisions, DECISION_WORDS, tokens);
+    assert_eq!(found.layout.row_words, DECISION_WORDS);
+    let mut loans = batch.loans(&map.buffer);
+    let arguments = decide_args(batch, map, &mut loans, found);
     // SAFETY: `decide_args` says why.
     unsafe { batch.run(arguments, batch.tile_blocks() + map.large.blocks) }
 }
 
-/// Decides every row of the batch, and finds the sums over it: [`ROW_WORDS`] for each in `rows`, of
-/// which the first are the decision's; one in `tokens`.
+/// Decides every row of the batch, and finds the sums over it: [`ROW_WORDS`] for each, of which the
+/// first are the decision's, and a token.
 pub(super) fn survey<'a>(
     batch: &'a Batch<'a>,
     map: &MapTables,
-    rows: &mut Output<u32>,
-    tokens: &mut Output<u32>,
+    found: &mut Found,
 ) -> Result<Summed<'a>, ReduceError> {
-    assert!(rows.len() >= batch.rows() * ROW_WORDS);
-    let mut loans = batch.loans();
-    let decide = decide_args(batch, map, &mut loans, rows, ROW_WORDS, tokens);
+    assert_eq!(found.layout.row_words, ROW_WORDS);
+    let mut loans = batch.loans(&map.buffer);
+    let decide = decide_args(batch, map, &mut loans, found);
     let arguments = SurveyArgs { decide, totals: batch.scratch.totals };
     // SAFETY: `decide_args` says why; the scratch memory has totals for each row.
     unsafe { batch.run(arguments, batch.tile_blocks() + map.large.blocks)? };
     Ok(Summed(batch))
 }
 
-/// The tables are one map's, for the logits' vocabulary; both outputs have a place for each row, of
-/// `row_words` in `rows`; the scratch memory has [`decide_partials`] for each row; and all are
-/// borrowed until the launch is made.
+/// The tables are one map's, for the logits' vocabulary; `found` has a place for each row; the
+/// scratch memory has [`decide_partials`] for each row; and all are borrowed until the launch is
+/// made.
 fn decide_args<'a>(
     batch: &Batch<'_>,
     map: &'a MapTables,
     loans: &mut Loans<'a>,
-    rows: &'a mut Output<u32>,
-    row_words: usize,
-    tokens: &'a mut Output<u32>,
+    found: &'a mut Found,
 ) -> DecideArgs {
     batch.check_map(map);
     let per_row = decide_partials(map, batch.logits.vocab_size);
-    assert!(per_row <= batch.partials && tokens.len() >= batch.rows());
+    assert!(per_row <= batch.partials && found.layout.len == batch.rows());
+    let row_words = found.layout.row_words;
+    let (tokens, rows) = loans.found(found);
     DecideArgs {
         logits: batch.logits,
         large: loans.large(&map.large),
-        concept_of: loans.read(&map.concept_of),
-        members_of: loans.read(&map.members_of),
+        concept_of: loans.read(map.concept_of),
+        members_of: loans.read(map.members_of),
         partials: batch.scratch.partials.cast(),
         partials_per_row: per_row.into(),
         tickets: batch.scratch.tickets,
         reach: map.reach,
         num_concepts: map.num_concepts as u32,
-        decisions: loans.write(rows).cast(),
+        decisions: rows.cast(),
         decision_stride: (row_words / 4) as u64,
-        tokens: loans.write(tokens),
+        tokens,
     }
 }
 
@@ -241,31 +234,31 @@ pub(super) fn rows_partials(map: &MapTables) -> u32 {
     gather_blocks(&map.sets, 0).max(1)
 }
 
-/// Adds to the `rows` that [`survey`] has written what their decisions lack.
+/// Adds to the rows that [`survey`] has written what their decisions lack.
 pub(super) fn rows(
     Summed(batch): &Summed<'_>,
     map: &MapTables,
-    rows: &mut Output<u32>,
+    found: &mut Found,
 ) -> Result<(), ReduceError> {
     batch.check_map(map);
     let vocab_size = batch.logits.vocab_size;
     let surveyed_per_row = decide_partials(map, vocab_size);
-    assert!(rows.len() >= batch.rows() * ROW_WORDS);
+    assert!(found.layout.len == batch.rows() && found.layout.row_words == ROW_WORDS);
     assert!(surveyed_per_row + rows_partials(map) <= batch.partials);
     let surveyed = batch.scratch.partials;
     let after = surveyed.wrapping_add(batch.rows() * surveyed_per_row as usize);
-    let mut loans = batch.loans();
+    let mut loans = batch.loans(&map.buffer);
     let arguments = RowsArgs {
         logits: batch.logits,
         scratch: Scratch { partials: after, ..batch.scratch },
         sets: loans.sets(&map.sets),
-        concept_of: loans.read(&map.concept_of),
+        concept_of: loans.read(map.concept_of),
         surveyed: surveyed.cast(),
         surveyed_per_row: surveyed_per_row.into(),
         tiles_at: before_tiles(map, vocab_size).into(),
-        rows: loans.write(rows).cast(),
+        rows: loans.found(found).1.cast(),
     };
-    // SAFETY: the tables are one map's, for the logits' vocabulary; `rows` has a place for each row;
+    // SAFETY: the tables are one map's, for the logits' vocabulary; `found` has a place for each row;
     // what was surveyed lies before what this launch leaves; and all are borrowed until the launch
     // is made.
     unsafe { batch.run(arguments, rows_partials(map)) }
@@ -279,12 +272,12 @@ pub(super) fn masses(
 ) -> Result<(), ReduceError> {
     batch.check_map(map);
     assert!(masses.len() >= batch.rows() * map.num_concepts);
-    let mut loans = batch.loans();
+    let mut loans = batch.loans(&map.buffer);
     let arguments = MassesArgs {
         logits: batch.logits,
         scratch: batch.scratch,
         sets: loans.sets(&map.sets),
-        concept_of: loans.read(&map.concept_of),
+        concept_of: loans.read(map.concept_of),
         masses: loans.write(masses),
         num_concepts: map.num_concepts as u64,
     };
@@ -302,12 +295,12 @@ pub(super) fn pool(
     batch.check_map(map);
     let vocab_size = batch.logits.vocab_size;
     assert!(pooled.len() >= batch.rows() * vocab_size as usize);
-    let mut loans = batch.loans();
+    let mut loans = batch.loans(&map.buffer);
     let arguments = PoolArgs {
         logits: batch.logits,
         scratch: batch.scratch,
         sets: loans.sets(&map.sets),
-        concept_of: loans.read(&map.concept_of),
+        concept_of: loans.read(map.concept_of),
         pooled: loans.write(pooled),
     };
     // SAFETY: the tables are one map's, for the logits' vocabulary; the output has a place for each
@@ -325,7 +318,7 @@ pub(super) fn measure(
     assert_eq!(sets.vocab_size, batch.logits.vocab_size as usize, "another vocabulary");
     let numbers = batch.rows() * sets.num_sets;
     assert!(masses.len() >= numbers && concentrations.len() >= numbers);
-    let mut loans = batch.loans();
+    let mut loans = batch.loans(&sets.buffer);
     let arguments = MeasureArgs {
         logits: batch.logits,
         scratch: batch.scratch,
@@ -350,12 +343,12 @@ pub(super) fn sample(
 ) -> Result<(), ReduceError> {
     batch.check_map(map);
     assert!(noise.len() > batch.rows() && tokens.len() >= batch.rows());
-    let mut loans = batch.loans();
+    let mut loans = batch.loans(&map.buffer);
     let arguments = SampleArgs {
         logits: batch.logits,
         scratch: batch.scratch,
         sets: loans.sets(&map.sets),
-        concept_of: loans.read(&map.concept_of),
+        concept_of: loans.read(map.concept_of),
         noise: loans.update(noise),
         tokens: loans.write(tokens),
         inverse_temperature,
@@ -379,14 +372,14 @@ pub(super) fn gather_blocks(sets: &SetTable, streamed: u32) -> u32 {
 struct Loans<'a> {
     stream: &'a Arc<CudaStream>,
     turn: &'a Turn<'a>,
+    tables: &'a Buffer<u32>,
     borrowed: Vec<SyncOnDrop<'a>>,
 }
 
 impl<'a> Loans<'a> {
-    /// Memory that the kernel only reads.
-    fn read<T>(&mut self, memory: &'a Buffer<T>) -> *const T {
-        self.turn.lend(memory.memory());
-        memory.address() as *const T
+    /// A table that the kernel reads.
+    fn read(&self, table: Section) -> *const u32 {
+        table.address(self.tables) as *const u32
     }
 
     /// Memory that the kernel reads and writes.
@@ -402,12 +395,19 @@ impl<'a> Loans<'a> {
         address as *mut T
     }
 
-    fn large(&mut self, large: &'a LargeTable) -> LargeSets {
+    /// Where the kernel writes tokens, and where it writes rows.
+    fn found(&mut self, found: &'a mut Found) -> (*mut u32, *mut u32) {
+        let rows_at = found.layout.rows_at();
+        let tokens = self.write(&mut found.memory);
+        (tokens, tokens.wrapping_add(rows_at))
+    }
+
+    fn large(&self, large: &LargeTable) -> LargeSets {
         let [by_4, by_8, by_16, by_warp] = large.ends;
         LargeSets {
-            ids: self.read(&large.ids),
-            members: self.read(&large.members),
-            huge_ends: self.read(&large.huge_ends),
+            ids: self.read(large.ids),
+            members: self.read(large.members),
+            huge_ends: self.read(large.huge_ends),
             by_4,
             by_8,
             by_16,
@@ -416,11 +416,11 @@ impl<'a> Loans<'a> {
         }
     }
 
-    fn sets(&mut self, sets: &'a SetTable) -> Sets {
+    fn sets(&self, sets: &SetTable) -> Sets {
         Sets {
-            starts: self.read(&sets.starts),
-            members: self.read(&sets.members),
-            ids: self.read(&sets.ids),
+            starts: self.read(sets.starts),
+            members: self.read(sets.members),
+            ids: self.read(sets.ids),
             by_block: sets.by_block,
             by_warp: sets.by_warp,
             by_thread: sets.by_thread,

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 
 use cudarc::driver::sys::{CUdeviceptr, CUevent_wait_flags, CUstream};
-use cudarc::driver::{CudaContext, CudaEvent, CudaStream, DriverError, result};
+use cudarc::driver::{CudaContext, CudaEvent, CudaSlice, CudaStream, DriverError, result};
 
 use super::capture;
 
@@ -110,6 +110,12 @@ impl Aside {
         let done = bind(&self.context).and_then(|()| used.before(self.stream));
         used.settled.store(done.is_ok(), Ordering::Release);
         self.context.record_err(done);
+    }
+
+    /// Frees the memory of a result, after what `used` stands for.
+    pub(super) fn free_result(&self, memory: CudaSlice<u32>, used: &Arc<Used>) {
+        let freed = self.free(memory.leak(), std::slice::from_ref(used));
+        self.context.record_err(freed);
     }
 
     fn free(&self, address: CUdeviceptr, users: &[Arc<Used>]) -> Result<(), DriverError> {

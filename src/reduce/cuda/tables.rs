@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use super::gpu::Gpu;
 use super::memory::Buffer;
+use super::sections::{Section, Tables};
 use crate::reduce::ReduceError;
 use crate::reduce::abi::{MAX_BY_THREAD, MAX_BY_WARP, MAX_SMALL, NONE, POOLED, THREADS, WARP};
 use crate::{ConceptMap, TokenSets};
 
 /// Sets of tokens on the device, in the form of `Sets` in kernels/abi.rs.
 pub(super) struct SetTable {
-    pub(super) starts: Buffer<u32>,
-    pub(super) members: Buffer<u32>,
-    pub(super) ids: Buffer<u32>,
+    pub(super) starts: Section,
+    pub(super) members: Section,
+    pub(super) ids: Section,
     pub(super) by_block: u32,
     pub(super) by_warp: u32,
     pub(super) by_thread: u32,
@@ -20,7 +21,7 @@ pub(super) struct SetTable {
 
 impl SetTable {
     /// `sets` must come largest first.
-    fn new(gpu: &Arc<Gpu>, sets: &[(u32, &[u32])]) -> Result<Self, ReduceError> {
+    fn new(tables: &mut Tables, sets: &[(u32, &[u32])]) -> Self {
         let mut starts = vec![0u32];
         let mut members: Vec<u32> = Vec::new();
         for (_, tokens) in sets {
@@ -30,14 +31,14 @@ impl SetTable {
         let ids: Vec<u32> = sets.iter().map(|&(id, _)| id).collect();
         let larger_than =
             |n: u32| sets.partition_point(|(_, tokens)| tokens.len() > n as usize) as u32;
-        Ok(Self {
-            starts: gpu.upload(&starts)?,
-            members: gpu.upload(&members)?,
-            ids: gpu.upload(&ids)?,
+        Self {
+            starts: tables.push(&starts),
+            members: tables.push(&members),
+            ids: tables.push(&ids),
             by_block: larger_than(MAX_BY_WARP),
             by_warp: larger_than(MAX_BY_THREAD),
             by_thread: sets.len() as u32,
-        })
+        }
     }
 }
 
@@ -50,9 +51,9 @@ fn largest_first<'a>(sets: impl Iterator<Item = &'a [u32]>) -> Vec<(u32, &'a [u3
 
 /// The concepts that `decide` sums whole, in the form of `LargeSets` in kernels/abi.rs.
 pub(super) struct LargeTable {
-    pub(super) ids: Buffer<u32>,
-    pub(super) members: Buffer<u32>,
-    pub(super) huge_ends: Buffer<u32>,
+    pub(super) ids: Section,
+    pub(super) members: Section,
+    pub(super) huge_ends: Section,
     /// The ends of the ranks that are summed by so many threads each as [`WIDTHS`] says.
     pub(super) ends: [u32; 4],
     /// The blocks that sum them, as `search_large` in kernels/search.cuh counts them.
@@ -63,7 +64,7 @@ pub(super) struct LargeTable {
 const WIDTHS: [u32; 4] = [4, 8, 16, WARP];
 
 impl LargeTable {
-    fn new(gpu: &Arc<Gpu>, pooled: &[(u32, &[u32])]) -> Result<Self, ReduceError> {
+    fn new(tables: &mut Tables, pooled: &[(u32, &[u32])]) -> Self {
         let mut large: Vec<_> =
             pooled.iter().filter(|(_, tokens)| tokens.len() > MAX_SMALL as usize).collect();
         large.sort_by_key(|(_, tokens)| tokens.len());
@@ -93,13 +94,13 @@ impl LargeTable {
             first = end;
             end
         });
-        Ok(Self {
-            ids: gpu.upload(&ids)?,
-            members: gpu.upload(&members)?,
-            huge_ends: gpu.upload(&huge_ends)?,
+        Self {
+            ids: tables.push(&ids),
+            members: tables.push(&members),
+            huge_ends: tables.push(&huge_ends),
             ends,
             blocks,
-        })
+        }
     }
 }
 
@@ -109,10 +110,12 @@ const SLACK: f32 = 1e-3;
 /// A map on a device.
 pub(crate) struct MapTables {
     pub(super) gpu: Arc<Gpu>,
+    /// All tables of the map.
+    pub(super) buffer: Buffer<u32>,
     /// The pooled concepts.
     pub(super) sets: SetTable,
-    pub(super) concept_of: Buffer<u32>,
-    pub(super) members_of: Buffer<u32>,
+    pub(super) concept_of: Section,
+    pub(super) members_of: Section,
     pub(super) large: LargeTable,
     /// How far below a row's maximum a logit may be, for a small concept of it to win.
     pub(super) reach: f32,
@@ -141,23 +144,25 @@ impl MapTables {
                 members_of[token as usize] = members;
             }
         }
-        let tables = Self {
-            sets: SetTable::new(&gpu, &pooled)?,
-            concept_of: gpu.upload(&concept_of)?,
-            members_of: gpu.upload(members_of.as_flattened())?,
-            large: LargeTable::new(&gpu, &pooled)?,
+        let mut tables = Tables::default();
+        Ok(Self {
+            sets: SetTable::new(&mut tables, &pooled),
+            concept_of: tables.push(&concept_of),
+            members_of: tables.push(members_of.as_flattened()),
+            large: LargeTable::new(&mut tables, &pooled),
             reach: (largest_small as f32).ln() + SLACK,
             num_concepts: map.num_concepts(),
+            buffer: tables.upload(&gpu)?,
             gpu,
-        };
-        tables.gpu.wait()?;
-        Ok(tables)
+        })
     }
 }
 
 /// Sets of tokens on a device.
 pub(crate) struct SetTables {
     pub(super) gpu: Arc<Gpu>,
+    /// All tables of the sets.
+    pub(super) buffer: Buffer<u32>,
     pub(super) sets: SetTable,
     pub(super) num_sets: usize,
     pub(super) vocab_size: usize,
@@ -167,13 +172,13 @@ impl SetTables {
     pub(super) fn new(gpu: Arc<Gpu>, sets: &TokenSets) -> Result<Self, ReduceError> {
         let tokens = |i| sets.tokens(i).expect("the index of a set");
         let ordered = largest_first((0..sets.len()).map(tokens));
-        let tables = Self {
-            sets: SetTable::new(&gpu, &ordered)?,
+        let mut tables = Tables::default();
+        Ok(Self {
+            sets: SetTable::new(&mut tables, &ordered),
             num_sets: sets.len(),
             vocab_size: sets.vocab_size(),
+            buffer: tables.upload(&gpu)?,
             gpu,
-        };
-        tables.gpu.wait()?;
-        Ok(tables)
+        })
     }
 }
