@@ -34,7 +34,14 @@ impl Layout {
 /// Memory for what kernels find in a batch: a token for each row, and the rows.
 pub(super) struct Found {
     pub(super) layout: Layout,
-    pub(super) memory: Output<u32>,
+    pub(super) memory: Words,
+}
+
+/// The words of a result.
+pub(super) struct Words {
+    pub(super) output: Output<u32>,
+    /// Whether cudarc has given it events, by which its tensors are ordered between streams.
+    pub(super) is_tracked: bool,
 }
 
 impl Found {
@@ -69,7 +76,7 @@ enum Made {
 
 enum Memory {
     /// Nobody else has it.
-    Own(Output<u32>),
+    Own(Words),
     /// The caller may have it in tensors of tokens.
     Shared(Tensor),
 }
@@ -127,7 +134,7 @@ impl Rows {
     fn shared(&self) -> Tensor {
         let mut memory = lock(&self.memory);
         let tensor = match memory.take().expect(TAKEN) {
-            Memory::Own(output) => {
+            Memory::Own(Words { output, .. }) => {
                 let words = output.len();
                 self.gpu.tensor(output, words)
             }
@@ -144,7 +151,7 @@ impl Rows {
             return Ok(Vec::new());
         }
         match lock(&self.memory).as_ref().expect(TAKEN) {
-            Memory::Own(output) => {
+            Memory::Own(Words { output, .. }) => {
                 let copied = self.gpu.stream.clone_dtoh(&output.slice(start..end));
                 self.gpu.try_to("copy from the device", copied)
             }
@@ -178,10 +185,10 @@ impl Drop for Rows {
         let memory = self.memory.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         let memory = match (memory, &self.made) {
             (None, _) => return,
-            (Some(Memory::Own(output)), Made::Given { used, lane }) => {
+            (Some(Memory::Own(words)), Made::Given { used, lane }) => {
                 return match lane.upgrade() {
-                    Some(lane) => lane.take_back(output),
-                    None => self.gpu.aside.free_result(output, used),
+                    Some(lane) => lane.take_back(words),
+                    None => self.gpu.aside.free_result(words, used),
                 };
             }
             (Some(memory), _) => memory,

@@ -398,7 +398,7 @@ impl<'a> Loans<'a> {
     /// Where the kernel writes tokens, and where it writes rows.
     fn found(&mut self, found: &'a mut Found) -> (*mut u32, *mut u32) {
         let rows_at = found.layout.rows_at();
-        let tokens = self.write(&mut found.memory);
+        let tokens = self.write(&mut found.memory.output);
         (tokens, tokens.wrapping_add(rows_at))
     }
 

@@ -12,9 +12,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 
 use cudarc::driver::sys::{CUdeviceptr, CUevent_wait_flags, CUstream};
-use cudarc::driver::{CudaContext, CudaEvent, CudaSlice, CudaStream, DriverError, result};
+use cudarc::driver::{CudaContext, CudaEvent, CudaStream, DriverError, result};
 
 use super::capture;
+use super::found::Words;
 
 /// Locks what stays whole even if a thread panics while it holds the lock.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -113,8 +114,8 @@ impl Aside {
     }
 
     /// Frees the memory of a result, after what `used` stands for.
-    pub(super) fn free_result(&self, memory: CudaSlice<u32>, used: &Arc<Used>) {
-        let freed = self.free(memory.leak(), std::slice::from_ref(used));
+    pub(super) fn free_result(&self, memory: Words, used: &Arc<Used>) {
+        let freed = self.free(memory.output.leak(), std::slice::from_ref(used));
         self.context.record_err(freed);
     }
 

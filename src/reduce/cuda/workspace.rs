@@ -24,7 +24,8 @@ use cudarc::driver::sys::{CUdeviceptr, CUstream};
 use cudarc::driver::{DeviceRepr, DriverError, result};
 
 use super::capture::{self, Capture};
-use super::gpu::{Gpu, Output};
+use super::found::Words;
+use super::gpu::Gpu;
 use super::memory::{self, Allocation, Aside, Buffer, Used, lock};
 use crate::reduce::ReduceError;
 use crate::reduce::abi::{Scratch, Sums};
@@ -38,7 +39,7 @@ pub(super) struct Lane {
     aside: Arc<Aside>,
     workspace: Mutex<Workspace>,
     /// The memory of a result that is gone, for the next one of its size.
-    spare: Mutex<Option<Output<u32>>>,
+    spare: Mutex<Option<Words>>,
 }
 
 /// A thread's lanes, and whose they are.
@@ -118,7 +119,7 @@ impl Workspace {
 
 impl Lane {
     /// Keeps the memory of a result that the lane's stream has made, and that nobody reads now.
-    pub(super) fn take_back(&self, memory: Output<u32>) {
+    pub(super) fn take_back(&self, memory: Words) {
         let before = lock(&self.spare).replace(memory);
         if let Some(before) = before {
             self.aside.free_result(before, &self.used);
@@ -189,14 +190,17 @@ impl<'a> Turn<'a> {
     }
 
     /// Memory for the words of a result, which hold anything.
-    pub(super) fn result(&self, words: usize) -> Result<Output<u32>, ReduceError> {
-        let words = words.max(1);
+    pub(super) fn result(&self, words: usize) -> Result<Words, ReduceError> {
+        let len = words.max(1);
+        let is_tracked = self.gpu.stream.context().is_event_tracking();
+        let fits = |spare: &mut Words| spare.output.len() == len && spare.is_tracked == is_tracked;
         // What is captured must have memory that is the graph's.
-        let spare = match self.capture {
-            Some(_) => None,
-            None => lock(&self.lane.spare).take_if(|spare| spare.len() == words),
-        };
-        spare.map_or_else(|| self.gpu.alloc(words), Ok)
+        if self.capture.is_none()
+            && let Some(spare) = lock(&self.lane.spare).take_if(fits)
+        {
+            return Ok(spare);
+        }
+        Ok(Words { output: self.gpu.alloc(len)?, is_tracked })
     }
 
     fn allocate_in_graph(&mut self, rows: usize, sums: usize, stream: CUstream) -> Made {
