@@ -2,7 +2,7 @@
 # Counts the calls of the CUDA driver that a decision takes, as tests/cuda_calls.rs makes them, and
 # prints them as Markdown. Fails if one takes more calls than that test allows.
 #
-#     bash scripts/driver-calls.sh
+#     bash scripts/driver-calls.sh [CARGO_ARGUMENT...]
 #
 # A library that is loaded before the driver's stands in for every function of it that the test is
 # linked with, and counts its calls between cuProfilerStart and cuProfilerStop.
@@ -13,9 +13,9 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 # All features, as for the other tests: candle would be compiled once more for others.
-program=$(cargo test --release --all-features -p concept-mass --test cuda_calls --no-run \
+program=$(cargo test --release --all-features "$@" --test cuda_calls --no-run \
     --message-format=json-render-diagnostics |
-    sed -n '/#concept-mass@/s/.*"executable":"\([^"]*\)".*/\1/p')
+    sed -n 's/.*"executable":"\([^"]*cuda_calls-[^"]*\)".*/\1/p')
 
 nm -D --undefined-only "$program" |
     sed -n 's/^.* U \(cu[A-Z][A-Za-z0-9_]*\)\(@.*\)\?$/COUNTED(\1)/p' |
