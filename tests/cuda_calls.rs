@@ -11,8 +11,10 @@ use cudarc::driver::safe::{profiler_start, profiler_stop};
 
 const DECISIONS: usize = 10;
 
-/// What becomes of a decision, and its name.
-const USES: [(&str, fn(Decisions)); 4] = [
+type Use = fn(Decisions);
+
+/// What becomes of a decision, by name.
+const USES: [(&str, Use); 4] = [
     ("dropped", drop),
     ("rows read", |decisions| drop(decisions.rows().unwrap())),
     ("tokens taken", |decisions| drop(decisions.tokens().unwrap())),
