@@ -93,6 +93,28 @@ fn a_map_on_one_device_refuses_logits_of_another() {
     assert!(matches!(error, ReduceError::NoiseDevice { got: DeviceLocation::Cpu, .. }), "{error}");
 }
 
+/// Tokens are a view of a larger tensor, which candle's operations must not see.
+#[test]
+fn tokens_are_a_tensor_as_any_other() {
+    let map = Partition::Dense.map(500, &mut rng(3)).to_device(&device()).unwrap();
+    for batch in [0, 1, 3, 4, 5] {
+        let rows = logits(Profile::Peaked, 5, 500, 4).narrow(0, 0, batch).unwrap();
+        let decisions = map.decide(&rows).unwrap();
+        let tokens = decisions.tokens().unwrap();
+        assert!(tokens.is_contiguous() && tokens.dims() == [batch]);
+        let on_host = tokens.to_vec1::<u32>().unwrap();
+        let rows = decisions.rows().unwrap();
+        let of_rows: Vec<_> = rows.iter().map(|row| row.unwrap().representative).collect();
+        assert_eq!(on_host, of_rows);
+        if batch > 0 {
+            let column = tokens.reshape((batch, 1)).unwrap().to_vec2::<u32>().unwrap().concat();
+            let numbers = Tensor::arange(0u32, 500, &device()).unwrap();
+            let selected = numbers.index_select(&tokens, 0).unwrap().to_vec1::<u32>().unwrap();
+            assert!(column == on_host && selected == on_host);
+        }
+    }
+}
+
 // Noise.
 
 #[test]

@@ -79,7 +79,9 @@ macro_rules! batch {
             /// The tokens to emit, `u32` `[B]`, on the device of the logits; nothing waits for
             /// them. A row without a winner has [`NO_TOKEN`](crate::reduce::NO_TOKEN). The tensor
             /// is candle's, and on the stream of the thread that asks:
-            /// [`threads`](crate::reduce::threads).
+            /// [`threads`](crate::reduce::threads). On CUDA it is a view of the whole result,
+            /// which candle copies if the tokens are copied to the host: to read everything there,
+            /// `rows` is cheaper.
             ///
             /// # Errors
             ///

@@ -95,10 +95,12 @@ impl Call<'_> {
         }
     }
 
-    /// The winner; of all that the device finds, the token alone is copied.
+    /// The winner, from the row: a tensor of tokens would cost more calls of the device's driver.
     fn decide(&self) -> Result<Sampled, SampleError> {
-        let token = self.map.decide(self.logits)?.tokens()?.to_vec1::<u32>()?[0];
-        if token == NO_TOKEN { Err(self.bad_row()?) } else { Ok(self.sampled(token)) }
+        match self.map.decide(self.logits)?.rows()?[0] {
+            Ok(decision) => Ok(self.sampled(decision.representative)),
+            Err(bad) => Err(ReduceError::BadRow(bad).into()),
+        }
     }
 
     /// A draw with noise, which moves on if there is a token.

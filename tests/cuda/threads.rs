@@ -5,6 +5,7 @@ use std::sync::{Barrier, mpsc};
 use std::thread;
 
 use candle_core::{Device, Tensor};
+use concept_mass::reduce::Decisions;
 use concept_mass::{ConceptSampler, DeviceMap, Noise, Sampling, TokenSets};
 
 use crate::common::*;
@@ -261,4 +262,56 @@ fn tensors_change_threads_on_one_stream() {
         }
         drop(sender);
     });
+}
+
+/// Its memory is the next one's of its size, whoever had it and dropped it, and nobody's sooner.
+#[test]
+fn what_is_made_in_the_memory_of_a_dropped_result_is_whole() {
+    for device in [of_threads(), Device::new_cuda_with_stream(0).unwrap()] {
+        let map = map_on(&device, 1);
+        let logits: Vec<_> = (0..4).map(|seed| logits_on(&device, 5, seed)).collect();
+        let rows = |i: usize| words(&map.reduce(&logits[i]).unwrap().rows().unwrap());
+        let want: Vec<_> = (0..4).map(rows).collect();
+        // The tokens of this one are the caller's, and stay.
+        let first = map.decide(&logits[0]).unwrap();
+        let tokens = first.tokens().unwrap();
+        let want_tokens = tokens.to_vec1::<u32>().unwrap();
+        drop(first);
+        for i in 0..4 {
+            let reduction = map.reduce(&logits[i]).unwrap();
+            let other = map.reduce(&logits[(i + 1) % 4]).unwrap();
+            elsewhere(|| {
+                assert_eq!(words(&reduction.rows().unwrap()), want[i]);
+                drop(reduction);
+            });
+            let unread = map.reduce(&logits[(i + 2) % 4]).unwrap();
+            elsewhere(|| drop(unread));
+            assert_eq!(rows(i), want[i]);
+            assert_eq!(words(&other.rows().unwrap()), want[(i + 1) % 4]);
+            drop(map.decide(&logits[i]).unwrap());
+        }
+        assert_eq!(tokens.to_vec1::<u32>().unwrap(), want_tokens);
+    }
+}
+
+/// Of a result whose thread has ended, and of one that is the last to have the device.
+#[test]
+fn results_outlive_what_has_made_them() {
+    let device = of_threads();
+    let map = map_on(&device, 1);
+    let made = || map.decide(&logits_on(&device, 8, 2)).unwrap();
+    let want = made().tokens().unwrap().to_vec1::<u32>().unwrap();
+    let (unread, read) = elsewhere(|| (made(), made()));
+    let representatives = |decisions: &Decisions| -> Vec<u32> {
+        decisions.rows().unwrap().iter().map(|row| row.unwrap().representative).collect()
+    };
+    assert_eq!(representatives(&read), want);
+    assert_eq!(read.tokens().unwrap().to_vec1::<u32>().unwrap(), want);
+    drop((unread, read));
+    let last = made();
+    drop((map, device));
+    assert_eq!(representatives(&last), want);
+    let tokens = last.tokens().unwrap();
+    drop(last);
+    assert_eq!(tokens.to_vec1::<u32>().unwrap(), want);
 }

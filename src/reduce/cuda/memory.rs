@@ -15,6 +15,7 @@ use cudarc::driver::sys::{CUdeviceptr, CUevent_wait_flags, CUstream};
 use cudarc::driver::{CudaContext, CudaEvent, CudaStream, DriverError, result};
 
 use super::capture;
+use super::found::Words;
 
 /// Locks what stays whole even if a thread panics while it holds the lock.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -110,6 +111,12 @@ impl Aside {
         let done = bind(&self.context).and_then(|()| used.before(self.stream));
         used.settled.store(done.is_ok(), Ordering::Release);
         self.context.record_err(done);
+    }
+
+    /// Frees the memory of a result, after what `used` stands for.
+    pub(super) fn free_result(&self, memory: Words, used: &Arc<Used>) {
+        let freed = self.free(memory.output.leak(), std::slice::from_ref(used));
+        self.context.record_err(freed);
     }
 
     fn free(&self, address: CUdeviceptr, users: &[Arc<Used>]) -> Result<(), DriverError> {

@@ -12,17 +12,20 @@
 //! what a graph owns; `memory.rs`, `workspace.rs` and `capture.rs` say how.
 //!
 //! All `unsafe` of the CUDA path is in this folder: memory is taken unset (`gpu.rs`), kernels trust
-//! their parameters (`launch.rs`), the scratch memory holds what they leave (`workspace.rs`), and
-//! the driver is called where cudarc has no safe call (`kernels.rs`, `memory.rs`, `capture.rs`,
-//! `noise.rs`).
+//! their parameters (`batch.rs`, `launch.rs`), the scratch memory holds what they leave
+//! (`workspace.rs`), and the driver is called where cudarc has no safe call (`kernels.rs`,
+//! `memory.rs`, `capture.rs`, `noise.rs`).
 
+mod batch;
 mod capture;
 mod found;
 mod gpu;
 mod kernels;
 mod launch;
+mod loans;
 mod memory;
 mod noise;
+mod sections;
 mod tables;
 mod workspace;
 
@@ -36,8 +39,10 @@ pub(crate) use found::DeviceRows;
 pub(crate) use noise::NoiseState;
 pub(crate) use tables::{MapTables, SetTables};
 
+use self::batch::Batch;
+use self::found::Found;
 use self::gpu::Gpu;
-use self::launch::{Batch, DECISION_WORDS, ROW_WORDS};
+use self::launch::{DECISION_WORDS, ROW_WORDS};
 use self::workspace::Lane;
 use super::ReduceError;
 use super::logits::Logits;
@@ -60,30 +65,24 @@ pub(crate) fn upload_sets(
 /// Finds the rows.
 pub(crate) fn reduce(map: &MapTables, logits: &Logits) -> Result<DeviceRows, ReduceError> {
     let gpu = &map.gpu;
-    let len = logits.rows();
-    let mut rows = gpu.alloc(len * ROW_WORDS)?;
-    let mut tokens = gpu.alloc(len)?;
     let (lane, storage) = (Lane::of(gpu)?, logits.storage());
     let partials = launch::decide_partials(map, logits.width() as u32) + launch::rows_partials(map);
     let batch = Batch::new(gpu, &lane, logits, &storage, partials)?;
-    let surveyed = launch::survey(&batch, map, &mut rows, &mut tokens)?;
-    launch::rows(&surveyed, map, &mut rows)?;
-    let rows = gpu.tensor(rows, len * ROW_WORDS);
-    Ok(DeviceRows::new(gpu, batch.turn(), rows, gpu.tensor(tokens, len)))
+    let mut found = Found::new(batch.turn(), logits.rows(), ROW_WORDS)?;
+    let surveyed = launch::survey(&batch, map, &mut found)?;
+    launch::rows(&surveyed, map, &mut found)?;
+    Ok(DeviceRows::new(gpu, batch.turn(), found))
 }
 
 /// Finds what is decided.
 pub(crate) fn decide(map: &MapTables, logits: &Logits) -> Result<DeviceRows, ReduceError> {
     let gpu = &map.gpu;
-    let len = logits.rows();
-    let mut decisions = gpu.alloc(len * DECISION_WORDS)?;
-    let mut tokens = gpu.alloc(len)?;
     let (lane, storage) = (Lane::of(gpu)?, logits.storage());
     let partials = launch::decide_partials(map, logits.width() as u32);
     let batch = Batch::new(gpu, &lane, logits, &storage, partials)?;
-    launch::decide(&batch, map, &mut decisions, &mut tokens)?;
-    let rows = gpu.tensor(decisions, len * DECISION_WORDS);
-    Ok(DeviceRows::new(gpu, batch.turn(), rows, gpu.tensor(tokens, len)))
+    let mut found = Found::new(batch.turn(), logits.rows(), DECISION_WORDS)?;
+    launch::decide(&batch, map, &mut found)?;
+    Ok(DeviceRows::new(gpu, batch.turn(), found))
 }
 
 /// The mass of every concept, `f32`.

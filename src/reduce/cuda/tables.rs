@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::gpu::Gpu;
 use super::memory::Buffer;
+use super::sections::{Section, Tables};
 use crate::reduce::ReduceError;
 use crate::reduce::abi::{
     MAX_BY_THREAD, MAX_BY_WARP, MAX_SMALL, NONE, POOLED, THREADS, TILE, WARP,
@@ -12,9 +13,9 @@ use crate::{ConceptMap, TokenSets};
 
 /// Sets of tokens on the device, in the form of `Sets` in kernels/abi.rs.
 pub(super) struct SetTable {
-    pub(super) starts: Buffer<u32>,
-    pub(super) members: Buffer<u32>,
-    pub(super) ids: Buffer<u32>,
+    pub(super) starts: Section,
+    pub(super) members: Section,
+    pub(super) ids: Section,
     pub(super) by_thread: u32,
     pub(super) by_warp: u32,
     pub(super) by_block: u32,
@@ -22,7 +23,7 @@ pub(super) struct SetTable {
 
 impl SetTable {
     /// `sets` must be [ranked].
-    fn new(gpu: &Arc<Gpu>, sets: &[(u32, &[u32])]) -> Result<Self, ReduceError> {
+    fn new(tables: &mut Tables, sets: &[(u32, &[u32])]) -> Self {
         let mut starts = vec![0u32];
         let mut members: Vec<u32> = Vec::new();
         for (_, tokens) in sets {
@@ -31,14 +32,14 @@ impl SetTable {
         }
         let ids: Vec<u32> = sets.iter().map(|&(id, _)| id).collect();
         let up_to = |n: u32| sets.partition_point(|(_, tokens)| tokens.len() <= n as usize) as u32;
-        Ok(Self {
-            starts: gpu.upload(&starts)?,
-            members: gpu.upload(&members)?,
-            ids: gpu.upload(&ids)?,
+        Self {
+            starts: tables.push(&starts),
+            members: tables.push(&members),
+            ids: tables.push(&ids),
             by_thread: up_to(MAX_BY_THREAD),
             by_warp: up_to(MAX_BY_WARP),
             by_block: sets.len() as u32,
-        })
+        }
     }
 }
 
@@ -51,9 +52,9 @@ fn ranked<'a>(sets: impl Iterator<Item = &'a [u32]>) -> Vec<(u32, &'a [u32])> {
 
 /// The concepts that `decide` sums whole, in the form of `LargeSets` in kernels/abi.rs.
 pub(super) struct LargeTable {
-    pub(super) ids: Buffer<u32>,
-    pub(super) members: Buffer<u32>,
-    pub(super) huge_ends: Buffer<u32>,
+    pub(super) ids: Section,
+    pub(super) members: Section,
+    pub(super) huge_ends: Section,
     /// The ends of the ranks that are summed by so many threads each as [`WIDTHS`] says.
     pub(super) ends: [u32; 4],
     /// The blocks that sum them, as `search_large` in kernels/search.cuh counts them.
@@ -65,7 +66,7 @@ const WIDTHS: [u32; 4] = [4, 8, 16, WARP];
 
 impl LargeTable {
     /// Of [ranked] concepts.
-    fn new(gpu: &Arc<Gpu>, pooled: &[(u32, &[u32])]) -> Result<Self, ReduceError> {
+    fn new(tables: &mut Tables, pooled: &[(u32, &[u32])]) -> Self {
         let large: Vec<_> =
             pooled.iter().filter(|(_, tokens)| tokens.len() > MAX_SMALL as usize).collect();
         let ids: Vec<u32> = large.iter().map(|&&(id, _)| id).collect();
@@ -94,13 +95,13 @@ impl LargeTable {
             first = end;
             end
         });
-        Ok(Self {
-            ids: gpu.upload(&ids)?,
-            members: gpu.upload(&members)?,
-            huge_ends: gpu.upload(&huge_ends)?,
+        Self {
+            ids: tables.push(&ids),
+            members: tables.push(&members),
+            huge_ends: tables.push(&huge_ends),
             ends,
             blocks,
-        })
+        }
     }
 }
 
@@ -110,12 +111,14 @@ const SLACK: f32 = 1e-3;
 /// A map on a device.
 pub(crate) struct MapTables {
     pub(super) gpu: Arc<Gpu>,
+    /// All tables of the map.
+    pub(super) buffer: Buffer<u32>,
     /// The pooled concepts.
     pub(super) sets: SetTable,
-    pub(super) concept_of: Buffer<u32>,
-    pub(super) members_of: Buffer<u32>,
+    pub(super) concept_of: Section,
+    pub(super) members_of: Section,
     /// A bit for each token, whether others are in its concept.
-    pub(super) pooled: Buffer<u32>,
+    pub(super) pooled: Section,
     pub(super) large: LargeTable,
     /// How far below a row's maximum a logit may be, for a small concept of it to win.
     pub(super) reach: f32,
@@ -148,24 +151,26 @@ impl MapTables {
                 pooled_bits[token as usize / 32] |= 1 << (token % 32);
             }
         }
-        let tables = Self {
-            sets: SetTable::new(&gpu, &pooled)?,
-            concept_of: gpu.upload(&concept_of)?,
-            members_of: gpu.upload(members_of.as_flattened())?,
-            pooled: gpu.upload(&pooled_bits)?,
-            large: LargeTable::new(&gpu, &pooled)?,
+        let mut tables = Tables::default();
+        Ok(Self {
+            sets: SetTable::new(&mut tables, &pooled),
+            concept_of: tables.push(&concept_of),
+            members_of: tables.push(members_of.as_flattened()),
+            pooled: tables.push(&pooled_bits),
+            large: LargeTable::new(&mut tables, &pooled),
             reach: (largest_small as f32).ln() + SLACK,
             num_concepts: map.num_concepts(),
+            buffer: tables.upload(&gpu)?,
             gpu,
-        };
-        tables.gpu.wait()?;
-        Ok(tables)
+        })
     }
 }
 
 /// Sets of tokens on a device.
 pub(crate) struct SetTables {
     pub(super) gpu: Arc<Gpu>,
+    /// All tables of the sets.
+    pub(super) buffer: Buffer<u32>,
     pub(super) sets: SetTable,
     pub(super) num_sets: usize,
     pub(super) vocab_size: usize,
@@ -175,13 +180,13 @@ impl SetTables {
     pub(super) fn new(gpu: Arc<Gpu>, sets: &TokenSets) -> Result<Self, ReduceError> {
         let tokens = |i| sets.tokens(i).expect("the index of a set");
         let ordered = ranked((0..sets.len()).map(tokens));
-        let tables = Self {
-            sets: SetTable::new(&gpu, &ordered)?,
+        let mut tables = Tables::default();
+        Ok(Self {
+            sets: SetTable::new(&mut tables, &ordered),
             num_sets: sets.len(),
             vocab_size: sets.vocab_size(),
+            buffer: tables.upload(&gpu)?,
             gpu,
-        };
-        tables.gpu.wait()?;
-        Ok(tables)
+        })
     }
 }

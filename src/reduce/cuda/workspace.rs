@@ -9,6 +9,7 @@
 //! - While the stream is captured, scratch memory is the graph's: made, zeroed and freed by nodes of
 //!   it. No other graph and no other operation ever has it, and launches of one executable graph
 //!   never overlap. Nothing remains of a capture that is given up.
+//! - The memory of a result that nobody has any more goes back to its lane, for the next one.
 //! - If any call of an operation fails, the lane's scratch memory is given up for new, zeroed
 //!   memory, whatever has run until then. (After a fault in a kernel the driver refuses all that
 //!   follows, so that nothing can be computed with what it has left.)
@@ -23,6 +24,7 @@ use cudarc::driver::sys::{CUdeviceptr, CUstream};
 use cudarc::driver::{DeviceRepr, DriverError, result};
 
 use super::capture::{self, Capture};
+use super::found::Words;
 use super::gpu::Gpu;
 use super::memory::{self, Allocation, Aside, Buffer, Used, lock};
 use crate::reduce::ReduceError;
@@ -36,6 +38,8 @@ pub(super) struct Lane {
     used: Arc<Used>,
     aside: Arc<Aside>,
     workspace: Mutex<Workspace>,
+    /// The memory of a result that is gone, for the next one of its size.
+    spare: Mutex<Option<Words>>,
 }
 
 /// A thread's lanes, and whose they are.
@@ -52,7 +56,8 @@ impl Lane {
     fn new(aside: &Arc<Aside>, of_thread: bool) -> Result<Self, DriverError> {
         let thread = of_thread.then(|| thread::current().id());
         let used = Arc::new(Used::new(aside.context(), thread)?);
-        Ok(Self { used, aside: aside.clone(), workspace: Mutex::default() })
+        let (workspace, spare) = (Mutex::default(), Mutex::default());
+        Ok(Self { used, aside: aside.clone(), workspace, spare })
     }
 
     /// That of the stream to which this thread gives work for the device.
@@ -90,6 +95,9 @@ impl Lane {
 impl Drop for Lane {
     fn drop(&mut self) {
         self.aside.settle(&self.used);
+        if let Some(spare) = lock(&self.spare).take() {
+            self.aside.free_result(spare, &self.used);
+        }
     }
 }
 
@@ -106,6 +114,16 @@ impl Workspace {
         let (sums, tickets) = (self.sums.as_ref(), self.tickets.as_ref());
         let sums = sums.expect("they were reserved").address();
         Ok((sums, tickets.expect("they were reserved").address()))
+    }
+}
+
+impl Lane {
+    /// Keeps the memory of a result that the lane's stream has made, and that nobody reads now.
+    pub(super) fn take_back(&self, memory: Words) {
+        let before = lock(&self.spare).replace(memory);
+        if let Some(before) = before {
+            self.aside.free_result(before, &self.used);
+        }
     }
 }
 
@@ -129,7 +147,7 @@ fn zero(address: CUdeviceptr, bytes: usize, stream: CUstream) -> Result<(), Driv
 /// An operation that is being given to a stream, or captured from it.
 pub(super) struct Turn<'a> {
     gpu: &'a Gpu,
-    lane: &'a Lane,
+    lane: &'a Arc<Lane>,
     capture: Option<Capture>,
     workspace: MutexGuard<'a, Workspace>,
     /// Scratch memory that is the graph's.
@@ -140,7 +158,7 @@ pub(super) struct Turn<'a> {
 }
 
 impl<'a> Turn<'a> {
-    pub(super) fn new(gpu: &'a Gpu, lane: &'a Lane) -> Result<Self, ReduceError> {
+    pub(super) fn new(gpu: &'a Gpu, lane: &'a Arc<Lane>) -> Result<Self, ReduceError> {
         let workspace = lock(&lane.workspace);
         let capture = gpu.try_to("ask whether it is captured", gpu.capture())?;
         Ok(Self {
@@ -169,6 +187,20 @@ impl<'a> Turn<'a> {
             totals: partials_start.wrapping_add(rows * partials),
             tickets: tickets as *mut u32,
         })
+    }
+
+    /// Memory for the words of a result, which hold anything.
+    pub(super) fn result(&self, words: usize) -> Result<Words, ReduceError> {
+        let len = words.max(1);
+        let is_tracked = self.gpu.stream.context().is_event_tracking();
+        let fits = |spare: &mut Words| spare.output.len() == len && spare.is_tracked == is_tracked;
+        // What is captured must have memory that is the graph's.
+        if self.capture.is_none()
+            && let Some(spare) = lock(&self.lane.spare).take_if(fits)
+        {
+            return Ok(spare);
+        }
+        Ok(Words { output: self.gpu.alloc(len)?, is_tracked })
     }
 
     fn allocate_in_graph(&mut self, rows: usize, sums: usize, stream: CUstream) -> Made {
@@ -215,6 +247,10 @@ impl<'a> Turn<'a> {
     /// The capture, if there is one.
     pub(super) fn capture(&self) -> Option<Capture> {
         self.capture
+    }
+
+    pub(super) fn lane(&self) -> &Arc<Lane> {
+        self.lane
     }
 
     /// The point that will be after the operation.
