@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use super::case::{Case, Gpu, RIVALS, Rival};
+use super::case::Case;
+use super::inputs::Gpu;
+use super::rival::Rival;
 use super::timer::Timed;
 
 /// One point, measured.
@@ -14,8 +16,12 @@ struct Line {
 }
 
 impl Line {
+    fn timed(&self, rival: Rival) -> Option<&Timed> {
+        self.timed.iter().find(|timed| timed.rival == rival)
+    }
+
     fn microseconds(&self, rival: Rival) -> Option<f64> {
-        self.timed.iter().find(|timed| timed.rival == rival)?.microseconds
+        self.timed(rival)?.microseconds
     }
 
     /// Bytes of logits a nanosecond, which is GB/s.
@@ -53,10 +59,7 @@ impl Report {
             "{}{emulated}; {threads} threads on the host; medians of microseconds a call\n",
             report.device
         );
-        print!("| V/batch/dtype/map |");
-        RIVALS.iter().for_each(|rival| print!(" {} |", rival.name()));
-        println!(" decide ÷ argmax | chain ÷ decide |");
-        println!("| --- |{}", " ---: |".repeat(RIVALS.len() + 2));
+        print_head(&Rival::ALL, " decide ÷ argmax | decide ÷ floor | chain ÷ decide |");
         Ok(report)
     }
 
@@ -64,15 +67,16 @@ impl Report {
     pub fn add(&mut self, case: Case, timed: Vec<Timed>) -> anyhow::Result<()> {
         let line = Line { case, timed };
         print!("| {} |", line.case.name());
-        for timed in &line.timed {
-            let star = if made_the_host_wait(timed) { "*" } else { "" };
-            print!(" {}{star} |", cell(timed.microseconds, 1));
+        for rival in Rival::ALL {
+            let star = if line.timed(rival).is_some_and(made_the_host_wait) { "*" } else { "" };
+            print!(" {}{star} |", cell(line.microseconds(rival), 1));
         }
-        let [argmax, chain] = [
+        let [argmax, floor, chain] = [
             line.ratio(Rival::Decide, Rival::Argmax),
+            line.ratio(Rival::Decide, Rival::Floor),
             line.ratio(Rival::CandleChain, Rival::Decide),
         ];
-        println!(" {} | {} |", cell(argmax, 2), cell(chain, 1));
+        println!(" {} | {} | {} |", cell(argmax, 2), cell(floor, 2), cell(chain, 1));
         self.lines.push(line);
         if let Some(path) = &self.json {
             std::fs::write(path, serde_json::to_string_pretty(&self.json())?)?;
@@ -80,7 +84,7 @@ impl Report {
         Ok(())
     }
 
-    /// The second table, if there are times.
+    /// The other tables, if there are times.
     pub fn end(&self) {
         if self.emulated {
             println!("\nall answers right");
@@ -89,14 +93,31 @@ impl Report {
         if self.lines.iter().any(|line| line.timed.iter().any(made_the_host_wait)) {
             println!("\n\\* makes the host wait: the time is that of host and device together");
         }
-        println!("\nGB/s of logits read once, and the share of the floor's\n");
-        let rivals = || RIVALS.into_iter().filter(|&rival| rival != Rival::Host);
-        print!("| V/batch/dtype/map |");
-        rivals().for_each(|rival| print!(" {} |", rival.name()));
-        println!("\n| --- |{}", " ---: |".repeat(rivals().count()));
+        self.print_host_times();
+        self.print_bandwidths();
+    }
+
+    fn print_host_times(&self) {
+        println!("\nMicroseconds until a call returns, its work being queued\n");
+        print_head(&Rival::ALL, "");
         for line in &self.lines {
             print!("| {} |", line.case.name());
-            for rival in rivals() {
+            for rival in Rival::ALL {
+                let host = line.timed(rival).and_then(|timed| timed.host_microseconds);
+                print!(" {} |", cell(host, 1));
+            }
+            println!();
+        }
+    }
+
+    fn print_bandwidths(&self) {
+        println!("\nGB/s of logits read once, and the share of the floor's\n");
+        let on_device: Vec<Rival> =
+            Rival::ALL.into_iter().filter(|&rival| rival != Rival::Host).collect();
+        print_head(&on_device, "");
+        for line in &self.lines {
+            print!("| {} |", line.case.name());
+            for &rival in &on_device {
                 let share = line.ratio(Rival::Floor, rival).map(|share| 100.0 * share);
                 print!(" {} ({} %) |", cell(line.bandwidth(rival), 0), cell(share, 0));
             }
@@ -117,16 +138,24 @@ impl Report {
     }
 }
 
+fn print_head(rivals: &[Rival], more: &str) {
+    print!("| V/batch/dtype/map |");
+    rivals.iter().for_each(|rival| print!(" {} |", rival.name()));
+    println!("{more}");
+    println!("| --- |{}", " ---: |".repeat(rivals.len() + more.matches('|').count()));
+}
+
 /// Where nobody expects it; see [`Timed::queued`].
 fn made_the_host_wait(timed: &Timed) -> bool {
     timed.microseconds.is_some() && !timed.queued && timed.rival != Rival::Host
 }
 
 fn point(line: &Line) -> Value {
-    let Case { vocab_size, batch, dtype, pooling } = line.case;
+    let Case { vocab_size, batch, dtype, p_max, hot, .. } = line.case;
     let rival = |timed: &Timed| {
         let measured = json!({
             "microseconds": timed.microseconds,
+            "host_microseconds": timed.host_microseconds,
             "gigabytes_per_second": line.bandwidth(timed.rival),
             "share_of_floor": line.ratio(Rival::Floor, timed.rival),
             "queued": timed.queued,
@@ -139,7 +168,9 @@ fn point(line: &Line) -> Value {
         "vocab_size": vocab_size,
         "batch": batch,
         "dtype": dtype.as_str(),
-        "map": format!("{pooling:?}").to_lowercase(),
+        "map": line.case.map.name(),
+        "p_max": p_max,
+        "hot": hot,
         "bytes": line.case.bytes(),
         "answers": "right",
         "rivals": line.timed.iter().map(rival).collect::<serde_json::Map<_, _>>(),
@@ -147,5 +178,5 @@ fn point(line: &Line) -> Value {
 }
 
 fn cell(value: Option<f64>, digits: usize) -> String {
-    value.map_or("n/a".to_owned(), |value| format!("{value:.digits$}"))
+    value.map_or("–".to_owned(), |value| format!("{value:.digits$}"))
 }
