@@ -27,7 +27,7 @@ const WAYS: [(&str, &[(&str, &str)]); 2] = [
 ];
 
 /// So many processes load in each way, one after the other; medians are given.
-const PROCESSES: usize = 5;
+const PROCESSES: usize = 3;
 
 /// Loads, and prints the milliseconds of each stage.
 pub fn once() -> anyhow::Result<()> {
