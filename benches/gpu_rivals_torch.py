@@ -40,19 +40,21 @@ def compiled(inputs):
 
 def replayed(inputs):
     """A graph for each input set, since a graph reads what it was recorded with. They share memory,
-    so an answer is there until the next replay."""
+    so an answer is there until the next replay. (`torch.cuda.graph` would collect garbage before
+    each of them, of which there may be hundreds.)"""
     run = eager(inputs)
-    side = torch.cuda.Stream()
+    side, pool, graphs = torch.cuda.Stream(), torch.cuda.graph_pool_handle(), {}
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
         run(inputs.logits[0])
-    torch.cuda.current_stream().wait_stream(side)
-    pool, graphs = torch.cuda.graph_pool_handle(), {}
-    for logits in inputs.logits:
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=pool):
+        side.synchronize()
+        for logits in inputs.logits:
+            graph = torch.cuda.CUDAGraph()
+            graph.capture_begin(pool)
             answer = run(logits)
-        graphs[logits.data_ptr()] = graph, answer
+            graph.capture_end()
+            graphs[logits.data_ptr()] = graph, answer
+    torch.cuda.current_stream().wait_stream(side)
 
     def call(logits):
         graph, answer = graphs[logits.data_ptr()]

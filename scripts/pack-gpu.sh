@@ -32,10 +32,12 @@ out=$work/concept-mass-gpu
 # features, and compile candle once more. Only the core has tests or benches of the kernels.
 packages=(--workspace --exclude concept-mass-models --exclude concept-mass-tiny)
 
-# executables CARGO_ARGUMENT...: builds, and prints the paths of the programs of the core that came
-# of it.
+# executables TARGET...: builds, and prints the paths of the programs of the core that came of it. The
+# bench as well as the tests by `cargo test`, since nothing is compiled twice then: the profile for
+# benches differs in a crate that this one does not use.
 executables() {
-    cargo "$@" --no-run --all-features --message-format=json-render-diagnostics |
+    cargo test --release --all-features "${packages[@]}" "$@" --no-run \
+        --message-format=json-render-diagnostics |
         sed -n '/#concept-mass@/s/.*"executable":"\([^"]*\)".*/\1/p'
 }
 
@@ -71,8 +73,8 @@ tests=(--lib)
 for test in oracle rules sampler sampler_batch cuda cuda_graphs cuda_loading cuda_memory; do
     tests+=(--test "$test")
 done
-executables test --release "${packages[@]}" "${tests[@]}" | pack tests
-executables bench "${packages[@]}" --bench gpu_reduction | pack benches
+executables "${tests[@]}" | pack tests
+executables --bench gpu_reduction | pack benches
 cp benches/gpu_rivals.py benches/gpu_rivals_*.py "$out/benches"
 pack_cub
 install scripts/run-gpu.sh "$out/run.sh"
