@@ -85,13 +85,12 @@ fn measure(arguments: &Arguments) -> anyhow::Result<()> {
     let mut report = Report::begin(&gpu, arguments.json.clone())?;
     for case in cases {
         let inputs = Inputs::new(case, &gpu, arguments.mode != Mode::Full)?;
-        inputs.check()?;
-        let timed = match arguments.mode {
-            Mode::Answers => Vec::new(),
-            mode => timer::measure(&gpu, &inputs, mode == Mode::Quick)?,
+        let timed = match (inputs.check(), arguments.mode) {
+            (Err(wrong), _) => Err(wrong),
+            (Ok(()), Mode::Answers) => Ok(Vec::new()),
+            (Ok(()), mode) => Ok(timer::measure(&gpu, &inputs, mode == Mode::Quick)?),
         };
         report.add(case, timed)?;
     }
-    report.end();
-    Ok(())
+    report.end()
 }

@@ -5,8 +5,7 @@
 #     tar -xf OUT.tar.xz                 # there (or python3 -m tarfile -e OUT.tar.xz, without xz)
 #     concept-mass-gpu/run.sh            # see the head of scripts/run-gpu.sh
 #
-# With machine code for the usual GPUs, or for those that CONCEPT_MASS_CUDA_ARCHS names. XZ_OPT is for
-# xz, as in XZ_OPT=-0, which is quick.
+# With machine code for the usual GPUs, or for those that CONCEPT_MASS_CUDA_ARCHS names.
 set -euo pipefail
 if [ $# -ne 1 ] || [[ $1 != *.tar.xz ]]; then
     echo "usage: $0 OUT.tar.xz" >&2
@@ -85,8 +84,9 @@ install scripts/run-gpu.sh "$out/run.sh"
     "$nvcc" --version | sed -n 's/.*release \([0-9.]*\),.*/CUDA \1/p'
 } >"$out/packed-from"
 
-# The programs have much in common, which xz finds only where its dictionary holds two of them.
-XZ_OPT=${XZ_OPT:--6 --threads=1 --lzma2=preset=6,dict=128MiB} \
+# The programs have much in common, which xz finds if its dictionary holds two of them: that makes a
+# sixth of it in seconds, where more effort gains little in minutes.
+XZ_OPT="--threads=1 --lzma2=preset=0,dict=128MiB" \
     tar -cJf "$archive" -C "$work" --sort=name concept-mass-gpu
 mib=$(($(stat -c %s "$archive") / 1024 / 1024))
 echo "packed into $archive, $mib MiB:"

@@ -13,6 +13,8 @@ use super::timer::Timed;
 struct Line {
     case: Case,
     timed: Vec<Timed>,
+    /// Why nothing was measured.
+    wrong: Option<String>,
 }
 
 impl Line {
@@ -27,6 +29,20 @@ impl Line {
     /// Bytes of logits a nanosecond, which is GB/s.
     fn bandwidth(&self, rival: Rival) -> Option<f64> {
         Some(self.case.bytes() as f64 / self.microseconds(rival)? / 1e3)
+    }
+
+    fn print(&self) {
+        print!("| {} |", self.case.name());
+        for rival in Rival::ALL {
+            let star = if self.timed(rival).is_some_and(made_the_host_wait) { "*" } else { "" };
+            print!(" {}{star} |", cell(self.microseconds(rival), 1));
+        }
+        let [argmax, floor, chain] = [
+            self.ratio(Rival::Decide, Rival::Argmax),
+            self.ratio(Rival::Decide, Rival::Floor),
+            self.ratio(Rival::CandleChain, Rival::Decide),
+        ];
+        println!(" {} | {} | {} |", cell(argmax, 2), cell(floor, 2), cell(chain, 1));
     }
 
     /// `over`'s time in units of `under`'s.
@@ -63,20 +79,17 @@ impl Report {
         Ok(report)
     }
 
-    /// Prints a line, and writes the JSON anew: a run that is cut short leaves what it has.
-    pub fn add(&mut self, case: Case, timed: Vec<Timed>) -> anyhow::Result<()> {
-        let line = Line { case, timed };
-        print!("| {} |", line.case.name());
-        for rival in Rival::ALL {
-            let star = if line.timed(rival).is_some_and(made_the_host_wait) { "*" } else { "" };
-            print!(" {}{star} |", cell(line.microseconds(rival), 1));
+    /// Prints a line, or what is wrong with an answer, and writes the JSON anew: a run that is cut
+    /// short leaves what it has.
+    pub fn add(&mut self, case: Case, timed: anyhow::Result<Vec<Timed>>) -> anyhow::Result<()> {
+        let line = match timed {
+            Ok(timed) => Line { case, timed, wrong: None },
+            Err(wrong) => Line { case, timed: Vec::new(), wrong: Some(format!("{wrong:#}")) },
+        };
+        match &line.wrong {
+            Some(wrong) => println!("| {} | not measured: {wrong} |", line.case.name()),
+            None => line.print(),
         }
-        let [argmax, floor, chain] = [
-            line.ratio(Rival::Decide, Rival::Argmax),
-            line.ratio(Rival::Decide, Rival::Floor),
-            line.ratio(Rival::CandleChain, Rival::Decide),
-        ];
-        println!(" {} | {} | {} |", cell(argmax, 2), cell(floor, 2), cell(chain, 1));
         self.lines.push(line);
         if let Some(path) = &self.json {
             std::fs::write(path, serde_json::to_string_pretty(&self.json())?)?;
@@ -84,12 +97,18 @@ impl Report {
         Ok(())
     }
 
-    /// The other tables, if there are times.
-    pub fn end(&self) {
-        if self.emulated {
-            println!("\nall answers right");
-            return;
+    /// The other tables, if there are times. Fails if an answer was wrong.
+    pub fn end(&self) -> anyhow::Result<()> {
+        if !self.emulated {
+            self.print_more();
         }
+        let wrong = self.lines.iter().filter(|line| line.wrong.is_some()).count();
+        anyhow::ensure!(wrong == 0, "wrong answers at {wrong} points, which were not measured");
+        println!("\nall answers right");
+        Ok(())
+    }
+
+    fn print_more(&self) {
         if self.lines.iter().any(|line| line.timed.iter().any(made_the_host_wait)) {
             println!("\n\\* makes the host wait: the time is that of host and device together");
         }
@@ -172,7 +191,7 @@ fn point(line: &Line) -> Value {
         "p_max": p_max,
         "hot": hot,
         "bytes": line.case.bytes(),
-        "answers": "right",
+        "answers": line.wrong.as_deref().unwrap_or("right"),
         "rivals": line.timed.iter().map(rival).collect::<serde_json::Map<_, _>>(),
     })
 }
