@@ -16,7 +16,7 @@
 #
 #     ./run.sh               # everything
 #     LIMIT=1200 ./run.sh    # in so many seconds
-#     RESULTS=DIR ./run.sh   # results in another folder, which is emptied
+#     RESULTS=DIR ./run.sh   # results in another folder
 #     QUICK=1 ./run.sh       # a few of the tests, answers without times: to see that this script works
 set -uo pipefail
 results=$(realpath -m "${RESULTS:-$(dirname "$0")/results}")
@@ -42,8 +42,8 @@ METRICS+=,lts__t_sectors_op_read.sum,sm__throughput.avg.pct_of_peak_sustained_el
 METRICS+=,sm__warps_active.avg.pct_of_peak_sustained_active,smsp__inst_executed.sum
 METRICS+=,launch__registers_per_thread,launch__grid_size,launch__block_size
 
-rm -rf "$results"
 mkdir -p "$results"
+rm -f "$results"/{results.md,{results,load,bench,rivals}.json,ncu-*.csv,log.txt}
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
 # Lines of name | state | seconds.

@@ -137,8 +137,10 @@ impl Report {
         for line in &self.lines {
             print!("| {} |", line.case.name());
             for &rival in &on_device {
-                let share = line.ratio(Rival::Floor, rival).map(|share| 100.0 * share);
-                print!(" {} ({} %) |", cell(line.bandwidth(rival), 0), cell(share, 0));
+                match line.bandwidth(rival).zip(line.ratio(Rival::Floor, rival)) {
+                    Some((speed, share)) => print!(" {speed:.0} ({:.0} %) |", 100.0 * share),
+                    None => print!(" – |"),
+                }
             }
             println!();
         }
