@@ -27,16 +27,11 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 out=$work/concept-mass-gpu
 
-# Those that the gate's step of CUDA tests builds: with others selected, cargo would unify other
-# features, and compile candle once more. Only the core has tests or benches of the kernels.
-packages=(--workspace --exclude concept-mass-models --exclude concept-mass-tiny)
-
-# executables TARGET...: builds, and prints the paths of the programs of the core that came of it. The
-# bench as well as the tests by `cargo test`, since nothing is compiled twice then: the profile for
-# benches differs in a crate that this one does not use.
+# executables TARGET...: builds, and prints the paths of the programs that came of it. The bench as
+# well as the tests by `cargo test`, since nothing is compiled twice then: the profile for benches
+# differs in a crate that this one does not use.
 executables() {
-    cargo test --release --all-features "${packages[@]}" "$@" --no-run \
-        --message-format=json-render-diagnostics |
+    cargo test --release --all-features "$@" --no-run --message-format=json-render-diagnostics |
         sed -n '/#concept-mass@/s/.*"executable":"\([^"]*\)".*/\1/p'
 }
 
@@ -67,8 +62,9 @@ pack_cub() {
         "${archs[@]--arch=all-major}" -o "$out/benches/libcub_argmax.so" benches/kernels/cub_argmax.cu
 }
 
+# The tests in src/ need no device.
 nvcc=${NVCC:-nvcc}
-tests=(--lib)
+tests=()
 for test in oracle rules sampler sampler_batch cuda cuda_graphs cuda_loading cuda_memory; do
     tests+=(--test "$test")
 done
