@@ -72,6 +72,8 @@ executables "${tests[@]}" | pack tests
 executables --bench gpu_reduction | pack benches
 cp benches/gpu_rivals.py benches/gpu_rivals_*.py "$out/benches"
 pack_cub
+# The names of the crate's kernels, without their dtypes: what ncu is to look at.
+grep -oE '[a-z_]+\([A-Z][A-Za-z]*Args\)' kernels/abi.rs | sed 's/(.*//' | sort -u >"$out/kernels"
 install scripts/run-gpu.sh "$out/run.sh"
 {
     git describe --always --dirty 2>/dev/null || echo "not under git"

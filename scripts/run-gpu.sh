@@ -34,8 +34,7 @@ SANITIZED=(
     the_same_bits_alone_and_anywhere_in_a_batch_in_any_layout
 )
 
-# What ncu counts of each of the crate's kernels, and of those that are the bench's floor.
-KERNELS='regex:^(survey|decide|sums|sample|measure|pool|masses|rows|read_all|argmax)'
+# What ncu counts of each kernel.
 METRICS=gpu__time_duration.sum
 METRICS+=,dram__bytes_read.sum,dram__throughput.avg.pct_of_peak_sustained_elapsed
 METRICS+=,lts__t_sectors_op_read.sum,sm__throughput.avg.pct_of_peak_sustained_elapsed
@@ -178,9 +177,11 @@ run_ncu() {
         return
     fi
     share 100 2
-    local point
+    # The crate's, and those that are the bench's floor.
+    local point names
+    names="regex:^($(paste -sd'|' kernels)|read_all|argmax)"
     for point in b64 b1; do
-        part "ncu-$point" "$ncu" --kernel-name "$KERNELS" --launch-count 24 --metrics "$METRICS" \
+        part "ncu-$point" "$ncu" --kernel-name "$names" --launch-count 24 --metrics "$METRICS" \
             --csv --page raw --log-file "$logs/ncu-$point.csv" \
             benches/gpu_reduction --answers "128256/$point/bf16/spellings62"
         # Lines with == are what ncu says, not what it has counted.
