@@ -10,6 +10,9 @@ use super::inputs::{DISTINCT_ROWS, Inputs, SEED};
 use super::rival::Rival;
 use crate::common::probability_is;
 
+/// So many draws are checked at least.
+const MIN_DRAWS: usize = 8;
+
 /// What the oracle says of one distinct row.
 struct Expected {
     row: reference::ReferenceRow,
@@ -128,17 +131,23 @@ impl Inputs {
     }
 
     /// Draws are the host's, which the tests hold against the probabilities; unless a number falls
-    /// where rounding decides, which one in thousands does.
+    /// where rounding decides, which one in hundreds may do.
     fn check_draws(&self, set: usize) -> anyhow::Result<()> {
         let logits = &self.sets[set];
         let on_host = logits.to_device(&Device::Cpu)?;
         for temperature in [1.0, 0.7] {
-            let noise = |device: &Device| Noise::new(SEED, device);
-            let got = self.map.sample(logits, temperature, &mut noise(&self.gpu.device)?)?;
-            let want = self.host_map.sample(&on_host, temperature, &mut noise(&Device::Cpu)?)?;
-            let (got, want) = (got.to_vec1::<u32>()?, want.to_vec1::<u32>()?);
+            let [mut noise, mut host_noise] =
+                [Noise::new(SEED, &self.gpu.device)?, Noise::new(SEED, &Device::Cpu)?];
+            let (mut got, mut want) = (Vec::new(), Vec::new());
+            while got.len() < MIN_DRAWS {
+                let drawn = self.map.sample(logits, temperature, &mut noise)?;
+                got.extend(drawn.to_vec1::<u32>()?);
+                let drawn = self.host_map.sample(&on_host, temperature, &mut host_noise)?;
+                want.extend(drawn.to_vec1::<u32>()?);
+            }
             let differ = got.iter().zip(&want).filter(|(got, want)| got != want).count();
-            ensure!(differ <= got.len() / 64, "draws at {temperature}: {got:?}, not {want:?}");
+            let may_differ = 1 + got.len() / 32;
+            ensure!(differ <= may_differ, "draws at {temperature}: {got:?}, not {want:?}");
         }
         Ok(())
     }
