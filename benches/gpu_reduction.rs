@@ -6,25 +6,42 @@
 //! cargo bench --features bench-rivals --bench gpu_reduction -- 131072/b64/bf16     # points with that in their names
 //! cargo bench --features bench-rivals --bench gpu_reduction -- --json results.json
 //! cargo bench --features bench-rivals --bench gpu_reduction -- --quick 32000/b1/   # the answers, and one burst
+//! cargo bench --features bench-rivals --bench gpu_reduction -- --answers 32000/b1/ # the answers, as for profilers
+//! cargo bench --features bench-rivals --bench gpu_reduction -- --load              # what the first operation takes
 //! ```
 
 mod common;
 mod gpu;
+#[path = "sampling/row.rs"]
+#[allow(dead_code)]
+mod row;
 
 use std::path::PathBuf;
 
 use anyhow::Context;
-use common::{DTYPES, POOLINGS, VOCAB_SIZES};
-use gpu::case::{BATCHES, Case, Gpu};
+use gpu::case::{Case, cases};
+use gpu::inputs::{Gpu, Inputs};
 use gpu::report::Report;
-use gpu::timer;
+use gpu::{load, timer};
 
 #[derive(Default)]
 struct Arguments {
-    quick: bool,
+    mode: Mode,
     json: Option<PathBuf>,
     /// A point is measured if its name holds one of them, or if there is none.
     filters: Vec<String>,
+}
+
+#[derive(Clone, Copy, Default, PartialEq)]
+enum Mode {
+    #[default]
+    Full,
+    /// One burst, over two input sets.
+    Quick,
+    /// No times.
+    Answers,
+    Load,
+    LoadOnce,
 }
 
 impl Arguments {
@@ -32,7 +49,10 @@ impl Arguments {
         let mut arguments = Self::default();
         while let Some(argument) = from.next() {
             match argument.as_str() {
-                "--quick" => arguments.quick = true,
+                "--quick" => arguments.mode = Mode::Quick,
+                "--answers" => arguments.mode = Mode::Answers,
+                "--load" => arguments.mode = Mode::Load,
+                load::ONCE => arguments.mode = Mode::LoadOnce,
                 "--json" => arguments.json = Some(from.next().context("--json FILE")?.into()),
                 // What cargo adds.
                 "--bench" => {}
@@ -51,23 +71,26 @@ impl Arguments {
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse(std::env::args().skip(1))?;
-    let gpu = Gpu::open()?;
-    let mut report = Report::begin(&gpu, arguments.json.clone())?;
-    for case in cases().filter(|case| arguments.wants(case)) {
-        let inputs = case.inputs(&gpu, arguments.quick)?;
-        inputs.check()?;
-        report.add(case, timer::measure(&gpu, &inputs, arguments.quick)?)?;
+    match arguments.mode {
+        Mode::Load => load::measure(arguments.json.as_deref()),
+        Mode::LoadOnce => load::once(),
+        _ => measure(&arguments),
     }
-    report.end();
-    Ok(())
 }
 
-fn cases() -> impl Iterator<Item = Case> {
-    VOCAB_SIZES.into_iter().flat_map(|vocab_size| {
-        BATCHES.into_iter().flat_map(move |batch| {
-            DTYPES.into_iter().flat_map(move |dtype| {
-                POOLINGS.into_iter().map(move |pooling| Case { vocab_size, batch, dtype, pooling })
-            })
-        })
-    })
+fn measure(arguments: &Arguments) -> anyhow::Result<()> {
+    let gpu = Gpu::open()?;
+    let cases: Vec<Case> = cases().into_iter().filter(|case| arguments.wants(case)).collect();
+    anyhow::ensure!(!cases.is_empty(), "no point has such a name");
+    let mut report = Report::begin(&gpu, arguments.json.clone())?;
+    for case in cases {
+        let inputs = Inputs::new(case, &gpu, arguments.mode != Mode::Full)?;
+        let timed = match (inputs.check(), arguments.mode) {
+            (Err(wrong), _) => Err(wrong),
+            (Ok(()), Mode::Answers) => Ok(Vec::new()),
+            (Ok(()), mode) => Ok(timer::measure(&gpu, &inputs, mode == Mode::Quick)?),
+        };
+        report.add(case, timed)?;
+    }
+    report.end()
 }

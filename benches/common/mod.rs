@@ -5,6 +5,7 @@
 #![allow(dead_code)]
 
 pub mod floor;
+pub mod spellings;
 #[path = "../../tests/common/vocabulary.rs"]
 mod vocabulary;
 

@@ -1,98 +1,114 @@
-//! The points of the benchmark, their inputs, and the rivals.
+//! The points of the benchmark.
 
-use std::cell::Cell;
-use std::rc::Rc;
+use candle_core::DType;
+use concept_mass::ConceptMap;
 
-use candle_core::{DType, Device, Result, Tensor};
-use concept_mass::{DeviceMap, reduce::Reduction};
-
-use super::kernels::{self, Kernels};
-use crate::common::{Pooling, candle_chain, model_like_logits};
-
-pub const BATCHES: [usize; 4] = [1, 8, 64, 256];
-
-/// So many rows differ; a batch repeats them, from memory of its own.
-pub const DISTINCT_ROWS: usize = 16;
+use super::rival::Rival;
+use crate::common::Pooling;
+use crate::common::spellings::spellings;
 
 /// All input sets together are at most so large, unless two are larger.
-const MOST_BYTES: usize = 512 << 20;
+const MAX_BYTES: usize = 512 << 20;
 
-/// The device, and what the bench has on it.
-pub struct Gpu {
-    pub device: Device,
-    pub kernels: Kernels,
-}
-
-impl Gpu {
-    pub fn open() -> Result<Rc<Self>> {
-        let (device, cuda) = kernels::open()?;
-        let kernels = Kernels::load(&cuda, BATCHES[BATCHES.len() - 1])?;
-        kernels.be_busy(1)?;
-        Ok(Rc::new(Self { device, kernels }))
-    }
-}
+/// The largest probability of most rows.
+const USUAL_P_MAX: f64 = 0.39;
 
 /// One point of the benchmark.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 pub struct Case {
     pub vocab_size: usize,
     pub batch: usize,
     pub dtype: DType,
-    pub pooling: Pooling,
+    pub map: Map,
+    /// The largest probability of a row.
+    pub p_max: f64,
+    /// Whether the same logits are read again and again, so that the second-level cache has them, as
+    /// after the kernel that computes them; or others each time, from memory.
+    pub hot: bool,
 }
 
-/// What answers a question about logits, or the floor under all of them.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Rival {
-    /// [`DeviceMap::decide`].
-    Decide,
-    /// [`DeviceMap::reduce`].
-    Reduce,
-    /// [`DeviceMap::masses`].
-    Masses,
-    /// [`DeviceMap::pool`].
-    Pool,
-    /// Reads all logits, and does nothing with them.
-    Floor,
-    /// Plain argmax over tokens, by a kernel that does nothing else.
-    Argmax,
-    /// candle: softmax → index_add into concepts → argmax.
-    CandleChain,
-    /// The copy to the host, and the reduction there. Measured by the host's clock.
-    Host,
+#[derive(Clone, Copy, PartialEq)]
+pub enum Map {
+    Pooling(Pooling),
+    /// As a spelling map has them, with one concept of so many tokens and none larger.
+    Spellings(usize),
 }
 
-pub const RIVALS: [Rival; 8] = [
-    Rival::Decide,
-    Rival::Reduce,
-    Rival::Masses,
-    Rival::Pool,
-    Rival::Floor,
-    Rival::Argmax,
-    Rival::CandleChain,
-    Rival::Host,
-];
+use Map::Spellings;
+const SPARSE: Map = Map::Pooling(Pooling::Sparse);
 
-impl Rival {
-    pub fn name(self) -> &'static str {
+/// Not all combinations, but a line along each axis, what matters most first.
+pub fn cases() -> Vec<Case> {
+    let usual = |vocab_size, batch, map| Case {
+        vocab_size,
+        batch,
+        dtype: DType::BF16,
+        map,
+        p_max: USUAL_P_MAX,
+        hot: false,
+    };
+    let mut cases = Vec::new();
+    for map in [SPARSE, Spellings(62)] {
+        cases.extend([1, 64, 8, 256].map(|batch| usual(131_072, batch, map)));
+    }
+    cases.extend([1, 8, 64].map(|batch| Case { hot: true, ..usual(131_072, batch, SPARSE) }));
+    for p_max in [0.39, 0.11, 0.04] {
+        for largest in [4, 62, 114] {
+            let rows = |batch| Case { p_max, ..usual(128_256, batch, Spellings(largest)) };
+            cases.extend([1, 64].map(rows));
+        }
+    }
+    for batch in [1, 64] {
+        cases.push(usual(151_936, batch, Spellings(114)));
+        cases.push(Case { dtype: DType::F32, ..usual(131_072, batch, SPARSE) });
+        for pooling in [Pooling::Dense, Pooling::Scattered] {
+            cases.push(usual(131_072, batch, Map::Pooling(pooling)));
+        }
+        cases.extend([32_000, 262_144].map(|vocab_size| usual(vocab_size, batch, SPARSE)));
+    }
+    cases
+}
+
+impl Map {
+    pub fn name(self) -> String {
         match self {
-            Rival::Decide => "decide",
-            Rival::Reduce => "reduce",
-            Rival::Masses => "masses",
-            Rival::Pool => "pool",
-            Rival::Floor => "floor",
-            Rival::Argmax => "argmax",
-            Rival::CandleChain => "candle chain",
-            Rival::Host => "copy + CPU",
+            Map::Pooling(pooling) => format!("{pooling:?}").to_lowercase(),
+            Spellings(largest) => format!("spellings{largest}"),
+        }
+    }
+
+    pub fn of(self, vocab_size: usize) -> ConceptMap {
+        match self {
+            Map::Pooling(pooling) => pooling.map(vocab_size),
+            Spellings(largest) => spellings(vocab_size, largest),
         }
     }
 }
 
 impl Case {
-    /// As in `131072/b64/bf16/sparse`.
+    /// As in `131072/b64/bf16/sparse`, or `128256/b64/bf16/spellings62/p.11`, or with `/hot` at the
+    /// end.
     pub fn name(&self) -> String {
-        let Self { vocab_size, batch, dtype, pooling } = self;
-        format!("{vocab_size}/b{batch}/{}/{pooling:?}", dtype.as_str()).to_lowercase()
+        let Self { vocab_size, batch, dtype, map, p_max, hot } = self;
+        let mut name = format!("{vocab_size}/b{batch}/{}/{}", dtype.as_str(), map.name());
+        if *p_max != USUAL_P_MAX {
+            name += &format!("/p{p_max}").replace("p0.", "p.");
+        }
+        if *hot {
+            name += "/hot";
+        }
+        name
+    }
+
+    /// What is measured here. A replay reads the logits that were there when it was recorded; and
+    /// to those rivals that look at every token alike, p_max makes no difference.
+    pub fn rivals(&self) -> impl Iterator<Item = Rival> {
+        let (hot, usual) = (self.hot, self.p_max == USUAL_P_MAX);
+        Rival::ALL.into_iter().filter(move |rival| match rival {
+            Rival::Replay => hot,
+            Rival::CandleChain | Rival::Host => usual && !hot,
+            _ => true,
+        })
     }
 
     /// The bytes of the logits of one call.
@@ -100,75 +116,13 @@ impl Case {
         self.batch * self.vocab_size * self.dtype.size_in_bytes()
     }
 
-    /// Input sets that, taken in turn, are never in the second-level cache when it is their turn
-    /// again.
-    fn sets(&self, l2_bytes: usize) -> usize {
-        let most = (MOST_BYTES / self.bytes()).max(2);
-        (2 * l2_bytes / self.bytes() + 1).clamp(2, most)
-    }
-
-    pub fn inputs(&self, gpu: &Rc<Gpu>, quick: bool) -> anyhow::Result<Inputs> {
-        let sets = if quick { 2 } else { self.sets(gpu.kernels.l2_bytes()?) };
-        let rows = model_like_logits(DISTINCT_ROWS, self.vocab_size, self.dtype)?;
-        let on_device = rows.to_device(&gpu.device)?;
-        let set = |set: usize| {
-            let places = (set * self.batch..).take(self.batch).map(|i| (i % DISTINCT_ROWS) as u32);
-            on_device.index_select(&Tensor::from_iter(places, &gpu.device)?, 0)
-        };
-        let sets = (0..sets).map(set).collect::<Result<_>>()?;
-        let map = self.pooling.map(self.vocab_size);
-        Ok(Inputs {
-            gpu: gpu.clone(),
-            case: *self,
-            sets,
-            next_set: Cell::new(0),
-            rows,
-            concept_ids: Tensor::new(map.concept_ids(), &gpu.device)?,
-            host_map: map.to_device(&Device::Cpu)?,
-            map: map.to_device(&gpu.device)?,
-        })
-    }
-}
-
-/// What the rivals work on.
-pub struct Inputs {
-    pub(super) gpu: Rc<Gpu>,
-    pub(super) case: Case,
-    /// Logits `[B, V]`, each in memory of its own: candle would copy all of it to the host.
-    pub(super) sets: Vec<Tensor>,
-    next_set: Cell<usize>,
-    /// The distinct rows, on the host. With the sets one after the other, row `i` of them is row
-    /// `i mod DISTINCT_ROWS` here.
-    pub(super) rows: Tensor,
-    concept_ids: Tensor,
-    pub(super) map: DeviceMap,
-    host_map: DeviceMap,
-}
-
-impl Inputs {
-    /// Gives one rival the next set of logits. The device has not answered when this returns; the
-    /// host has.
-    pub fn run(&self, rival: Rival) -> anyhow::Result<()> {
-        let set = self.next_set.replace((self.next_set.get() + 1) % self.sets.len());
-        let logits = &self.sets[set];
-        match rival {
-            Rival::Decide => drop(self.map.decide(logits)?),
-            Rival::Reduce => drop(self.map.reduce(logits)?),
-            Rival::Masses => drop(self.map.masses(logits)?),
-            Rival::Pool => drop(self.map.pool(logits)?),
-            Rival::Floor => drop(self.gpu.kernels.read_all(logits)?),
-            Rival::Argmax => drop(self.gpu.kernels.argmax(logits)?),
-            Rival::CandleChain => drop(self.candle_chain(logits)?),
-            Rival::Host => drop(self.on_host(logits)?),
+    /// One input set, or as many as, taken in turn, are never in the second-level cache when it is
+    /// their turn again.
+    pub fn sets(&self, l2_bytes: usize) -> usize {
+        if self.hot {
+            return 1;
         }
-        Ok(())
-    }
-
-    pub(super) fn candle_chain(&self, logits: &Tensor) -> Result<Tensor> {
-        candle_chain(logits, &self.concept_ids, self.map.map().num_concepts())
-    }
-
-    pub(super) fn on_host(&self, logits: &Tensor) -> anyhow::Result<Reduction> {
-        Ok(self.host_map.reduce(&logits.to_device(&Device::Cpu)?)?)
+        let max = (MAX_BYTES / self.bytes()).max(2);
+        (2 * l2_bytes / self.bytes() + 1).clamp(2, max)
     }
 }

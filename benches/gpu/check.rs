@@ -1,19 +1,24 @@
 //! Every rival against the oracle, before it is timed.
 
 use anyhow::{Context, ensure};
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 use concept_mass::reduce::{Decision, ReduceError};
-use concept_mass::{Row, reference};
+use concept_mass::{Noise, Row, reference};
 use rayon::prelude::*;
 
-use super::case::{DISTINCT_ROWS, Inputs};
+use super::inputs::{DISTINCT_ROWS, Inputs, SEED};
+use super::rival::Rival;
 use crate::common::probability_is;
+
+/// So many draws are checked at least.
+const MIN_DRAWS: usize = 8;
 
 /// What the oracle says of one distinct row.
 struct Expected {
     row: reference::ReferenceRow,
     masses: Vec<f64>,
     pooled: Vec<f64>,
+    measured: Vec<reference::ReferenceSetMass>,
 }
 
 impl Inputs {
@@ -21,10 +26,15 @@ impl Inputs {
     /// for each concept or token, as many rows as differ, from the end.
     pub fn check(&self) -> anyhow::Result<()> {
         let expected = self.expected()?;
-        for set in [0, self.sets.len() - 1] {
+        let mut ends = vec![0, self.sets.len() - 1];
+        ends.dedup();
+        for set in ends {
             let of_row = |row: usize| &expected[(set * self.case.batch + row) % DISTINCT_ROWS];
             self.check_decisions(set, of_row)
                 .and_then(|()| self.check_vectors(set, of_row))
+                .and_then(|()| self.check_measured(set, of_row))
+                .and_then(|()| self.check_draws(set))
+                .and_then(|()| self.check_replay(of_row))
                 .and_then(|()| self.check_floor(set))
                 .with_context(|| format!("{}, set {set}", self.case.name()))?;
         }
@@ -34,12 +44,13 @@ impl Inputs {
     fn expected(&self) -> anyhow::Result<Vec<Expected>> {
         let used = DISTINCT_ROWS.min(self.sets.len() * self.case.batch);
         let rows = self.rows.narrow(0, 0, used)?.to_dtype(DType::F64)?.to_vec2::<f64>()?;
-        let map = self.map.map();
+        let (map, token_sets) = (self.map.map(), self.token_sets.sets());
         let expected = rows.par_iter().map(|logits| {
             Ok(Expected {
                 row: reference::reduce(map, logits)?,
                 masses: reference::masses(map, logits)?,
                 pooled: reference::pool(map, logits)?,
+                measured: reference::measure(token_sets, logits)?,
             })
         });
         Ok(expected.collect::<Result<_, ReduceError>>()?)
@@ -57,7 +68,9 @@ impl Inputs {
         let reduced = self.map.reduce(logits)?.rows()?;
         let on_host = self.on_host(logits)?.rows()?;
         let argmax = self.gpu.kernels.read(&self.gpu.kernels.argmax(logits)?)?;
-        let chain = self.candle_chain(logits)?.to_vec1::<u32>()?;
+        // It takes long, so it is not asked where it is not measured.
+        let is_rival = self.case.rivals().any(|rival| rival == Rival::CandleChain);
+        let chain = is_rival.then(|| self.candle_chain(logits)?.to_vec1::<u32>()).transpose()?;
         for i in 0..self.case.batch {
             let want = &expected(i).row;
             is_decided_right(&decided[i]?, want).context("decide")?;
@@ -69,7 +82,7 @@ impl Inputs {
             ensure!(argmax[i] == want.greedy, "argmax {i}: {}", argmax[i]);
             // candle rounds probabilities and their sums to the logits' dtype, so that in bf16
             // its chain may well decide otherwise.
-            if logits.dtype() == DType::F32 {
+            if let (Some(chain), DType::F32) = (&chain, logits.dtype()) {
                 ensure!(chain[i] == want.winner, "candle's chain {i}: {}", chain[i]);
             }
         }
@@ -96,6 +109,55 @@ impl Inputs {
                 let same = f64::from(got) == want || (f64::from(got) - want).abs() < 1e-4;
                 ensure!(same, "pooled logit of {token} is {got}, not {want}");
             }
+        }
+        Ok(())
+    }
+
+    fn check_measured<'a>(
+        &self,
+        set: usize,
+        expected: impl Fn(usize) -> &'a Expected,
+    ) -> anyhow::Result<()> {
+        for (row, got) in self.token_sets.measure(&self.sets[set])?.rows()?.into_iter().enumerate()
+        {
+            for (i, (got, want)) in got?.iter().zip(&expected(row).measured).enumerate() {
+                let shares = got.concentration.zip(want.concentration);
+                let right = probability_is(got.mass, want.mass)
+                    && shares.is_none_or(|(got, want)| probability_is(got, want));
+                ensure!(right, "set {i} of row {row}: {got:?} instead of {want:?}");
+            }
+        }
+        Ok(())
+    }
+
+    /// Draws are the host's, which the tests hold against the probabilities; unless a number falls
+    /// where rounding decides, which one in hundreds may do.
+    fn check_draws(&self, set: usize) -> anyhow::Result<()> {
+        let logits = &self.sets[set];
+        let on_host = logits.to_device(&Device::Cpu)?;
+        for temperature in [1.0, 0.7] {
+            let [mut noise, mut host_noise] =
+                [Noise::new(SEED, &self.gpu.device)?, Noise::new(SEED, &Device::Cpu)?];
+            let (mut got, mut want) = (Vec::new(), Vec::new());
+            while got.len() < MIN_DRAWS {
+                let drawn = self.map.sample(logits, temperature, &mut noise)?;
+                got.extend(drawn.to_vec1::<u32>()?);
+                let drawn = self.host_map.sample(&on_host, temperature, &mut host_noise)?;
+                want.extend(drawn.to_vec1::<u32>()?);
+            }
+            let differ = got.iter().zip(&want).filter(|(got, want)| got != want).count();
+            let may_differ = 1 + got.len() / 32;
+            ensure!(differ <= may_differ, "draws at {temperature}: {got:?}, not {want:?}");
+        }
+        Ok(())
+    }
+
+    fn check_replay<'a>(&self, expected: impl Fn(usize) -> &'a Expected) -> anyhow::Result<()> {
+        if self.case.rivals().all(|rival| rival != Rival::Replay) {
+            return Ok(());
+        }
+        for (row, got) in self.replay()?.rows()?.into_iter().enumerate() {
+            is_decided_right(&got?, &expected(row).row).context("a replay")?;
         }
         Ok(())
     }

@@ -2,6 +2,9 @@
 
 pub mod case;
 mod check;
+pub mod inputs;
 mod kernels;
+pub mod load;
 pub mod report;
+mod rival;
 pub mod timer;

@@ -4,23 +4,45 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use super::case::{Case, Gpu, RIVALS, Rival};
+use super::case::Case;
+use super::inputs::Gpu;
+use super::rival::Rival;
 use super::timer::Timed;
 
 /// One point, measured.
 struct Line {
     case: Case,
     timed: Vec<Timed>,
+    /// Why nothing was measured.
+    wrong: Option<String>,
 }
 
 impl Line {
+    fn timed(&self, rival: Rival) -> Option<&Timed> {
+        self.timed.iter().find(|timed| timed.rival == rival)
+    }
+
     fn microseconds(&self, rival: Rival) -> Option<f64> {
-        self.timed.iter().find(|timed| timed.rival == rival)?.microseconds
+        self.timed(rival)?.microseconds
     }
 
     /// Bytes of logits a nanosecond, which is GB/s.
     fn bandwidth(&self, rival: Rival) -> Option<f64> {
         Some(self.case.bytes() as f64 / self.microseconds(rival)? / 1e3)
+    }
+
+    fn print(&self) {
+        print!("| {} |", self.case.name());
+        for rival in Rival::ALL {
+            let star = if self.timed(rival).is_some_and(made_the_host_wait) { "*" } else { "" };
+            print!(" {}{star} |", cell(self.microseconds(rival), 1));
+        }
+        let [argmax, floor, chain] = [
+            self.ratio(Rival::Decide, Rival::Argmax),
+            self.ratio(Rival::Decide, Rival::Floor),
+            self.ratio(Rival::CandleChain, Rival::Decide),
+        ];
+        println!(" {} | {} | {} |", cell(argmax, 2), cell(floor, 2), cell(chain, 1));
     }
 
     /// `over`'s time in units of `under`'s.
@@ -53,26 +75,21 @@ impl Report {
             "{}{emulated}; {threads} threads on the host; medians of microseconds a call\n",
             report.device
         );
-        print!("| V/batch/dtype/map |");
-        RIVALS.iter().for_each(|rival| print!(" {} |", rival.name()));
-        println!(" decide ÷ argmax | chain ÷ decide |");
-        println!("| --- |{}", " ---: |".repeat(RIVALS.len() + 2));
+        print_head(&Rival::ALL, " decide ÷ argmax | decide ÷ floor | chain ÷ decide |");
         Ok(report)
     }
 
-    /// Prints a line, and writes the JSON anew: a run that is cut short leaves what it has.
-    pub fn add(&mut self, case: Case, timed: Vec<Timed>) -> anyhow::Result<()> {
-        let line = Line { case, timed };
-        print!("| {} |", line.case.name());
-        for timed in &line.timed {
-            let star = if made_the_host_wait(timed) { "*" } else { "" };
-            print!(" {}{star} |", cell(timed.microseconds, 1));
+    /// Prints a line, or what is wrong with an answer, and writes the JSON anew: a run that is cut
+    /// short leaves what it has.
+    pub fn add(&mut self, case: Case, timed: anyhow::Result<Vec<Timed>>) -> anyhow::Result<()> {
+        let line = match timed {
+            Ok(timed) => Line { case, timed, wrong: None },
+            Err(wrong) => Line { case, timed: Vec::new(), wrong: Some(format!("{wrong:#}")) },
+        };
+        match &line.wrong {
+            Some(wrong) => println!("| {} | not measured: {wrong} |", line.case.name()),
+            None => line.print(),
         }
-        let [argmax, chain] = [
-            line.ratio(Rival::Decide, Rival::Argmax),
-            line.ratio(Rival::CandleChain, Rival::Decide),
-        ];
-        println!(" {} | {} |", cell(argmax, 2), cell(chain, 1));
         self.lines.push(line);
         if let Some(path) = &self.json {
             std::fs::write(path, serde_json::to_string_pretty(&self.json())?)?;
@@ -80,25 +97,50 @@ impl Report {
         Ok(())
     }
 
-    /// The second table, if there are times.
-    pub fn end(&self) {
-        if self.emulated {
-            println!("\nall answers right");
-            return;
+    /// The other tables, if there are times. Fails if an answer was wrong.
+    pub fn end(&self) -> anyhow::Result<()> {
+        if !self.emulated {
+            self.print_more();
         }
+        let wrong = self.lines.iter().filter(|line| line.wrong.is_some()).count();
+        anyhow::ensure!(wrong == 0, "wrong answers at {wrong} points, which were not measured");
+        println!("\nall answers right");
+        Ok(())
+    }
+
+    fn print_more(&self) {
         if self.lines.iter().any(|line| line.timed.iter().any(made_the_host_wait)) {
             println!("\n\\* makes the host wait: the time is that of host and device together");
         }
-        println!("\nGB/s of logits read once, and the share of the floor's\n");
-        let rivals = || RIVALS.into_iter().filter(|&rival| rival != Rival::Host);
-        print!("| V/batch/dtype/map |");
-        rivals().for_each(|rival| print!(" {} |", rival.name()));
-        println!("\n| --- |{}", " ---: |".repeat(rivals().count()));
+        self.print_host_times();
+        self.print_bandwidths();
+    }
+
+    fn print_host_times(&self) {
+        println!("\nMicroseconds until a call returns, its work being queued\n");
+        print_head(&Rival::ALL, "");
         for line in &self.lines {
             print!("| {} |", line.case.name());
-            for rival in rivals() {
-                let share = line.ratio(Rival::Floor, rival).map(|share| 100.0 * share);
-                print!(" {} ({} %) |", cell(line.bandwidth(rival), 0), cell(share, 0));
+            for rival in Rival::ALL {
+                let host = line.timed(rival).and_then(|timed| timed.host_microseconds);
+                print!(" {} |", cell(host, 1));
+            }
+            println!();
+        }
+    }
+
+    fn print_bandwidths(&self) {
+        println!("\nGB/s of logits read once, and the share of the floor's\n");
+        let on_device: Vec<Rival> =
+            Rival::ALL.into_iter().filter(|&rival| rival != Rival::Host).collect();
+        print_head(&on_device, "");
+        for line in &self.lines {
+            print!("| {} |", line.case.name());
+            for &rival in &on_device {
+                match line.bandwidth(rival).zip(line.ratio(Rival::Floor, rival)) {
+                    Some((speed, share)) => print!(" {speed:.0} ({:.0} %) |", 100.0 * share),
+                    None => print!(" – |"),
+                }
             }
             println!();
         }
@@ -117,16 +159,24 @@ impl Report {
     }
 }
 
+fn print_head(rivals: &[Rival], more: &str) {
+    print!("| V/batch/dtype/map |");
+    rivals.iter().for_each(|rival| print!(" {} |", rival.name()));
+    println!("{more}");
+    println!("| --- |{}", " ---: |".repeat(rivals.len() + more.matches('|').count()));
+}
+
 /// Where nobody expects it; see [`Timed::queued`].
 fn made_the_host_wait(timed: &Timed) -> bool {
     timed.microseconds.is_some() && !timed.queued && timed.rival != Rival::Host
 }
 
 fn point(line: &Line) -> Value {
-    let Case { vocab_size, batch, dtype, pooling } = line.case;
+    let Case { vocab_size, batch, dtype, p_max, hot, .. } = line.case;
     let rival = |timed: &Timed| {
         let measured = json!({
             "microseconds": timed.microseconds,
+            "host_microseconds": timed.host_microseconds,
             "gigabytes_per_second": line.bandwidth(timed.rival),
             "share_of_floor": line.ratio(Rival::Floor, timed.rival),
             "queued": timed.queued,
@@ -139,13 +189,15 @@ fn point(line: &Line) -> Value {
         "vocab_size": vocab_size,
         "batch": batch,
         "dtype": dtype.as_str(),
-        "map": format!("{pooling:?}").to_lowercase(),
+        "map": line.case.map.name(),
+        "p_max": p_max,
+        "hot": hot,
         "bytes": line.case.bytes(),
-        "answers": "right",
+        "answers": line.wrong.as_deref().unwrap_or("right"),
         "rivals": line.timed.iter().map(rival).collect::<serde_json::Map<_, _>>(),
     })
 }
 
 fn cell(value: Option<f64>, digits: usize) -> String {
-    value.map_or("n/a".to_owned(), |value| format!("{value:.digits$}"))
+    value.map_or("–".to_owned(), |value| format!("{value:.digits$}"))
 }

@@ -2,6 +2,7 @@
 
 use candle_core::{DType, Device, Tensor};
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::index};
+use rayon::prelude::*;
 
 /// The shape of a row.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -47,6 +48,19 @@ impl Shape {
         };
         Tensor::from_vec(logits, vocab_size, &Device::Cpu)?.to_dtype(dtype)
     }
+}
+
+/// Typical rows `[B, V]`, the same ones on every run, each with other tokens at other places.
+#[allow(dead_code)] // Each bench uses its own part of this module.
+pub fn typical_rows(
+    count: usize,
+    vocab_size: usize,
+    p_max: f64,
+    dtype: DType,
+) -> candle_core::Result<Tensor> {
+    let row = |seed: usize| typical(vocab_size, p_max, &mut StdRng::seed_from_u64(seed as u64));
+    let rows: Vec<Vec<f32>> = (0..count).into_par_iter().map(row).collect();
+    Tensor::from_vec(rows.concat(), (count, vocab_size), &Device::Cpu)?.to_dtype(dtype)
 }
 
 /// Most tokens in a bell of standard deviation 2.5, as in the other benches, and a thousand
