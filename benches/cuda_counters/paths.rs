@@ -3,10 +3,10 @@
 
 use anyhow::{Result, ensure};
 use candle_core::{DType, Device, Tensor};
-use concept_mass::{ConceptMap, reference};
-use rand::{Rng, SeedableRng, rngs::StdRng, seq::SliceRandom};
+use concept_mass::reference;
 
 use crate::VOCAB_SIZE;
+use crate::common::spellings::spellings;
 use crate::common::{Pooling, probability_is};
 use crate::kernels::Kernels;
 use crate::report::{Counters, Report};
@@ -109,45 +109,4 @@ fn name(shape: Shape) -> String {
 
 fn logits(shape: Shape, device: &Device) -> Result<Tensor> {
     Ok(shape.logits(VOCAB_SIZE, DType::BF16)?.unsqueeze(0)?.to_device(device)?)
-}
-
-/// Half of the vocabulary in concepts of so many tokens at most, whose sizes are as often as in the
-/// spelling map of Llama 3.1's vocabulary; those above eight, which are 1 in 240, are spread evenly on
-/// the scale of logarithms.
-fn spellings(vocab_size: usize, largest: usize) -> ConceptMap {
-    const SHARES: [(usize, f64); 8] = [
-        (2, 0.6064),
-        (3, 0.1602),
-        (4, 0.1297),
-        (5, 0.0407),
-        (6, 0.0322),
-        (7, 0.0189),
-        (8, 0.0075),
-        (9, f64::INFINITY),
-    ];
-    let mut rng = StdRng::seed_from_u64(largest as u64);
-    let mut tokens: Vec<u32> = (0..vocab_size as u32).collect();
-    tokens.shuffle(&mut rng);
-    let mut rest = &tokens[..vocab_size / 2];
-    let mut builder = ConceptMap::builder(vocab_size);
-    let mut size = largest;
-    while rest.len() > largest {
-        let (concept, others) = rest.split_at(size);
-        builder = builder.unnamed(concept.iter().copied()).expect("disjoint");
-        rest = others;
-        let mut uniform: f64 = rng.random();
-        size = 0;
-        for (of, share) in SHARES {
-            size = of;
-            uniform -= share;
-            if uniform < 0.0 {
-                break;
-            }
-        }
-        if size > 8 {
-            size = (9.0 * (largest as f64 / 9.0).powf(rng.random())).round() as usize;
-        }
-        size = size.min(largest);
-    }
-    builder.build().expect("a valid map")
 }
