@@ -282,31 +282,40 @@ template <class T, class TileSum> struct Tail {
     }
 };
 
+// Whether a tile with +inf has a NaN, too; called by the whole block.
+template <class T, class TileSum>
+__device__ bool has_nan_beside_inf(const DecideArgs& p, uint32_t batch_row,
+                                   const RowScratch<TileSum>& scratch) {
+    const LogitRow<T> row(p.logits, batch_row);
+    bool any = false;
+    for (uint32_t tile = warp(); tile < scratch.tile_count; tile += WARPS) {
+        if (__ldcg(&scratch.tiles[tile].max) != infinity()) continue;
+        for (uint32_t i = 0; i < PER_LANE; ++i) {
+            const float logit = row.or_nothing(tile * TILE + i * WARP + lane());
+            any |= logit != logit;
+        }
+    }
+    return __syncthreads_or(any);
+}
+
 // Why a row has no winner; called by the whole block. A sum that is no number comes of a NaN, if it
 // does not come of +inf, which the maximum tells.
 template <class T, class TileSum>
 __device__ uint32_t reason(const DecideArgs& p, uint32_t batch_row) {
-    const LogitRow<T> row(p.logits, batch_row);
     const RowScratch<TileSum> scratch(p, batch_row);
     bool any_nan = false;
     bool any_inf = false;
     bool all_neg_inf = true;
-    for (uint32_t tile = warp(); tile < scratch.tile_count; tile += WARPS) {
+    for (uint32_t tile = threadIdx.x; tile < scratch.tile_count; tile += THREADS) {
         const float2 of = __ldcg(reinterpret_cast<const float2*>(&scratch.tiles[tile]));
         any_inf |= of.x == infinity();
         all_neg_inf &= of.x == -infinity() && of.y == of.y;
         any_nan |= of.x != of.x || (of.x < infinity() && of.y != of.y);
-        if (of.x == infinity() && !any_nan) {
-            for (uint32_t i = 0; i < PER_LANE; ++i) {
-                const uint32_t token = tile * TILE + i * WARP + lane();
-                const float logit = token < row.size ? row[token] : 0.0f;
-                any_nan |= logit != logit;
-            }
-        }
     }
-    uint32_t status = __syncthreads_or(any_nan) ? STATUS_NAN : 0;
-    status |= __syncthreads_or(any_inf) ? STATUS_POS_INF : 0;
-    return __syncthreads_and(all_neg_inf) ? STATUS_ALL_NEG_INF : status;
+    if (__syncthreads_and(all_neg_inf)) return STATUS_ALL_NEG_INF;
+    const bool has_inf = __syncthreads_or(any_inf);
+    const bool has_nan = __syncthreads_or(any_nan) || (has_inf && has_nan_beside_inf<T>(p, batch_row, scratch));
+    return (has_nan ? STATUS_NAN : 0) | (has_inf ? STATUS_POS_INF : 0);
 }
 
 // Writes sixteen bytes at a time.
@@ -420,19 +429,19 @@ template <class T> __device__ void sums(const SumsArgs& p) {
 }
 
 // At least so many blocks shall fit on a multiprocessor: registers enough that nothing is spilled,
-// and twice the bytes in flight (2 or 4 KiB a warp) that the memory of an H200 needs, some 25 KiB.
-constexpr int BLOCKS = 5;
+// and twice the bytes in flight (2 or, in f32, 4 KiB a warp) that the memory of an H200 needs, some 25 KiB.
+template <class T> constexpr int BLOCKS = sizeof(T) == sizeof(float) ? 3 : 5;
 
 #define KERNELS(DTYPE, T) \
-    extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) \
+    extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS<T>) \
         sums_##DTYPE(const __grid_constant__ SumsArgs p) { \
         sums<T>(p); \
     } \
-    extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) \
+    extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS<T>) \
         decide_##DTYPE(const __grid_constant__ DecideArgs p) { \
         decide<T, TileSum>(p, nullptr); \
     } \
-    extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS - 1) \
+    extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS<T> > 4 ? 4 : BLOCKS<T>) \
         survey_##DTYPE(const __grid_constant__ SurveyArgs p) { \
         decide<T, Sums>(p.decide, p.totals); \
     }

@@ -146,45 +146,50 @@ template <class T> class LogitRow {
     __device__ void load(uint32_t first, bool whole, Vector<T> (&vectors)[COUNT]) const {
         if (whole && misaligned == 0) {
 #pragma unroll
-            for (uint32_t j = 0; j < COUNT; ++j) {
-                vectors[j] = aligned(0)[first + j * WARP];
-            }
-            return;
-        }
-#pragma unroll
-        for (uint32_t j = 0; j < COUNT; ++j) {
-            vectors[j] = anywhere(first + j * WARP);
+            for (uint32_t j = 0; j < COUNT; ++j) vectors[j] = chunk(first + j * WARP);
+        } else {
+            load_odd(first, vectors);
         }
     }
 
   private:
-    struct Aligned {
-        const uint4* vectors;
-        __device__ Vector<T> operator[](uint32_t i) const {
-            const uint4 v = __ldg(vectors + i);
-            return {v.x, v.y, v.z, v.w};
-        }
-    };
-
-    __device__ Aligned aligned(uint32_t bytes) const {
-        return {reinterpret_cast<const uint4*>(reinterpret_cast<const char*>(logits) - bytes)};
+    // Sixteen aligned bytes; the first of them may lie before the row.
+    __device__ Vector<T> chunk(uint32_t i) const {
+        const char* const base = reinterpret_cast<const char*>(logits) - misaligned;
+        const uint4 v = __ldg(reinterpret_cast<const uint4*>(base) + i);
+        return {v.x, v.y, v.z, v.w};
     }
 
-    __device__ Vector<T> anywhere(uint32_t i) const {
-        const uint32_t begin = i * Vector<T>::SIZE;
-        const uint32_t end = begin + Vector<T>::SIZE;
-        if (misaligned == 0 && end <= size) {
-            return aligned(0)[i];
+    // Of a row that is misaligned, or where it ends. Chunks are loaded without a branch between them, those
+    // beyond the row's end from its last one; after that, what is not whole is read logit by logit.
+    template <uint32_t COUNT>
+    __device__ void load_odd(uint32_t first, Vector<T> (&vectors)[COUNT]) const {
+        const uint32_t chunks = (misaligned + static_cast<uint64_t>(size) * sizeof(T)) / 16;
+        const uint32_t straddles = misaligned != 0;
+        constexpr uint32_t AT_ONCE = 4; // as there are registers
+#pragma unroll
+        for (uint32_t start = 0; start < COUNT; start += AT_ONCE) {
+            Vector<T> next[AT_ONCE];
+#pragma unroll
+            for (uint32_t j = 0; j < AT_ONCE; ++j) {
+                const uint32_t i = first + (start + j) * WARP;
+                vectors[start + j] = chunks > 0 ? chunk(min(i, chunks - 1)) : Vector<T>{};
+                next[j] = chunks > 0 ? chunk(min(i + straddles, chunks - 1)) : Vector<T>{};
+            }
+#pragma unroll
+            for (uint32_t j = 0; j < AT_ONCE; ++j) {
+                vectors[start + j] = shifted(vectors[start + j], next[j]);
+            }
         }
-        if (misaligned != 0 && end + Vector<T>::SIZE <= size) {
-            return straddling(i);
+#pragma unroll
+        for (uint32_t j = 0; j < COUNT; ++j) {
+            const uint32_t i = first + j * WARP;
+            if (i + straddles >= chunks) vectors[j] = one_by_one(i * Vector<T>::SIZE);
         }
-        return one_by_one(begin);
     }
 
-    __device__ Vector<T> straddling(uint32_t i) const {
-        const Vector<T> low = aligned(misaligned)[i];
-        const Vector<T> high = aligned(misaligned)[i + 1];
+    // What begins `misaligned` bytes after the beginning of the first of two neighbours.
+    __device__ Vector<T> shifted(const Vector<T>& low, const Vector<T>& high) const {
         uint32_t words[8];
 #pragma unroll
         for (uint32_t k = 0; k < 4; ++k) {
@@ -192,14 +197,10 @@ template <class T> class LogitRow {
             words[k + 4] = high.words[k];
         }
         // In steps of constant size, so that `words` stays in registers.
-        if (misaligned & 8) {
 #pragma unroll
-            for (uint32_t k = 0; k < 6; ++k) words[k] = words[k + 2];
-        }
-        if (misaligned & 4) {
+        for (uint32_t k = 0; k < 6; ++k) words[k] = misaligned & 8 ? words[k + 2] : words[k];
 #pragma unroll
-            for (uint32_t k = 0; k < 5; ++k) words[k] = words[k + 1];
-        }
+        for (uint32_t k = 0; k < 5; ++k) words[k] = misaligned & 4 ? words[k + 1] : words[k];
         Vector<T> vector;
 #pragma unroll
         for (uint32_t k = 0; k < 4; ++k) {
@@ -210,18 +211,16 @@ template <class T> class LogitRow {
 
     // -inf beyond the row's end.
     __device__ Vector<T> one_by_one(uint32_t begin) const {
-        Vector<T> vector;
+        Vector<T> vector = {Dtype<T>::NEG_INF, Dtype<T>::NEG_INF, Dtype<T>::NEG_INF, Dtype<T>::NEG_INF};
+        if (begin >= size) return vector;
+        T raw[Vector<T>::SIZE];
 #pragma unroll
-        for (uint32_t k = 0; k < 4; ++k) {
-            uint32_t word = Dtype<T>::NEG_INF;
+        for (uint32_t k = 0; k < Vector<T>::SIZE; ++k) raw[k] = this->raw(begin + k);
 #pragma unroll
-            for (uint32_t n = 0; n < Vector<T>::PER_WORD; ++n) {
-                const uint32_t token = begin + k * Vector<T>::PER_WORD + n;
-                if (token < size) {
-                    word = put(word, n, logits[token]);
-                }
-            }
-            vector.words[k] = word;
+        for (uint32_t k = 0; k < Vector<T>::SIZE; ++k) {
+            uint32_t& word = vector.words[k / Vector<T>::PER_WORD];
+            const uint32_t with = put(word, k % Vector<T>::PER_WORD, raw[k]);
+            word = begin + k < size ? with : word;
         }
         return vector;
     }

@@ -369,6 +369,12 @@ impl Promises {
             instructions("spellings to 114", 0.04) / instructions("spellings to 4", 0.39),
             Bound::AtMost(1.6),
         );
+        for (counter, most) in [("critical_path_cycles", 1.5), ("warp_instructions", 1.5)] {
+            for (name, ratio) in paths.odd(counter) {
+                let what = format!("{}, a row {name} ÷ another", counter.replace('_', " "));
+                self.add(&what, ratio, Bound::AtMost(most));
+            }
+        }
         let logits = (VOCAB_SIZE * DType::BF16.size_in_bytes()) as f64;
         self.add(
             "distinct bytes read, one row, spellings to 114 ÷ logits",

@@ -34,6 +34,8 @@ pub struct Path {
 pub struct Paths {
     pub argmax: Counters,
     pub paths: Vec<Path>,
+    /// A peaked row under the sparse map that holds a NaN, or that begins at no multiple of 16 bytes.
+    pub odd: Vec<(&'static str, Counters)>,
 }
 
 /// A row like a language model's, with this largest probability.
@@ -72,7 +74,20 @@ impl Paths {
                 paths.push(Path { map: name.clone(), shape, decide });
             }
         }
-        Ok(Self { argmax, paths })
+        let sparse = Pooling::Sparse.map(VOCAB_SIZE).to_device(device)?;
+        let mut odd = Vec::new();
+        for (name, logits) in odd_rows(&peaked)? {
+            let (decisions, decide) = report.of(|| Ok(sparse.decide(&logits)?))?;
+            ensure!(decisions.rows()?[0].is_err() == (name == "with a NaN"), "{name}");
+            odd.push((name, decide));
+        }
+        Ok(Self { argmax, paths, odd })
+    }
+
+    /// What a row that is odd takes beside the peaked one.
+    pub fn odd(&self, counter: &str) -> impl Iterator<Item = (&'static str, f64)> {
+        let usual = self.get("sparse", SHAPES[0]).get(counter);
+        self.odd.iter().map(move |(name, decide)| (*name, decide.get(counter) / usual))
     }
 
     pub fn print(&self) {
@@ -84,6 +99,9 @@ impl Paths {
         print("argmax", &self.argmax, &self.argmax);
         for Path { map, shape, decide } in &self.paths {
             print(&format!("{map}, {}", name(*shape)), decide, &self.argmax);
+        }
+        for (name, decide) in &self.odd {
+            print(&format!("sparse, p_max .39, {name}"), decide, &self.argmax);
         }
     }
 }
@@ -105,6 +123,16 @@ fn name(shape: Shape) -> String {
         Shape::Typical { p_max } => format!("p_max {p_max}"),
         flat => format!("{flat:?}").to_lowercase(),
     }
+}
+
+/// The peaked row with a NaN in its midst, and the same where its first logit is the second of a tensor.
+fn odd_rows(peaked: &Tensor) -> Result<[(&'static str, Tensor); 2]> {
+    let middle = VOCAB_SIZE / 2;
+    let nan = peaked.narrow(1, 0, 1)?.affine(0.0, f64::NAN)?;
+    let after = peaked.narrow(1, middle + 1, VOCAB_SIZE - middle - 1)?;
+    let with_nan = Tensor::cat(&[&peaked.narrow(1, 0, middle)?, &nan, &after], 1)?;
+    let longer = Tensor::cat(&[&nan, peaked], 1)?;
+    Ok([("with a NaN", with_nan), ("misaligned", longer.narrow(1, 1, VOCAB_SIZE)?)])
 }
 
 fn logits(shape: Shape, device: &Device) -> Result<Tensor> {
