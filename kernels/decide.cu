@@ -400,7 +400,7 @@ template <class T, class TileSum> __device__ void decide(const DecideArgs& p, Su
     }
 }
 
-// The sums over each row, for the operations of rows.cu and masses.cu, in `totals`; `sum` is NaN if the row has no
+// The sums over each row, for the operations of masses.cu, in `totals`; `sum` is NaN if the row has no
 // winner.
 template <class T> __device__ void sums(const SumsArgs& p) {
     const uint32_t batch_row = ::batch_row();

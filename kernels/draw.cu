@@ -13,26 +13,27 @@
 //              concepts. The last block of a row to come chooses a part (a tile, or what `weigh` has
 //              left), then a token or a set in it, and gives the representative.
 //
-// A weight is (mass / e^m)^(1/T), relative to the largest logit m at hand. Where concepts are pooled it may
-// exceed 1, and overflow if T is small. So a part has, beside its maximum, the largest log2(mass / e^m)
-// in it, `lead`, and its sum is relative to both.
+// A weight is (mass / e^m)^(1/T), relative to a part's largest logit m. That of a concept of n tokens may
+// be n^(1/T), which overflows if T is small. So a part has, beside a logit, a `lead`, log2 of what else its
+// weights are relative to: 0 where they cannot overflow, and otherwise log2(mass / e^m) of its largest
+// concept, whose own maximum m is. Then concepts of one mass have one weight, to the bit, whatever part
+// they are in.
 
 #include "choose.cuh"
 #include "philox.cuh"
 #include "sets.cuh"
 #include "tile.cuh"
 
-// A power of a weight that is given by its logarithm, log2. In two factors: 1 / T may lie outside the range
-// of f32, and so may its product with a small or a large number.
+// A power of a weight that is given by log2 of it. In two factors: 1 / T may lie outside the range of f32,
+// and so may its product with a small or a large number.
 struct Power {
     const float root;
 
-    // log2 is at most 0, or NaN.
     __device__ float of(float log2) const { return exp2_flushing(log2 * root * root); }
 };
 
-// Neighbours in the order of the concepts: their `Sums` are the largest logit, the sum of the weights, and
-// the lead.
+// Neighbours in the order of the concepts. Their `Sums` are the logit and the sum of the weights relative
+// to it and to the lead, which is the third.
 struct Part {
     float max;
     float sum;
@@ -45,9 +46,9 @@ struct Part {
         lead = of.z;
     }
 
-    // log2 of the largest weight in it, to the power 1, relative to a logit. (What has no maximum has
-    // no sum, or a NaN.)
-    __device__ float log2_top(float reference) const {
+    // log2 of what its weights are relative to, before the power, relative to a logit. (What has no
+    // maximum has no sum, or a NaN.)
+    __device__ float log2_unit(float reference) const {
         return max > -infinity() ? (max - reference) * LOG2_E + lead : -infinity();
     }
 };
@@ -64,10 +65,14 @@ struct Layout {
           count(by_warp + sets.by_block - sets.by_thread) {}
 };
 
-// The largest lead of what a thread gathers. It stands for those of a warp's sets, unless it is so cold
-// that their weights might vanish beside it.
+// What log2(mass / e^m) is at most of a set that a thread gathers.
 constexpr float MAX_LEAD = 5.0f;
 static_assert(MAX_BY_THREAD == 32, "log2 of that");
+
+// log2 of a set's mass relative to a logit. One formula, so that equal masses stay equal.
+inline __device__ float log2_mass(const Gathered& got, float relative_to) {
+    return (got.max - reference(relative_to)) * LOG2_E + __log2f(got.weight);
+}
 
 struct Weigh {
     const WeighArgs& p;
@@ -82,17 +87,23 @@ struct Weigh {
 
         template <uint32_t WIDTH>
         __device__ void set(uint32_t rank, const Set& set, const Gathered& got) {
-            const float lead = __log2f(got.weight);
             if constexpr (WIDTH > 1) {
+                const float lead = __log2f(got.weight);
                 const bool has = !(got.weight == 0.0f); // or is a NaN
                 const Sums part = {got.max, has ? power.of(lead - lead) : 0.0f, has ? lead : 0.0f, 0.0f};
                 if (set.exists && threadIdx.x % WIDTH == 0) parts[layout.by_warp + rank - by_thread] = part;
             } else {
-                const float max = warp_max(got.max);
-                const float log2 = (got.max - reference(max)) * LOG2_E + lead;
-                const float top = is_cold ? reference(warp_max(log2)) : MAX_LEAD;
-                const float sum = warp_sum(power.of(log2 - top));
-                if (lane() == 0 && set.exists) parts[layout.tiles + rank / WARP] = {max, sum, top, 0.0f};
+                Sums part = {warp_max(got.max), 0.0f, 0.0f, 0.0f};
+                float log2 = log2_mass(got, part.max);
+                if (is_cold) {
+                    const float top = warp_max(log2);
+                    const uint32_t leader = __ffs(__ballot_sync(ALL, log2 == top)) - 1;
+                    log2 -= reference(top);
+                    part.max = __shfl_sync(ALL, got.max, leader % WARP);
+                    part.dot = __shfl_sync(ALL, __log2f(got.weight), leader % WARP);
+                }
+                part.sum = warp_sum(power.of(log2));
+                if (lane() == 0 && set.exists) parts[layout.tiles + rank / WARP] = part;
             }
         }
     };
@@ -200,10 +211,10 @@ template <class T> struct Choice {
         }
         if (part >= layout.tiles) {
             const uint32_t rank = choose_set((part - layout.tiles) * WARP);
-            return representative(Set(p.sets, rank, true));
+            return rank == NONE ? NONE : representative(Set(p.sets, rank, true));
         }
         const uint32_t token = choose_token(part);
-        return p.pooled ? token : representative_of(token);
+        return p.pooled || token == NONE ? token : representative_of(token);
     }
 
     __device__ uint32_t choose_part() {
@@ -216,13 +227,13 @@ template <class T> struct Choice {
         float top = -infinity();
         for (uint32_t i = threadIdx.x; i < layout.count; i += THREADS) {
             const Part part(parts, i);
-            if (part.sum > 0.0f) top = fmaxf(top, part.log2_top(reference(max)));
+            if (part.sum > 0.0f) top = fmaxf(top, part.log2_unit(reference(max)));
         }
         top = block_max(top);
         return choose(layout.count, uniform, [&](uint32_t i) {
             const Part part(parts, i);
             // A NaN is one of its sum, too.
-            const float weight = power.of(part.log2_top(reference(max)) - top);
+            const float weight = power.of(part.log2_unit(reference(max)) - top);
             return part.sum == 0.0f ? 0.0 : static_cast<double>(part.sum) * weight;
         });
     }
@@ -235,17 +246,16 @@ template <class T> struct Choice {
             const bool is_left = !p.pooled || !(__ldg(&p.pooled[token / 32]) >> token % 32 & 1);
             return is_left ? power.of((row[token] - reference(max)) * LOG2_E) : 0.0f;
         });
-        return first + i;
+        return i == NONE ? NONE : first + i;
     }
 
     __device__ uint32_t choose_set(uint32_t first) {
         const Part part(parts, layout.tiles + first / WARP);
         const uint32_t i = choose(min(WARP, p.sets.by_thread - first), uniform, [&](uint32_t i) {
             const Gathered got = gather<false, 1>(row, Set(p.sets, first + i, true));
-            const float log2 = (got.max - reference(part.max)) * LOG2_E + __log2f(got.weight);
-            return power.of(log2 - part.lead);
+            return power.of(log2_mass(got, part.max) - part.lead);
         });
-        return first + i;
+        return i == NONE ? NONE : first + i;
     }
 
     __device__ uint32_t representative(const Set& set) {

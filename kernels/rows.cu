@@ -52,7 +52,8 @@ inline __device__ void write(PackedRow& packed, uint32_t runner_up, float mass, 
     packed.concept_entropy = concept_entropy;
 }
 
-// The work of the last block on a row. It is apart from the kernel, which has three places for it.
+// The work of the last block on a row. It is apart from the kernel, which has a place for it in each
+// way to gather.
 template <class T> __device__ __noinline__ void conclude(const RowsArgs& p, uint32_t row) {
     Found found = found_nothing();
     const Found* const of_warp = found_by_warps(p, row);

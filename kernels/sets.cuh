@@ -140,7 +140,7 @@ __device__ Gathered gather(const LogitRow<T>& row, const Set& set) {
     return got;
 }
 
-// The rows that a block works on.
+// The rows that a block works on: the grid counts groups of so many where others count rows.
 struct RowGroup {
     uint32_t first;
     uint32_t end;

@@ -127,7 +127,7 @@ impl MapBackend {
                 Ok(result)
             }
             (Self::Cuda(tables, _), NoiseBackend::Cuda(state)) => {
-                cuda::sample(tables, logits, 1.0 / temperature, state)
+                cuda::sample(tables, logits, temperature, state)
             }
             _ => Err(noise.not_at(logits.device())),
         }

@@ -58,7 +58,7 @@ pub(crate) fn pool(tables: &MapTables, _: &Logits) -> Result<Tensor, ReduceError
 pub(crate) fn sample(
     tables: &MapTables,
     _: &Logits,
-    _inverse_temperature: f64,
+    _temperature: f64,
     _: &mut NoiseState,
 ) -> Result<Tensor, ReduceError> {
     match *tables {}

@@ -201,7 +201,8 @@ impl DeviceMap {
     /// from a CUDA graph differs at each replay, as it should. The concept on which the number falls is
     /// drawn, in the order that docs/SAMPLING.md has. A row that has no winner draws no token.
     ///
-    /// Takes `O(B · V)` time; on a CUDA device one launch at temperature 1, two otherwise.
+    /// Takes `O(B · V)` time; on a CUDA device one launch at temperature 1, or if
+    /// the map pools nothing, and two otherwise.
     ///
     /// Between threads, streams and graphs: [`threads`].
     ///

@@ -28,8 +28,8 @@ use crate::{DeviceMap, Row};
 /// A call either samples a token or changes nothing: if it fails, the next one draws with the same
 /// random numbers, and the trace is as it was.
 ///
-/// On a CUDA device, `ArgMax` and `GumbelSoftmax` copy only the token to the host; the others copy
-/// the row, as candle does. On the CPU, logits in `f32`, `f16` and `bf16` are read where they are: a call
+/// On a CUDA device, `ArgMax` and `GumbelSoftmax` copy the decision or the token to the host, and no
+/// logits; the others copy the row, as candle does. On the CPU, logits in `f32`, `f16` and `bf16` are read where they are: a call
 /// takes `O(V)` as a rule, and after the first allocates nothing whose size grows with `V` or `C`.
 /// [`sample_f`](Self::sample_f), a trace, and pooling by step take copies of the row.
 ///

@@ -57,8 +57,37 @@ fn the_coldest_draw_is_the_decision() {
     }
 }
 
+/// Many pairs of one mass, among others that are seldom drawn or never, and the pairs of each have other
+/// neighbours: a draw so cold that it sees the last bit of a mass sees none.
 #[test]
-fn noise_decides_between_equal_masses_however_cold_it_is() {
+fn equal_masses_are_equal_wherever_they_are() {
+    let pairs: Vec<[u32; 2]> = (0..200).map(|pair| [2 * pair, 2 * pair + 1]).collect();
+    let map = pooling(500, &pairs.iter().map(|pair| &pair[..]).collect::<Vec<_>>());
+    let map = on_device(&map);
+    let mut row = [-20f32; 500];
+    row[400] = 0.25; // alone, with a mass of 1.28
+    for pair in 0..200 {
+        let [a, b] = pairs[pair].map(|token| token as usize);
+        (row[a], row[b]) = match pair {
+            _ if pair % 40 == 7 => (0.0, 0.0), // five of the largest mass
+            _ if pair % 3 == 0 => (0.01 * (pair / 40 + 1) as f32, -30.0),
+            _ => (-5.0, -5.0),
+        };
+    }
+    let logits = Tensor::new(&row, &device()).unwrap().broadcast_as((1000, 500)).unwrap();
+    for temperature in [5e-324, 1e-300, 1e-9, 1e-7, 1e-3] {
+        let mut noise = Noise::new(8, &device()).unwrap();
+        let drawn = map.sample(&logits, temperature, &mut noise).unwrap().to_vec1::<u32>().unwrap();
+        for pair in (7..200).step_by(40) {
+            let count = drawn.iter().filter(|&&token| token == 2 * pair).count();
+            // Five standard deviations.
+            assert!((137..=263).contains(&count), "{count} of 1000 for {pair} at {temperature}");
+        }
+    }
+}
+
+#[test]
+fn the_uniform_number_decides_between_equal_masses_however_cold_it_is() {
     let map = on_device(&pooling(4, &[&[0, 1], &[2, 3]]));
     let logits = Tensor::zeros((1000, 4), DType::F32, &device()).unwrap();
     for temperature in [5e-324, 1e-300, 1e-30, 1e-9, 1e-6, 1.0] {

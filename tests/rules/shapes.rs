@@ -143,6 +143,15 @@ fn what_does_not_fit_into_memory_is_an_error() {
         _ => false,
     };
     assert!(is_typed, "{error}");
+    let billions = row.broadcast_as((u32::MAX as usize, 4096)).unwrap();
+    let mut noise = Noise::new(1, &device()).unwrap();
+    let error = map.sample(&billions, 1.0, &mut noise).unwrap_err();
+    let is_typed = match error {
+        ReduceError::TooLarge { rows, .. } => rows == u32::MAX as usize,
+        ReduceError::DeviceFailed { action, .. } => action == "allocate memory",
+        _ => false,
+    };
+    assert!(is_typed, "{error}");
     for rows in [1 << 32, 1 << 40, 1 << 62] {
         let view = row.broadcast_as((rows, 4096)).unwrap();
         let mut noise = Noise::new(1, &device()).unwrap();

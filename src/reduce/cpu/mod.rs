@@ -132,7 +132,9 @@ pub(crate) fn draw(
         uniform: uniform(seed, step, row),
         log_probs: None,
     };
-    let requests: Vec<_> = (0..).zip(steps).map(request).collect();
+    let mut requests = room(logits.rows(), 1)?;
+    room::<Result<sample::Drawn, sample::Undrawn>>(logits.rows(), 1)?;
+    requests.extend((0..).zip(steps).map(request));
     let drawn = sample::sample_rows(&requests, logits)?;
     Ok(drawn.into_iter().map(|drawn| drawn.map_or(NO_TOKEN, |drawn| drawn.token)).collect())
 }

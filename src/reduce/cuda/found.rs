@@ -150,14 +150,28 @@ impl Rows {
         if start == end {
             return Ok(Vec::new());
         }
-        match lock(&self.memory).as_ref().expect(TAKEN) {
+        let memory = lock(&self.memory);
+        let tensor = match memory.as_ref().expect(TAKEN) {
             Memory::Own(Words { output, .. }) => {
-                let copied = self.gpu.stream.clone_dtoh(&output.slice(start..end));
-                self.gpu.try_to("copy from the device", copied)
+                let stream = &self.gpu.stream;
+                let copied = stream.clone_dtoh(&output.slice(start..end));
+                // Another stream's copy must be done when the memory goes back to its lane. (It is:
+                // the host's memory is pageable. But nothing else would order the two.)
+                let done = if self.is_here() { Ok(()) } else { stream.synchronize() };
+                return self
+                    .gpu
+                    .try_to("copy from the device", copied.and_then(|c| done.map(|()| c)));
             }
-            // candle copies all of it.
-            Memory::Shared(tensor) => Ok(tensor.to_vec1::<u32>()?[start..end].to_vec()),
-        }
+            Memory::Shared(tensor) => tensor.clone(),
+        };
+        drop(memory);
+        // candle copies all of it.
+        Ok(tensor.to_vec1::<u32>()?[start..end].to_vec())
+    }
+
+    /// Whether this thread's stream is the one that has made the rows.
+    fn is_here(&self) -> bool {
+        matches!(&self.made, Made::Given { used, .. } if used.is_here())
     }
 
     /// Lets what this thread gives to the device next follow what has made the rows.
@@ -175,8 +189,8 @@ impl Rows {
 
 const TAKEN: &str = "only drop takes it for good";
 
-/// What nobody else has goes back to its lane, without a call of the driver: those who have read it
-/// have waited for what they read.
+/// What nobody else has goes back to its lane, mostly without a call of the driver: those who have
+/// read it have waited for what they read.
 ///
 /// cudarc frees what tensors have on the stream of the thread that drops them: here, after what has
 /// made the rows.

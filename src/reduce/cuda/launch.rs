@@ -227,7 +227,7 @@ pub(super) fn measure(
 pub(super) fn draw(
     batch: &Batch<'_>,
     map: &MapTables,
-    inverse_temperature: f64,
+    temperature: f64,
     noise: &mut Buffer<u64>,
     tokens: &mut Output<u32>,
 ) -> Result<(), ReduceError> {
@@ -235,10 +235,10 @@ pub(super) fn draw(
     let per_row = draw_partials(map, batch.logits.vocab_size);
     assert!(per_row <= batch.partials);
     assert!(noise.len() > batch.rows() && tokens.len() >= batch.rows());
-    // As far as its square is one in f32, in which a weight is 0 or 1 beyond that.
-    let root = inverse_temperature.sqrt().clamp(1e-37, 1e37) as f32;
+    // Beyond these bounds every weight is 0 or 1 in f32.
+    let root = (1.0 / temperature).sqrt().clamp(1e-37, 1e37) as f32;
     // A token drawn by its probability is of a concept drawn by its mass.
-    let needs_masses = inverse_temperature != 1.0 && map.sets.by_block > 0;
+    let needs_masses = temperature != 1.0 && map.sets.by_block > 0;
     if needs_masses {
         weigh(batch, map, root)?;
     }

@@ -118,11 +118,11 @@ pub(crate) fn measure(sets: &SetTables, logits: &Logits) -> Result<(Tensor, Tens
     Ok((gpu.tensor(masses, shape.clone()), gpu.tensor(concentrations, shape)))
 }
 
-/// A token for each row, of a concept drawn by its mass to the power `inverse_temperature`.
+/// A token for each row, of a concept drawn by its mass to the power `1 / temperature`.
 pub(crate) fn sample(
     map: &MapTables,
     logits: &Logits,
-    inverse_temperature: f64,
+    temperature: f64,
     noise: &mut NoiseState,
 ) -> Result<Tensor, ReduceError> {
     let gpu = &map.gpu;
@@ -131,6 +131,6 @@ pub(crate) fn sample(
     let partials = launch::draw_partials(map, logits.width() as u32);
     let batch = Batch::new(gpu, &lane, logits, &storage, partials)?;
     let noise = noise.of_rows(batch.turn(), logits.rows())?;
-    launch::draw(&batch, map, inverse_temperature, noise, &mut tokens)?;
+    launch::draw(&batch, map, temperature, noise, &mut tokens)?;
     Ok(gpu.tensor(tokens, logits.rows()))
 }
