@@ -412,7 +412,8 @@ impl Promises {
         for (map, lines) in maps {
             let name = |at| format!("warp-instructions, a draw at {at}, {map} ÷ a decision");
             self.add(&name("1"), lines.decisions(SampleAt1), Bound::AtMost(1.6));
-            let most = if map == "sparse" { 1.6 } else { lines.decisions(Masses) + 0.6 };
+            let masses = (100.0 * lines.decisions(Masses)).floor() / 100.0;
+            let most = if map == "sparse" { 1.6 } else { masses + 0.6 };
             self.add(&name(".7"), lines.decisions(Sample), Bound::AtMost(most));
         }
     }
