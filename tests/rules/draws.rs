@@ -66,11 +66,11 @@ fn equal_masses_are_equal_wherever_they_are() {
     let map = on_device(&map);
     let mut row = [-20f32; 500];
     row[400] = 0.25; // alone, with a mass of 1.28
-    for pair in 0..200 {
-        let [a, b] = pairs[pair].map(|token| token as usize);
-        (row[a], row[b]) = match pair {
-            _ if pair % 40 == 7 => (0.0, 0.0), // five of the largest mass
-            _ if pair % 3 == 0 => (0.01 * (pair / 40 + 1) as f32, -30.0),
+    for (i, pair) in pairs.iter().enumerate() {
+        let [a, b] = pair.map(|token| token as usize);
+        (row[a], row[b]) = match i {
+            _ if i % 40 == 7 => (0.0, 0.0), // five of the largest mass
+            _ if i % 3 == 0 => (0.01 * (i / 40 + 1) as f32, -30.0),
             _ => (-5.0, -5.0),
         };
     }
