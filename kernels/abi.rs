@@ -106,7 +106,7 @@ table! {
             vocab_size: u32,
         }
 
-        /// Memory that the launches of one thread share, one after the other.
+        /// Memory that the operations of one stream share, one after the other.
         #[repr(C)]
         struct Scratch {
             /// What the blocks of a row leave for the last of them.
@@ -263,7 +263,8 @@ table! {
         struct WeighArgs {
             logits: LogitsView,
             sets: Sets,
-            /// `[B, partials_per_row]`: the weights of the parts of a row.
+            /// `[B, partials_per_row]`: the weights of the parts of a row; kernels/draw.cu says in
+            /// which form.
             partials: *mut Sums,
             partials_per_row: u64,
             /// The square root of 1 / temperature.

@@ -3,14 +3,14 @@
 
 #include "row.cuh"
 
-// Called by the whole block. `weight_of(i)` gives the weight of one of `count` things, called by any
-// thread; a weight is from 0 on. Every thread gets the first thing at which the sum of the weights up to
-// it exceeds `uniform` (from 0 to below 1) times the sum of all, and in `uniform` what is left of that:
-// again a uniform number. NONE if there is no weight, or if the sum is not a number.
+// To be called by the whole block. `weight_of(i)`, from 0 on, is the weight of one of `count` things: the
+// same each time, without a barrier, since one thread asks twice. Every thread gets the first thing whose
+// cumulative weight exceeds `uniform` (from 0 to below 1) times the sum of all, and in `uniform` what is
+// left of it, scaled to a uniform number again. NONE if there is no weight, or if the sum is not a number.
 //
-// Each thread sums neighbouring things, so that sums are formed in one order, whatever the weights. A
-// thing of no weight is never chosen: that of the thread on which the number falls is the last one with a
-// weight whose beginning is not beyond it.
+// Each thread sums neighbours, then come the threads of a warp in their order, then the warps: one order,
+// whatever the weights. Where rounding lets a sum end early, the last thing of the thread that has a weight
+// is chosen, and never one without.
 template <class Weight>
 __device__ uint32_t choose(uint32_t count, double& uniform, const Weight& weight_of) {
     __shared__ double of_thread[THREADS];

@@ -13,11 +13,14 @@
 //              concepts. The last block of a row to come chooses a part (a tile, or what `weigh` has
 //              left), then a token or a set in it, and gives the representative.
 //
-// A weight is (mass / e^m)^(1/T), relative to a part's largest logit m. That of a concept of n tokens may
-// be n^(1/T), which overflows if T is small. So a part has, beside a logit, a `lead`, log2 of what else its
-// weights are relative to: 0 where they cannot overflow, and otherwise log2(mass / e^m) of its largest
-// concept, whose own maximum m is. Then concepts of one mass have one weight, to the bit, whatever part
-// they are in.
+// Each part has a logit m and a `lead`, and its weights are (mass / (e^m · 2^lead))^(1/T). `Sums` holds that
+// as {max: m, sum, dot: lead}:
+//
+//     a tile            m is its largest logit, the lead is 0.
+//     a larger set      m is its largest logit, and the lead log2(mass / e^m): its weight is 1.
+//     a warp's sets     m is their largest logit, the lead is 0. But a set of n tokens may weigh n^(1/T). If
+//                       that may be beyond 2^100, m and lead are those of the heaviest set, as of a larger
+//                       one; then sets of one mass have one weight, to the bit, in whatever part they are.
 
 #include "choose.cuh"
 #include "philox.cuh"
@@ -109,7 +112,7 @@ struct Weigh {
     };
 
     __device__ Row at(uint32_t row) const {
-        const bool is_cold = p.root * p.root * MAX_LEAD > 100.0f;
+        const bool is_cold = p.root * p.root * MAX_LEAD > 100.0f; // 32 such weights fit into f32
         Sums* const parts = p.partials + row * p.partials_per_row;
         return {layout, {p.root}, is_cold, parts, p.sets.by_thread};
     }
@@ -298,14 +301,16 @@ template <class T> __device__ void draw(const DrawArgs& p) {
     }
 }
 
-constexpr int BLOCKS = 5;
+// Blocks on a multiprocessor: gathering is bound by latency, streaming by the bytes in flight.
+constexpr int GATHERING_BLOCKS = 12;
+constexpr int STREAMING_BLOCKS = 5;
 
 #define KERNELS(DTYPE, T) \
-    extern "C" __global__ void __launch_bounds__(THREADS, 12) \
+    extern "C" __global__ void __launch_bounds__(THREADS, GATHERING_BLOCKS) \
         weigh_##DTYPE(const __grid_constant__ WeighArgs p) { \
         weigh<T>(p); \
     } \
-    extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) \
+    extern "C" __global__ void __launch_bounds__(THREADS, STREAMING_BLOCKS) \
         draw_##DTYPE(const __grid_constant__ DrawArgs p) { \
         draw<T>(p); \
     }

@@ -1,7 +1,7 @@
-// What is written of every concept, or of every set of tokens that is measured: masses, pooled logits, the
-// sets' masses and concentrations.
+// The kernels that write a value for every concept, token or set that is measured: masses, pooled logits,
+// the sets' masses and concentrations.
 //
-// `sums` in decide.cu has been before, in the same stream, and left each row's maximum and sums in
+// `sums` in decide.cu ran before, on the same stream, and left each row's maximum and sums in
 // `totals`. A row without a winner has a NaN for its sum, which makes NaN of all that is divided by it.
 //
 // Each operation here is what is done with a set (sets.cuh), and with a token that is a concept of its
@@ -126,7 +126,7 @@ template <class T, class Op, class Args> __device__ void run(const Args& p) {
     if constexpr (!std::is_same_v<Op, Measure>) for_each_token<T>(p.logits, p.concept_of, rows, block, op);
 }
 
-// So many blocks shall fit on a multiprocessor: gathering is waiting.
+// So many blocks shall fit on a multiprocessor: gathering is bound by latency.
 constexpr int BLOCKS = 12;
 
 #define KERNEL(NAME, T, OP, ARGS) \

@@ -1,6 +1,6 @@
 // What the decision lacks of a row: the runner-up and the entropies.
 //
-// `survey` in decide.cu has been before, in the same stream, and left the decision, the row's sums, and
+// `survey` in decide.cu ran before, on the same stream, and left the decision, the row's sums, and
 // those of its tiles. Here all pooled concepts are gathered (sets.cuh); each warp leaves what it has
 // found of a row, and the last block of a row to come joins that, and looks for a runner-up that is a
 // token alone (runner_up.cuh).
@@ -127,7 +127,7 @@ template <class T> __device__ void rows(const RowsArgs& p) {
     for (uint32_t row = rows.first; row < rows.end; ++row) op.at(row).finish(found_nothing());
 }
 
-// So many blocks shall fit on a multiprocessor: gathering is waiting.
+// So many blocks shall fit on a multiprocessor: gathering is bound by latency.
 constexpr int BLOCKS = 8;
 
 #define KERNELS(DTYPE, T) \

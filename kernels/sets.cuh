@@ -1,14 +1,15 @@
 // The members of a set of tokens, a concept or one that is measured, gathered by a thread, a warp or a
 // block, from several rows.
 //
-// Sets come smallest first, and are shared out by their size:
+// Sets come smallest first, and are shared out by their size: up to MAX_BY_THREAD tokens to a thread each,
+// up to MAX_BY_WARP to a warp each, and larger ones to a block each. Blocks are counted the other way round,
+// so that what takes longest begins first:
 //
-//     blocks:  | 1 set each | WARPS sets | THREADS sets |
+//     | 1 set a block | WARPS sets a block | THREADS sets a block |
 //
-// so that a block gathers the largest ones, which begin first, a warp each of those of middle size, and a
-// thread each of the small ones, whose neighbours have the same size and wait for nobody. What is read of
-// the map serves all rows of a group, which are neighbours in the batch. A row's sums do not depend on the
-// group that it is in.
+// The sets of neighbouring threads have one size, mostly, so that nobody waits for another. A block takes
+// up to MAX_ROWS_PER_BLOCK rows, neighbours in the batch, and reads the map once for all of them; a row's
+// sums do not depend on which they are.
 //
 // Whatever is found of a set is relative to its own maximum, so that it is exact however faint the set is.
 #pragma once
@@ -154,7 +155,8 @@ inline __device__ uint32_t blocks_for(uint32_t sets, uint32_t per_block) {
 }
 
 // Calls `op.at(row).set<WIDTH>(rank, set, got)`, by all threads of a block, with each row of the group
-// and each set of the block's share. False if the block is beyond the sets': it is then counted from there.
+// and each set of the block's share. False if the block has no sets; `block` is then its number among
+// those that come after them.
 template <class T, bool DOTS, class Op>
 __device__ bool for_each_set(const LogitsView& logits, const Sets& sets, const RowGroup& rows,
                              uint32_t& block, Op& op) {

@@ -5,7 +5,8 @@
 #     bash scripts/driver-calls.sh [CARGO_ARGUMENT...]
 #
 # A library that is loaded before the driver's stands in for every function of it that the test is
-# linked with, and counts its calls between cuProfilerStart and cuProfilerStop.
+# linked with, and counts its calls between cuProfilerStart and cuProfilerStop. It needs nvcc, a CUDA
+# device, a C compiler and nm.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -8,7 +8,7 @@
 #     results/*.json, *.csv   what the parts themselves have written
 #
 # All of these are written anew after each part, so that a run that is killed leaves what it had. What
-# is wanted most comes first: the bench, its rivals, the tests, compute-sanitizer, ncu.
+# is wanted most comes first: loading, the bench, its rivals, the tests, compute-sanitizer, ncu.
 #
 # It needs NVIDIA's driver and the libraries of the CUDA toolkit (cudart, cublas, curand), of the
 # major version that `packed-from` names, in CUDA_HOME, /usr/local/cuda, LD_LIBRARY_PATH, or where

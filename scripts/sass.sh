@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Compiles the kernels to machine code (SASS) and prints what docs/PERFORMANCE.md says of it, as
 # Markdown. Fails if the compiler warns, if a kernel spills registers, or if a decision over bf16
-# takes more than ten instructions a logit.
+# takes more instructions a logit than scripts/sass.py allows.
 #
 #     bash scripts/sass.sh
 #

@@ -62,12 +62,12 @@
 //! # CUDA
 //!
 //! With the feature `cuda`, a map on a CUDA device reduces the tensors of that device in place. No
-//! operation waits for the device or copies between it and the host: results are tensors on the
-//! device, and the rows of a [`Reduction`](reduce::Reduction) are copied when you ask for them.
+//! operation of a [`DeviceMap`] waits for the device, or copies logits or results to the host:
+//! results are tensors on the device, and the rows of a [`Reduction`](reduce::Reduction) are copied
+//! when you ask for them. (Samplers give tokens to the host.)
 //!
-//! A thread that has run an operation once can record it in a CUDA graph. Results then lie in memory
-//! of the graph, so instantiate it with `CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH`. Like all
-//! work of candle on a device, a graph must be replayed in order with the other work of its thread.
+//! Every operation can be captured into a CUDA graph, without a call before to warm up.
+//! [`reduce::threads`] says how, and what threads and streams have to heed.
 //!
 //! # Guarantees
 //!

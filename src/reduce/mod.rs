@@ -13,7 +13,8 @@
 //! | [`DeviceTokenSets::measure`] | mass and concentration of named sets | `[B, S]` |
 //!
 //! All take logits `[V]` or `[B, V]` in `f32`, `f16` or `bf16`, contiguous or not, and accumulate
-//! in `f32` or better. They are deterministic, and a row's result does not depend on the batch.
+//! in `f32` or better. They are deterministic, and a row's result does not depend on the batch (but
+//! [`sample`](DeviceMap::sample) draws by the row's place in it).
 //!
 //! A row that holds a NaN or `+inf`, or nothing but `-inf`, has no winner, and spoils no other row.
 //! On the host it is a [`BadRow`], which says why; in tensors on the device it is NaN throughout,

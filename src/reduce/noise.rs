@@ -4,7 +4,11 @@ use super::backend::NoiseBackend;
 use super::{NO_TOKEN, ReduceError};
 
 /// The random numbers of [`DeviceMap::sample`](crate::DeviceMap::sample), which are counted, not
-/// stored: a seed, and a step for each row of a batch, which is how many tokens that row has drawn.
+/// stored: a seed, and for each place in a batch a step, which is how many tokens were drawn there.
+///
+/// Steps belong to places, not to requests: none is set back when a place serves another request, and
+/// two `Noise`s of one seed draw with the same numbers. Where requests come and go, or must have the
+/// same tokens alone, use [`sample_batch`](crate::sample::sample_batch).
 ///
 /// Where there are kernels for the device, all of it lives there, and rows count their tokens
 /// themselves. The same seed gives the same numbers on every device. (Logits that differ in their last
