@@ -15,6 +15,9 @@
 struct Total {
     float max;
     float per_sum;
+
+    // The probability of a logit.
+    __device__ float probability(float logit) const { return weight_at(logit - max) * per_sum; }
 };
 
 // Of the rows of a group; made by the whole block.
@@ -50,7 +53,7 @@ struct Masses {
         __device__ void token(uint32_t, uint32_t id, float logit) { put(id, logit, 1.0f); }
 
         __device__ void put(uint32_t id, float max, float weight) {
-            masses[id] = at_most_1(weight * (weight_at(max - total.max) * total.per_sum));
+            masses[id] = at_most_1(weight * total.probability(max));
         }
     };
 
@@ -70,8 +73,7 @@ struct Measure {
         template <uint32_t WIDTH>
         __device__ void set(uint32_t, const Set& set, const Gathered& got) {
             if (!set.exists || threadIdx.x % WIDTH != 0) return;
-            const float share = weight_at(got.max - total.max) * total.per_sum;
-            const float mass = at_most_1(got.weight * share);
+            const float mass = at_most_1(got.weight * total.probability(got.max));
             masses[set.id] = mass;
             // The representative's weight is 1. What has no mass has no concentration.
             concentrations[set.id] = mass > 0.0f ? at_most_1(1.0f / got.weight) : nan();

@@ -123,6 +123,18 @@ inline __device__ void warp_sums(float& a, float& b) {
     b = __shfl_sync(ALL, mine, WARP / 2);
 }
 
+// What all threads of a block have, joined, in every thread.
+template <class X, class Join> __device__ X block_join(const X& of_this_warp, const Join& join) {
+    __shared__ X of_warp[WARPS];
+    __syncthreads();
+    if (lane() == 0) of_warp[warp()] = of_this_warp;
+    __syncthreads();
+    X all = of_warp[0];
+#pragma unroll
+    for (uint32_t w = 1; w < WARPS; ++w) join(all, of_warp[w]);
+    return all;
+}
+
 // All threads' sums merged in a fixed order, in every thread.
 inline __device__ Sums block_merge(Sums x) {
     __shared__ Sums of_warp[WARPS];

@@ -53,7 +53,6 @@ inline __device__ float second_tile_max(const Sums* tiles, uint32_t count) {
 template <class T>
 __device__ Alone best_alone(const LogitRow<T>& row, const uint32_t* concept_of, const Sums* tiles,
                             uint32_t winner, float max, float least) {
-    __shared__ Alone of_warp[WARPS];
     const uint32_t count = tiles_in(row.size);
     const float floor = max + fmaxf(least, LEAST_DISTANCE);
     float threshold = fmaxf(second_tile_max(tiles, count), floor);
@@ -72,12 +71,7 @@ __device__ Alone best_alone(const LogitRow<T>& row, const uint32_t* concept_of, 
             }
         }
         warp_join(best);
-        __syncthreads();
-        if (lane() == 0) of_warp[warp()] = best;
-        __syncthreads();
-        best = of_warp[0];
-#pragma unroll
-        for (uint32_t w = 1; w < WARPS; ++w) best.join(of_warp[w]);
+        best = block_join(best, [](Alone& all, const Alone& other) { all.join(other); });
         if (best.id != NONE || !(threshold > floor)) return best;
         threshold = fmaxf(max - step, floor);
         step *= 2.0f;

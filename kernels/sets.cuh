@@ -90,18 +90,6 @@ __device__ void for_each_member(const LogitRow<T>& row, const Set& set, const Ea
     }
 }
 
-// What all threads of a block have, joined, in every thread.
-template <class X, class Join> __device__ X block_join(const X& of_this_warp, const Join& join) {
-    __shared__ X of_warp[WARPS];
-    __syncthreads();
-    if (lane() == 0) of_warp[warp()] = of_this_warp;
-    __syncthreads();
-    X all = of_warp[0];
-#pragma unroll
-    for (uint32_t w = 1; w < WARPS; ++w) join(all, of_warp[w]);
-    return all;
-}
-
 // By WIDTH threads, all of which call this and get the result: 1, WARP or THREADS (all of the block).
 template <bool DOTS, uint32_t WIDTH, class T>
 __device__ Gathered gather(const LogitRow<T>& row, const Set& set) {
