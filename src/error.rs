@@ -94,7 +94,7 @@ macro_rules! into_candle {
 into_candle! {
     MapError { }
     SourceError { Map, Candle }
-    ReduceError { Candle }
+    ReduceError { Map, Candle }
     SampleError { Source, Reduce, Candle }
     PhraseError { Map, Source, Reduce, Candle }
 }

@@ -113,7 +113,7 @@ pub use candle_core;
 
 pub use error::{Error, Result};
 pub use map::{ConceptMap, TokenSets};
-pub use reduce::{BadRow, Decision, DeviceMap, Noise, Row, reference};
+pub use reduce::{BadRow, Decision, DeviceMap, MapId, MapSet, Noise, Row, reference};
 pub use sample::{ConceptSampler, Sampling};
 
 /// Compiles and runs the snippets of the README.

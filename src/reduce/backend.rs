@@ -69,7 +69,7 @@ impl MapBackend {
     ) -> Result<Found<Row>, ReduceError> {
         Ok(match self {
             Self::Host(tables) => {
-                let rows = cpu::reduce(map, tables, &logits.on_host()?)?;
+                let rows = cpu::reduce(cpu::Maps::Shared(map, tables), &logits.on_host()?)?;
                 Found::Host(rows, logits.device().clone())
             }
             Self::Cuda(tables, _) => Found::Cuda(cuda::reduce(tables, logits)?),
@@ -83,7 +83,7 @@ impl MapBackend {
     ) -> Result<Found<Decision>, ReduceError> {
         Ok(match self {
             Self::Host(tables) => {
-                let decisions = cpu::decide(map, tables, &logits.on_host()?)?;
+                let decisions = cpu::decide(cpu::Maps::Shared(map, tables), &logits.on_host()?)?;
                 Found::Host(decisions, logits.device().clone())
             }
             Self::Cuda(tables, _) => Found::Cuda(cuda::decide(tables, logits)?),
@@ -121,7 +121,8 @@ impl MapBackend {
         match (self, &mut noise.state) {
             (Self::Host(tables), NoiseBackend::Host { seed, steps }) => {
                 let at = (*seed, &steps[..]);
-                let tokens = cpu::draw(map, tables, &logits.on_host()?, temperature, at)?;
+                let maps = cpu::Maps::Shared(map, tables);
+                let tokens = cpu::draw(maps, &logits.on_host()?, temperature, at)?;
                 let result = Tensor::new(&tokens[..], logits.device())?;
                 advance(steps, &tokens);
                 Ok(result)

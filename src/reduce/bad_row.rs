@@ -41,6 +41,8 @@ pub enum BadRowReason {
     NanAndPosInf,
     /// The row holds nothing but `-inf`.
     AllNegInf,
+    /// The row's map is not among those of the [`MapSet`](crate::MapSet), whatever its logits hold.
+    NoMap,
 }
 
 impl BadRowReason {
@@ -63,6 +65,7 @@ impl fmt::Display for BadRowReason {
             Self::PosInf => "holds +inf",
             Self::NanAndPosInf => "holds NaN and +inf",
             Self::AllNegInf => "is all -inf",
+            Self::NoMap => "names a place of the set that holds no map",
         })
     }
 }

@@ -124,6 +124,82 @@ pub enum ReduceError {
         value: f64,
     },
 
+    /// A set that is to hold more maps than one can.
+    #[error("a set of at most {capacity} maps is too large: a set has room for {max} or fewer")]
+    MapSetCapacity {
+        /// The number of maps asked for.
+        capacity: usize,
+        /// The most that there may be.
+        max: usize,
+    },
+
+    /// A set that holds as many maps as it has room for.
+    #[error("the set holds {capacity} maps, which is all it has room for: remove one first")]
+    MapSetFull {
+        /// The number of maps.
+        capacity: usize,
+    },
+
+    /// A map for a vocabulary of another size than that of the set.
+    #[error(
+        "the map is for a vocabulary of {got} tokens, and the set's maps are for one of {expected}; \
+         build it for the width of the model's output, padding included"
+    )]
+    MapSetVocabulary {
+        /// The vocabulary size of the set.
+        expected: usize,
+        /// That of the map.
+        got: usize,
+    },
+
+    /// The id of a map that is no longer in the set, or is another set's.
+    #[error(
+        "the set holds no map of this id at place {place}: it was removed, or the id is another \
+         set's; insert the map, and use the id that insert gives"
+    )]
+    NoSuchMap {
+        /// The place that the id names.
+        place: u32,
+    },
+
+    /// A tensor of numbers for each row that has another shape than the rows need.
+    #[error("{tensor} must have shape {expected} beside these logits, got {got:?}")]
+    RowsShape {
+        /// What the tensor is for.
+        tensor: &'static str,
+        /// The shape that it must have, with `*` for any size.
+        expected: String,
+        /// Its shape.
+        got: Shape,
+    },
+
+    /// A tensor of numbers for each row that are not `u32`.
+    #[error("{tensor} must be of dtype U32, got {got:?}")]
+    RowsDType {
+        /// What the tensor is for.
+        tensor: &'static str,
+        /// Its dtype.
+        got: DType,
+    },
+
+    /// A tensor of numbers for each row on another device than the maps; equal places are two candle
+    /// devices of one GPU.
+    #[error(
+        "{tensor} is on {got:?}, but the maps are on {expected:?}, and must be on one Device with them"
+    )]
+    RowsDevice {
+        /// What the tensor is for.
+        tensor: &'static str,
+        /// Where the maps are.
+        expected: DeviceLocation,
+        /// Where the tensor is.
+        got: DeviceLocation,
+    },
+
+    /// A vocabulary that cannot be.
+    #[error(transparent)]
+    Map(#[from] crate::map::MapError),
+
     /// An error of candle.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),

@@ -16,6 +16,8 @@
 //! in `f32` or better. They are deterministic, and a row's result does not depend on the batch (but
 //! [`sample`](DeviceMap::sample) draws by the row's place in it).
 //!
+//! A [`MapSet`] holds many maps, of which each row of a batch has its own.
+//!
 //! A row that holds a NaN or `+inf`, or nothing but `-inf`, has no winner, and spoils no other row.
 //! On the host it is a [`BadRow`], which says why; in tensors on the device it is NaN throughout,
 //! and [`NO_TOKEN`] among tokens.
@@ -37,7 +39,9 @@ mod cuda;
 mod cuda_stub;
 mod error;
 pub(crate) mod logits;
+mod map_set;
 mod noise;
+pub(crate) mod numbers;
 #[cfg(feature = "cuda")]
 mod packed;
 mod reduction;
@@ -53,6 +57,7 @@ use candle_core::{Device, Tensor};
 
 pub use bad_row::{BadRow, BadRowReason};
 pub use error::ReduceError;
+pub use map_set::{MapId, MapSet, NO_MAP};
 pub use noise::Noise;
 pub(crate) use noise::advance;
 pub use reduction::{Decisions, Reduction};

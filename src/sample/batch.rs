@@ -2,11 +2,10 @@
 
 use candle_core::Tensor;
 
-use super::settings::{Settings, words};
+use super::settings::{request, words};
 use super::{RowState, Sampled, SamplingParams, TokenMask};
 use crate::reduce::ReduceError;
 use crate::reduce::cpu::sample::{Concepts, Drawn, Request, Undrawn, sample_rows};
-use crate::reduce::cpu::{NO_ROW, uniform};
 use crate::reduce::logits::{Logits, readable};
 use crate::sample::SampleError;
 use crate::{ConceptMap, DeviceMap};
@@ -191,7 +190,7 @@ fn run(
     }
     let logits = Logits::check(logits, vocab_size, logits.device())?.on_host()?;
     let requests: Vec<Request<'_>> =
-        rows.iter().enumerate().map(|(i, row)| row.request(words(mask.as_ref(), i))).collect();
+        rows.iter().enumerate().map(|(i, row)| row.request(i, words(mask.as_ref(), i))).collect();
     let drawn = sample_rows(&requests, &logits)?;
     drop(requests);
     let results = drawn.into_iter().zip(rows).enumerate();
@@ -207,18 +206,11 @@ impl RowSampler {
         self.map.as_ref().map_or(Ok(()), |map| Logits::check_device(logits, map.device()))
     }
 
-    fn request<'a>(&'a self, mask: Option<&'a [u32]>) -> Request<'a> {
-        let settings = Settings::of_params(&self.params);
-        let map = self.map.as_ref().filter(|_| settings.pooling);
-        Request {
-            concepts: map.map_or(Concepts::Tokens(None), DeviceMap::concepts_on_host),
-            adjust: settings.adjust(self.state.seen(), mask),
-            temperature: settings.temperature,
-            filter: settings.filter,
-            by_share: settings.by_share(),
-            uniform: uniform(self.params.seed, self.state.step(), NO_ROW),
-            log_probs: settings.asked_log_probs(),
-        }
+    /// What is asked of row `i` of the logits.
+    fn request<'a>(&'a self, i: usize, mask: Option<&'a [u32]>) -> Request<'a> {
+        let map = self.map.as_ref().filter(|_| self.params.pooling);
+        let concepts = map.map_or(Concepts::Tokens(None), DeviceMap::concepts_on_host);
+        request(i, &self.params, concepts, &self.state, mask)
     }
 
     /// What was sampled from row `i`, which the state counts.

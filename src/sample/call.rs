@@ -131,6 +131,7 @@ impl Call<'_> {
         adjust: Adjust<'_>,
     ) -> Result<Sampled, SampleError> {
         let request = Request {
+            row: 0,
             concepts,
             adjust,
             temperature: self.settings.temperature,

@@ -96,6 +96,42 @@ pub enum SampleError {
         masks: usize,
     },
 
+    /// A slot that a [`BatchSampler`](super::BatchSampler) does not have.
+    #[error("there is no slot {slot}: the sampler has {slots}, counted from 0")]
+    SlotOutOfRange {
+        /// The slot.
+        slot: usize,
+        /// The number of slots.
+        slots: usize,
+    },
+
+    /// A slot that serves no request.
+    #[error("slot {slot} serves no request: start one there first")]
+    SlotNotStarted {
+        /// The slot.
+        slot: usize,
+    },
+
+    /// A slot that an earlier row of the same batch names: a request has one token a step.
+    #[error("row {row} has slot {slot}, which row {first} of the same batch has already")]
+    SlotTwice {
+        /// The row's index in the batch.
+        row: usize,
+        /// The slot.
+        slot: usize,
+        /// The first row that names it.
+        first: usize,
+    },
+
+    /// A slot whose map was removed from the sampler's maps.
+    #[error(
+        "the map of slot {slot} was removed: give the slot another by set_map, or start it anew"
+    )]
+    SlotMapGone {
+        /// The slot.
+        slot: usize,
+    },
+
     /// Log-probabilities of a sampler that pools each step's likeliest concepts, which are no map's.
     #[error(
         "a sampler that pools each step's likeliest concepts has no log-probabilities: leave out \
@@ -130,7 +166,28 @@ pub enum SampleError {
     Candle(#[from] candle_core::Error),
 }
 
+/// Why a row of a [`BatchSampler`](super::BatchSampler)'s batch has no token.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Failure {
+    Undrawn(Undrawn),
+    SlotOutOfRange { slot: usize, slots: usize },
+    SlotNotStarted { slot: usize },
+    SlotTwice { slot: usize, first: usize },
+    SlotMapGone { slot: usize },
+}
+
 impl SampleError {
+    /// The error of a row that has no token.
+    pub(super) fn of_row(row: usize, failure: Failure) -> Self {
+        match failure {
+            Failure::Undrawn(why) => Self::undrawn(row, why),
+            Failure::SlotOutOfRange { slot, slots } => Self::SlotOutOfRange { slot, slots },
+            Failure::SlotNotStarted { slot } => Self::SlotNotStarted { slot },
+            Failure::SlotTwice { slot, first } => Self::SlotTwice { row, slot, first },
+            Failure::SlotMapGone { slot } => Self::SlotMapGone { slot },
+        }
+    }
+
     /// The error of a row that nothing was sampled from.
     pub(super) fn undrawn(row: usize, why: Undrawn) -> Self {
         match why {

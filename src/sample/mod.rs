@@ -1,6 +1,7 @@
 //! The next token of a decode loop, by meaning.
 
 mod batch;
+mod batch_sampler;
 mod call;
 mod error;
 mod mask;
@@ -17,6 +18,7 @@ mod step;
 mod weights;
 
 pub use batch::{RowSampler, sample_batch, sample_batch_masked};
+pub use batch_sampler::{BatchSampler, SampledBatch};
 pub use error::SampleError;
 pub use mask::TokenMask;
 pub use params::{Distribution, Emission, LogProbs, Penalties, SamplingParams};

@@ -73,9 +73,14 @@ impl RowState {
     /// Counts tokens of a vocabulary; none if it does not have one of them.
     pub(super) fn see_all(&mut self, tokens: &[u32], vocab_size: usize) -> Result<(), SampleError> {
         check_seen(tokens, vocab_size)?;
+        self.count_all(tokens);
+        Ok(())
+    }
+
+    /// Counts tokens that the vocabulary is known to have.
+    pub(super) fn count_all(&mut self, tokens: &[u32]) {
         let seen = self.seen.iter().copied().chain(tokens.iter().map(|&token| (token, 1)));
         *self = Self::new(self.step, seen);
-        Ok(())
     }
 
     /// Counts a token that the row has drawn.
@@ -100,6 +105,6 @@ impl RowState {
 }
 
 /// Fails for tokens that the vocabulary does not have.
-fn check_seen(tokens: &[u32], vocab_size: usize) -> Result<(), SampleError> {
+pub(super) fn check_seen(tokens: &[u32], vocab_size: usize) -> Result<(), SampleError> {
     Ok(check_tokens(tokens, vocab_size, || "the tokens that the row has seen".to_owned())?)
 }

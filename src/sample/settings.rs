@@ -1,7 +1,10 @@
 //! One form for both ways of asking: candle's modes and [`SamplingParams`].
 
-use super::{Distribution, Emission, LogProbs, Penalties, Sampling, SamplingParams, TokenMask};
-use crate::reduce::cpu::sample::{Adjust, AskedLogProbs, Filter, TopP};
+use super::{
+    Distribution, Emission, LogProbs, Penalties, RowState, Sampling, SamplingParams, TokenMask,
+};
+use crate::reduce::cpu::sample::{Adjust, AskedLogProbs, Concepts, Filter, Request, TopP};
+use crate::reduce::cpu::{NO_ROW, uniform};
 
 /// What is done with a row.
 #[derive(Debug, Clone, Copy)]
@@ -70,6 +73,27 @@ impl<'a> Settings<'a> {
     pub(super) fn asked_log_probs(&self) -> Option<AskedLogProbs> {
         let raw = |of| matches!(of, Distribution::Raw);
         self.log_probs.map(|LogProbs { n, of }| AskedLogProbs { n, raw: raw(of) })
+    }
+}
+
+/// What is asked of row `row` of some logits for a request that has these parameters and this past.
+pub(super) fn request<'a>(
+    row: usize,
+    params: &'a SamplingParams,
+    concepts: Concepts<'a>,
+    state: &'a RowState,
+    mask: Option<&'a [u32]>,
+) -> Request<'a> {
+    let settings = Settings::of_params(params);
+    Request {
+        row,
+        concepts,
+        adjust: settings.adjust(state.seen(), mask),
+        temperature: settings.temperature,
+        filter: settings.filter,
+        by_share: settings.by_share(),
+        uniform: uniform(params.seed, state.step(), NO_ROW),
+        log_probs: settings.asked_log_probs(),
     }
 }
 

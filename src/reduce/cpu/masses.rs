@@ -3,6 +3,7 @@
 use super::Tables;
 use super::gather::{ForEachMass, MassOf, Members};
 use super::logit::Logit;
+use super::maps::MapOnHost;
 use super::pass::{Pass, likeliest};
 use super::rows::{self, Operation, Rows};
 use super::scale::Scale;
@@ -22,6 +23,47 @@ pub(crate) fn masses(
     let mut out = zeros(logits.rows(), map.num_concepts())?;
     rows::run(Masses { map, tables, out: &mut out }, logits)?;
     Ok(out)
+}
+
+/// The masses of the concepts that each row names, `[B, K]`, under the row's own map: to the bit what
+/// [`masses`] gives. NaN for a concept that the map does not have, and in rows without a map or a
+/// normaliser.
+pub(crate) fn chosen_masses(
+    maps: &[Option<MapOnHost<'_>>],
+    concepts: &[u32],
+    width: usize,
+    logits: &Logits,
+) -> Result<Vec<f32>, ReduceError> {
+    let mut out = zeros(logits.rows(), width)?;
+    if width > 0 {
+        rows::run(ChosenMasses { maps, concepts, width, out: &mut out }, logits)?;
+    }
+    Ok(out)
+}
+
+/// As many maps as rows, and `width` concepts for each, at least one.
+struct ChosenMasses<'a> {
+    maps: &'a [Option<MapOnHost<'a>>],
+    concepts: &'a [u32],
+    width: usize,
+    out: &'a mut [f32],
+}
+
+impl Operation for ChosenMasses<'_> {
+    type Output = ();
+
+    fn run<I: Isa, T: Logit>(self, isa: I, rows: Rows<'_, T>) {
+        let Self { maps, concepts, width, out } = self;
+        let out = out.chunks_mut(width).zip(concepts.chunks(width)).zip(maps);
+        rows.for_each(out, |row, ((out, concepts), map)| {
+            let Some((map, tables)) = *map else { return out.fill(f32::NAN) };
+            let mut all = vec![0.0; map.num_concepts()];
+            write_masses(Pass { isa, row, split: false }, map, tables, &mut all);
+            for (mass, &concept) in out.iter_mut().zip(concepts) {
+                *mass = all.get(concept as usize).copied().unwrap_or(f32::NAN);
+            }
+        });
+    }
 }
 
 struct Masses<'a> {

@@ -29,6 +29,7 @@
 
 mod gather;
 mod logit;
+mod maps;
 mod masses;
 mod pass;
 mod philox;
@@ -47,7 +48,8 @@ use std::iter::repeat;
 
 use rayon::prelude::*;
 
-pub(crate) use masses::{masses, measure};
+pub(crate) use maps::{MapOnHost, Maps};
+pub(crate) use masses::{chosen_masses, masses, measure};
 pub(crate) use philox::{NO_ROW, uniform};
 pub(crate) use pool::pool;
 
@@ -93,89 +95,95 @@ fn lanes_of(lanes: impl Iterator<Item = bool>) -> u16 {
 
 /// Reduces every row.
 pub(crate) fn reduce(
-    map: &ConceptMap,
-    tables: &Tables,
+    maps: Maps<'_>,
     logits: &Logits,
 ) -> Result<Vec<Result<Row, BadRow>>, ReduceError> {
     // Collecting would abort the process where there is not enough memory.
     room::<Result<Row, BadRow>>(logits.rows(), 1)?;
-    rows::run(Reduce { map, tables }, logits)
+    rows::run(Reduce { maps }, logits)
 }
 
 /// Decides every row.
 pub(crate) fn decide(
-    map: &ConceptMap,
-    tables: &Tables,
+    maps: Maps<'_>,
     logits: &Logits,
 ) -> Result<Vec<Result<Decision, BadRow>>, ReduceError> {
     room::<Result<Decision, BadRow>>(logits.rows(), 1)?;
-    rows::run(Decide { map, tables }, logits)
+    rows::run(Decide { maps }, logits)
 }
 
 /// Draws a token for every row, by a uniform number of the seed and of the row's step: of the concept on
 /// which it falls, the representative. [`NO_TOKEN`] for a row that has no winner.
 pub(crate) fn draw(
-    map: &ConceptMap,
-    tables: &Tables,
+    maps: Maps<'_>,
     logits: &Logits,
     temperature: f64,
     (seed, steps): (u64, &[u64]),
 ) -> Result<Vec<u32>, ReduceError> {
     // A row that is new has been at 0.
-    let steps = steps.iter().copied().chain(repeat(0)).take(logits.rows());
-    let request = |(row, step)| sample::Request {
-        concepts: sample::Concepts::of(map, tables),
-        adjust: sample::Adjust::NONE,
-        temperature,
-        filter: sample::Filter::NONE,
-        by_share: false,
-        uniform: uniform(seed, step, row),
-        log_probs: None,
+    let steps = steps.iter().copied().chain(repeat(0));
+    let request = |(row, step): (usize, u64)| {
+        let (map, tables) = maps.of(row).ok()?;
+        Some(sample::Request {
+            row,
+            concepts: sample::Concepts::of(map, tables),
+            adjust: sample::Adjust::NONE,
+            temperature,
+            filter: sample::Filter::NONE,
+            by_share: false,
+            uniform: uniform(seed, step, row as u32),
+            log_probs: None,
+        })
     };
     let mut requests = room(logits.rows(), 1)?;
     room::<Result<sample::Drawn, sample::Undrawn>>(logits.rows(), 1)?;
-    requests.extend((0..).zip(steps).map(request));
+    let mut tokens = room(logits.rows(), 1)?;
+    requests.extend((0..logits.rows()).zip(steps).filter_map(request));
+    tokens.resize(logits.rows(), NO_TOKEN);
     let drawn = sample::sample_rows(&requests, logits)?;
-    Ok(drawn.into_iter().map(|drawn| drawn.map_or(NO_TOKEN, |drawn| drawn.token)).collect())
+    for (request, drawn) in requests.iter().zip(drawn) {
+        tokens[request.row] = drawn.map_or(NO_TOKEN, |drawn| drawn.token);
+    }
+    Ok(tokens)
 }
 
 #[derive(Clone, Copy)]
 struct Reduce<'a> {
-    map: &'a ConceptMap,
-    tables: &'a Tables,
+    maps: Maps<'a>,
 }
 
 impl Operation for Reduce<'_> {
     type Output = Vec<Result<Row, BadRow>>;
 
     fn run<I: Isa, T: Logit>(self, isa: I, rows: Rows<'_, T>) -> Self::Output {
-        each_row(isa, rows, |pass| pass.reduce(self.map, self.tables))
+        each_row(isa, rows, self.maps, Pass::reduce)
     }
 }
 
 #[derive(Clone, Copy)]
 struct Decide<'a> {
-    map: &'a ConceptMap,
-    tables: &'a Tables,
+    maps: Maps<'a>,
 }
 
 impl Operation for Decide<'_> {
     type Output = Vec<Result<Decision, BadRow>>;
 
     fn run<I: Isa, T: Logit>(self, isa: I, rows: Rows<'_, T>) -> Self::Output {
-        each_row(isa, rows, |pass| pass.decide(self.map, self.tables))
+        each_row(isa, rows, self.maps, Pass::decide)
     }
 }
 
-/// What `pass` finds in every row; threads share the rows, or if there are fewer, each row.
-fn each_row<I: Isa, T: Logit, R: Send>(
+/// What `find` finds in every row by its map; threads share the rows, or if there are fewer, each row.
+fn each_row<'a, I: Isa, T: Logit, R: Send>(
     isa: I,
-    rows: Rows<'_, T>,
-    pass: impl Fn(Pass<'_, I, T>) -> Result<R, BadRowReason> + Sync + Send,
+    rows: Rows<'a, T>,
+    maps: Maps<'_>,
+    find: impl Fn(Pass<'a, I, T>, &ConceptMap, &Tables) -> Result<R, BadRowReason> + Sync + Send,
 ) -> Vec<Result<R, BadRow>> {
     let split = rows.is_each_worth_a_fork() && rows.len() < rayon::current_num_threads();
     let each = |i| {
-        let found = pass(Pass { isa, row: rows.get(i), split });
+        let pass = Pass { isa, row: rows.get(i), split };
+        let found = maps.of(i).and_then(|(map, tables)| find(pass, map, tables));
         found.map_err(|reason| BadRow { row: i, reason })
     };
     if rows.are_worth_a_fork() {
@@ -205,7 +213,7 @@ mod tests {
             let row: Vec<f32> = (0..vocab_size).map(|t| ((t * 7919) % 997) as f32 / 80.0).collect();
             let exact: Vec<f64> = row.iter().map(|&x| x.into()).collect();
             let want = reference::reduce(&map, &exact).unwrap();
-            let reduce = Reduce { map: &map, tables: &tables };
+            let reduce = Reduce { maps: Maps::Shared(&map, &tables) };
             for (isa, got) in simd::on_every_isa(OnRows::of_one(reduce, &row)) {
                 let got = got[0].unwrap();
                 assert_eq!(got.winner, want.winner, "{isa}");

@@ -50,6 +50,8 @@ use crate::reduce::{BadRowReason, ReduceError};
 
 /// What is asked of one row.
 pub(crate) struct Request<'a> {
+    /// Its index among the logits.
+    pub(crate) row: usize,
     pub(crate) concepts: Concepts<'a>,
     pub(crate) adjust: Adjust<'a>,
     /// 0 for the likeliest concept.
@@ -163,7 +165,7 @@ pub(crate) enum Undrawn {
     NothingAllowed,
 }
 
-/// Samples from every row by its own request; there are as many.
+/// Samples once for every request, from the row that it names.
 pub(crate) fn sample_rows(
     requests: &[Request<'_>],
     logits: &Logits,
@@ -179,13 +181,14 @@ impl Operation for Sample<'_> {
     type Output = Vec<Result<Drawn, Undrawn>>;
 
     fn run<I: Isa, T: Logit>(self, isa: I, rows: Rows<'_, T>) -> Self::Output {
-        let sample = |(i, request)| {
-            SCRATCH.with_borrow_mut(|scratch| sample_row(isa, rows.get(i), request, scratch))
+        let sample = |request: &Request<'_>| {
+            let row = rows.get(request.row);
+            SCRATCH.with_borrow_mut(|scratch| sample_row(isa, row, request, scratch))
         };
         if rows.are_worth_a_fork() {
-            self.requests.par_iter().enumerate().map(sample).collect()
+            self.requests.par_iter().map(sample).collect()
         } else {
-            self.requests.iter().enumerate().map(sample).collect()
+            self.requests.iter().map(sample).collect()
         }
     }
 }
