@@ -1,0 +1,9 @@
+//! The step of a batch server, against a sampler for each request alone.
+
+mod common;
+
+mod batch_sampler {
+    mod errors;
+    mod requests;
+    mod steps;
+}
