@@ -3,6 +3,8 @@
 mod common;
 
 mod batch_sampler {
+    mod drafted;
+    mod drafts;
     mod errors;
     mod requests;
     mod steps;

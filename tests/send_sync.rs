@@ -14,6 +14,7 @@ fn all_public_types_are_send_and_sync() {
     assert::<(Row, Decision, BadRow, reduce::ReduceError, Noise, reference::ReferenceRow)>();
     assert::<(reduce::Decisions, reduce::RunnerUp, reduce::BadRowReason, reduce::SetMass)>();
     assert::<(MapSet, MapId, sample::BatchSampler, sample::SampledBatch)>();
+    assert::<(sample::Draft, sample::AcceptSpelling, sample::Verified, sample::VerifiedBatch)>();
     assert::<phrase::OpenVocabulary>();
     assert::<(ConceptSampler, Sampling, sample::TopKPooling, sample::SampleError)>();
     assert::<(phrase::Phrase, phrase::PhraseTrie, phrase::PhraseTrieBuilder)>();

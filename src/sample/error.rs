@@ -1,5 +1,5 @@
 use crate::reduce::cpu::sample::Undrawn;
-use crate::reduce::{BadRow, ReduceError};
+use crate::reduce::{BadRow, BadRowReason, ReduceError};
 use crate::source::SourceError;
 
 /// Why no token can be sampled.
@@ -132,6 +132,31 @@ pub enum SampleError {
         slot: usize,
     },
 
+    /// A drafted token that the vocabulary does not have.
+    #[error(
+        "position {position} of the draft of row {row} is token {token}, which the vocabulary does \
+         not have; where a draft is shorter than others, fill it with NO_TOKEN"
+    )]
+    DraftToken {
+        /// The row's index in the batch.
+        row: usize,
+        /// The position in the row's draft.
+        position: usize,
+        /// The token.
+        token: u32,
+    },
+
+    /// Logits of a draft from which nothing can have been drawn.
+    #[error("the draft's logits for position {position} of row {row} are unfit: the row {reason}")]
+    DraftLogits {
+        /// The row's index in the batch.
+        row: usize,
+        /// The position in the row's draft.
+        position: usize,
+        /// What is wrong with them.
+        reason: BadRowReason,
+    },
+
     /// Log-probabilities of a sampler that pools each step's likeliest concepts, which are no map's.
     #[error(
         "a sampler that pools each step's likeliest concepts has no log-probabilities: leave out \
@@ -174,6 +199,8 @@ pub(super) enum Failure {
     SlotNotStarted { slot: usize },
     SlotTwice { slot: usize, first: usize },
     SlotMapGone { slot: usize },
+    DraftToken { position: usize, token: u32 },
+    DraftLogits { position: usize, reason: BadRowReason },
 }
 
 impl SampleError {
@@ -185,6 +212,10 @@ impl SampleError {
             Failure::SlotNotStarted { slot } => Self::SlotNotStarted { slot },
             Failure::SlotTwice { slot, first } => Self::SlotTwice { row, slot, first },
             Failure::SlotMapGone { slot } => Self::SlotMapGone { slot },
+            Failure::DraftToken { position, token } => Self::DraftToken { row, position, token },
+            Failure::DraftLogits { position, reason } => {
+                Self::DraftLogits { row, position, reason }
+            }
         }
     }
 

@@ -18,7 +18,9 @@ mod step;
 mod weights;
 
 pub use batch::{RowSampler, sample_batch, sample_batch_masked};
-pub use batch_sampler::{BatchSampler, SampledBatch};
+pub use batch_sampler::{
+    AcceptSpelling, BatchSampler, Draft, SampledBatch, Verified, VerifiedBatch,
+};
 pub use error::SampleError;
 pub use mask::TokenMask;
 pub use params::{Distribution, Emission, LogProbs, Penalties, SamplingParams};

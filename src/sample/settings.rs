@@ -4,7 +4,7 @@ use super::{
     Distribution, Emission, LogProbs, Penalties, RowState, Sampling, SamplingParams, TokenMask,
 };
 use crate::reduce::cpu::sample::{Adjust, AskedLogProbs, Concepts, Filter, Request, TopP};
-use crate::reduce::cpu::{NO_ROW, uniform};
+use crate::reduce::cpu::{NO_ROW, accept_uniform, uniform};
 
 /// What is done with a row.
 #[derive(Debug, Clone, Copy)]
@@ -95,6 +95,11 @@ pub(super) fn request<'a>(
         uniform: uniform(params.seed, state.step(), NO_ROW),
         log_probs: settings.asked_log_probs(),
     }
+}
+
+/// The uniform number by which a request accepts a drafted token at its present step.
+pub(super) fn accepts_by(params: &SamplingParams, state: &RowState) -> f64 {
+    accept_uniform(params.seed, state.step(), NO_ROW)
 }
 
 /// The words of a mask for a row.

@@ -50,7 +50,7 @@ use rayon::prelude::*;
 
 pub(crate) use maps::{MapOnHost, Maps};
 pub(crate) use masses::{chosen_masses, masses, measure};
-pub(crate) use philox::{NO_ROW, uniform};
+pub(crate) use philox::{NO_ROW, accept_uniform, uniform};
 pub(crate) use pool::pool;
 
 use self::logit::Logit;

@@ -6,8 +6,10 @@
 use candle_core::{Device, Tensor};
 
 use super::host::HostSlots;
-use super::{Slot, Step};
+use super::verify::Drafted;
+use super::{Slot, Step, Verified};
 use crate::reduce::NO_TOKEN;
+use crate::reduce::logits::room;
 use crate::sample::error::Failure;
 use crate::sample::{RowState, SampleError, Sampled};
 
@@ -70,6 +72,67 @@ impl SlotsBackend {
             Self::Host(slots) => {
                 Ok(SampledRows::Host(slots.sample(step)?, step.logits.device().clone()))
             }
+        }
+    }
+
+    pub(super) fn verify(
+        &mut self,
+        step: &Step<'_>,
+        drafted: &Drafted<'_>,
+    ) -> Result<VerifiedRows, SampleError> {
+        match self {
+            Self::Host(slots) => {
+                let rows = slots.verify(step, drafted)?;
+                Ok(VerifiedRows::Host(rows, drafted.len + 1, step.logits.device().clone()))
+            }
+        }
+    }
+}
+
+/// What was verified of the rows of a batch, wherever that is.
+#[derive(Debug, Clone)]
+pub(super) enum VerifiedRows {
+    /// The rows, how many tokens each may have at most, and the device of the logits.
+    Host(Vec<Result<Verified, Failure>>, usize, Device),
+}
+
+impl VerifiedRows {
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Host(rows, ..) => rows.len(),
+        }
+    }
+
+    /// The tokens to emit, `[B, K + 1]`; [`NO_TOKEN`] after the last.
+    pub(super) fn tokens(&self) -> Result<Tensor, SampleError> {
+        match self {
+            Self::Host(rows, width, device) => {
+                let mut tokens = room(rows.len(), *width)?;
+                for row in rows {
+                    let emitted = row.as_ref().map_or(&[][..], |row| &row.tokens);
+                    tokens.extend_from_slice(emitted);
+                    tokens.resize(tokens.len() + width - emitted.len(), NO_TOKEN);
+                }
+                Ok(Tensor::from_vec(tokens, (rows.len(), *width), device)?)
+            }
+        }
+    }
+
+    /// How many drafted tokens of each row stand, `[B]`.
+    pub(super) fn accepted(&self) -> Result<Tensor, SampleError> {
+        match self {
+            Self::Host(rows, _, device) => {
+                let accepted =
+                    |row: &Result<Verified, _>| row.as_ref().map_or(0, |row| row.accepted);
+                let accepted: Vec<u32> = rows.iter().map(|row| accepted(row) as u32).collect();
+                Ok(Tensor::from_vec(accepted, rows.len(), device)?)
+            }
+        }
+    }
+
+    pub(super) fn rows(&self) -> Result<Vec<Result<Verified, Failure>>, SampleError> {
+        match self {
+            Self::Host(rows, ..) => Ok(rows.clone()),
         }
     }
 }

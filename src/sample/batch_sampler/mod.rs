@@ -3,11 +3,13 @@
 mod backend;
 mod host;
 mod sampled;
+mod verify;
 
 use candle_core::{Device, Tensor};
 
 use self::backend::SlotsBackend;
 pub use self::sampled::SampledBatch;
+pub use self::verify::{AcceptSpelling, Draft, Verified, VerifiedBatch};
 use super::{RowState, SamplingParams, range};
 use crate::reduce::logits::{Logits, readable, room};
 use crate::reduce::numbers::check_numbers;
@@ -25,6 +27,7 @@ use crate::sample::SampleError;
 /// - **A request comes**: [`start`](Self::start) puts it into a slot, and leaves nothing there of the
 ///   one before.
 /// - **A step**: [`sample`](Self::sample), with logits `[B, V]` and the slot of each row.
+/// - **Several tokens at a step**: [`verify`](Self::verify) holds a draft against the model.
 /// - **A request is preempted**: [`state`](Self::state) gives what it remembers, and `start` puts that
 ///   back later, in any slot.
 /// - **A request goes**: [`end`](Self::end).
@@ -73,13 +76,16 @@ struct Slot {
     map: Option<MapId>,
 }
 
-/// The input of a step, checked. There are as many slots as rows, and as many masks.
+/// The input of a step, checked.
 struct Step<'a> {
     maps: &'a MapSet,
     num_slots: usize,
     slots: &'a [Option<Slot>],
+    /// A row for each request, or some for each, one after the other.
     logits: &'a Logits,
+    /// `[B]`
     slot_of_row: &'a Tensor,
+    /// Of as many rows as the logits.
     mask: Option<&'a Tensor>,
 }
 

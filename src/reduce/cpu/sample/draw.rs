@@ -1,6 +1,7 @@
 //! A draw from pieces by one uniform number, through a filter or without one.
 
 use super::candidates::{Candidates, Collect};
+use super::left::each_weighed;
 use super::quickselect::Buffers;
 use super::select::{Cut, Order, count_of, heaviest, largest, place_after};
 use super::weigh::{Law, Piece, Power, count, pick, weigh};
@@ -19,8 +20,17 @@ pub(super) struct Draw<'a, I, L, C> {
     pub(super) concept_of: C,
     /// Items below it are in the order of their concepts.
     pub(super) in_order: u32,
-    /// Whether to count what is left.
-    pub(super) counts: bool,
+    pub(super) asked: AskedOfLeft,
+}
+
+/// What is asked of the concepts that the filter leaves.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum AskedOfLeft {
+    Nothing,
+    /// How many they are.
+    Count,
+    /// All of them and their keys, in the order of the draw: in [`Memory::left`].
+    List,
 }
 
 /// Memory for a draw.
@@ -28,6 +38,8 @@ pub(super) struct Memory<'a> {
     pub(super) sums: &'a mut Vec<f64>,
     pub(super) candidates: &'a mut Candidates,
     pub(super) buffers: &'a mut Buffers,
+    /// Concepts and keys.
+    pub(super) left: &'a mut Vec<(u32, f32)>,
 }
 
 /// What was drawn.
@@ -65,8 +77,8 @@ impl<I: Isa, C: Fn(u32) -> u32> Draw<'_, I, Power, C> {
         memory: &mut Memory<'_>,
     ) -> Option<DrawnItem> {
         let Some(law) = self.law.plain() else { return self.run(filter, uniform, memory) };
-        let Self { isa, pieces, first_item, concept_of, in_order, counts, .. } = self;
-        let draw = Draw { isa, law, pieces, first_item, concept_of, in_order, counts };
+        let Self { isa, pieces, first_item, concept_of, in_order, asked, .. } = self;
+        let draw = Draw { isa, law, pieces, first_item, concept_of, in_order, asked };
         draw.run(filter, uniform, memory)
     }
 }
@@ -115,7 +127,7 @@ impl<I: Isa, L: Law, C: Fn(u32) -> u32> Draw<'_, I, L, C> {
         let total = all.unwrap_or_else(|| weigh(isa, &pieces, law, memory.sums));
         let pick = pick(isa, &pieces, law, memory.sums, uniform * total)?;
         let item = self.first_item + pick.place as u32;
-        let kept = self.counts.then(|| count(isa, &pieces));
+        let kept = self.ask(&pieces, |place| self.first_item + place as u32, memory.left);
         Some(DrawnItem { item, rest: pick.rest, total, kept })
     }
 
@@ -227,9 +239,29 @@ impl<I: Isa, L: Law, C: Fn(u32) -> u32> Draw<'_, I, L, C> {
         let kept = Piece { from, until, ..Piece::of_keys(memory.candidates.keys()) };
         let total = weigh(isa, &[kept], self.law, memory.sums);
         let pick = pick(isa, &[kept], self.law, memory.sums, uniform * total)?;
-        let item = memory.candidates.items()[pick.place];
-        let kept = self.counts.then(|| count(isa, &[kept]));
+        let items = memory.candidates.items();
+        let item = items[pick.place];
+        let kept = self.ask(&[kept], |place| items[place], memory.left);
         Some(DrawnItem { item, rest: pick.rest, total, kept })
+    }
+
+    /// Answers what is asked of what has a weight in pieces: how many concepts they are, if anything is.
+    fn ask(
+        &self,
+        pieces: &[Piece<'_>],
+        item_of: impl Fn(usize) -> u32,
+        left: &mut Vec<(u32, f32)>,
+    ) -> Option<usize> {
+        match self.asked {
+            AskedOfLeft::Nothing => None,
+            AskedOfLeft::Count => Some(count(self.isa, pieces)),
+            AskedOfLeft::List => {
+                left.clear();
+                let push = |place, key| left.push(((self.concept_of)(item_of(place)), key));
+                each_weighed(self.isa, pieces, push);
+                Some(left.len())
+            }
+        }
     }
 
     /// The cut that leaves the share `p`.

@@ -1,6 +1,7 @@
 //! The log-probabilities of what was sampled, where they are asked for.
 
 use super::candidates::likeliest;
+use super::draw::AskedOfLeft;
 use super::row::{Choice, View};
 use super::select::{Order, largest};
 use super::sources::concepts_of_tokens;
@@ -90,7 +91,7 @@ impl<'a, I: Isa> View<'a, I> {
     }
 
     /// The likeliest token of a concept.
-    fn representative(self, concepts: Concepts<'a>, concept: u32) -> u32 {
+    pub(super) fn representative(self, concepts: Concepts<'a>, concept: u32) -> u32 {
         match concepts {
             Concepts::Tokens(None) => concept,
             Concepts::Tokens(Some(ids)) => {
@@ -112,7 +113,7 @@ impl<'a, I: Isa> View<'a, I> {
             Concepts::Tokens(ids) => {
                 let (concept_of, in_order) = concepts_of_tokens(ids);
                 let pieces = [self.tokens(ids)];
-                let draw = self.draw(law, &pieces, concept_of, in_order, false);
+                let draw = self.draw(law, &pieces, concept_of, in_order, AskedOfLeft::Nothing);
                 draw.collect_from(f32::MIN, Some(n), &mut found.memory());
                 likeliest(&found.candidates, n, concept_of)
             }
@@ -131,7 +132,7 @@ impl<'a, I: Isa> View<'a, I> {
                 let concept_of = self.concepts_of_table(map, tables);
                 let (keys, mut memory) = found.keys_and_memory();
                 let pieces = self.pieces(tables, keys);
-                let draw = self.draw(law, &pieces, concept_of, in_order, false);
+                let draw = self.draw(law, &pieces, concept_of, in_order, AskedOfLeft::Nothing);
                 draw.collect_from(f32::MIN, Some(n), &mut memory);
                 likeliest(&found.candidates, n, concept_of)
             }

@@ -19,25 +19,28 @@
 mod adjust;
 mod candidates;
 mod draw;
+mod each;
 mod keys;
+mod left;
 mod log_probs;
 mod maxima;
 mod quickselect;
 mod row;
 mod select;
 mod sources;
+mod verify;
 mod weigh;
 
 use std::cell::RefCell;
 
-use rayon::prelude::*;
-
 pub(crate) use self::adjust::Adjust;
 use self::candidates::Candidates;
-use self::draw::{Draw, Memory};
+use self::draw::{AskedOfLeft, Draw, Memory};
+use self::each::{Each, OfRows};
 use self::quickselect::Buffers;
 pub(crate) use self::row::by_share;
 use self::row::sample_row;
+pub(crate) use self::verify::{Proposal, Verdict, left_of_rows, verify_rows};
 use self::weigh::{Itself, Piece};
 use super::Tables;
 use super::logit::Logit;
@@ -79,6 +82,15 @@ impl<'a> Concepts<'a> {
             true if tables.ids_are_tokens => Self::Tokens(None),
             true => Self::Tokens(Some(map.concept_ids())),
             false => Self::Pooled(map, tables),
+        }
+    }
+
+    /// The concept of a token.
+    fn of_token(self, token: u32) -> u32 {
+        match self {
+            Self::Tokens(None) => token,
+            Self::Tokens(Some(ids)) => ids[token as usize],
+            Self::Pooled(map, _) => map.concept_ids()[token as usize],
         }
     }
 
@@ -170,26 +182,23 @@ pub(crate) fn sample_rows(
     requests: &[Request<'_>],
     logits: &Logits,
 ) -> Result<Vec<Result<Drawn, Undrawn>>, ReduceError> {
-    rows::run(Sample { requests }, logits)
+    let row = |request: &Request<'_>| request.row;
+    rows::run(OfRows { of: requests, row, each: SampleRow }, logits)
 }
 
-struct Sample<'a> {
-    requests: &'a [Request<'a>],
-}
+struct SampleRow;
 
-impl Operation for Sample<'_> {
-    type Output = Vec<Result<Drawn, Undrawn>>;
+impl Each<Request<'_>> for SampleRow {
+    type Output = Drawn;
 
-    fn run<I: Isa, T: Logit>(self, isa: I, rows: Rows<'_, T>) -> Self::Output {
-        let sample = |request: &Request<'_>| {
-            let row = rows.get(request.row);
-            SCRATCH.with_borrow_mut(|scratch| sample_row(isa, row, request, scratch))
-        };
-        if rows.are_worth_a_fork() {
-            self.requests.par_iter().map(sample).collect()
-        } else {
-            self.requests.iter().map(sample).collect()
-        }
+    fn of<I: Isa, T: Logit>(
+        &self,
+        isa: I,
+        row: &[T],
+        request: &Request<'_>,
+        scratch: &mut Scratch,
+    ) -> Result<Drawn, Undrawn> {
+        sample_row(isa, row, request, scratch)
     }
 }
 
@@ -223,7 +232,7 @@ impl WithIsa for Choose<'_> {
             first_item: 0,
             concept_of: |token: u32| ids.map_or(token, |ids| ids[token as usize]),
             in_order: if ids.is_none() { u32::MAX } else { 0 },
-            counts: false,
+            asked: AskedOfLeft::Nothing,
         };
         SCRATCH.with_borrow_mut(|scratch| {
             let drawn = draw.run(filter, uniform, &mut scratch.found.memory())?;
@@ -284,6 +293,8 @@ struct Found {
     buffers: Buffers,
     /// A bit for every concept, all 0 between rows.
     is_listed: Vec<u64>,
+    /// What a filter has left: concepts and keys.
+    left: Vec<(u32, f32)>,
 }
 
 impl Found {
@@ -293,7 +304,7 @@ impl Found {
 
     /// The keys and their blocks' maxima; and the memory for a draw from them.
     fn keys_and_memory(&mut self) -> ((&[f32], &[f32]), Memory<'_>) {
-        let Self { keys, key_maxima, sums, candidates, buffers, .. } = self;
-        ((keys, key_maxima), Memory { sums, candidates, buffers })
+        let Self { keys, key_maxima, sums, candidates, buffers, left, .. } = self;
+        ((keys, key_maxima), Memory { sums, candidates, buffers, left })
     }
 }

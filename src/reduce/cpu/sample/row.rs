@@ -2,7 +2,7 @@
 
 use super::adjust::Adjust;
 use super::candidates::add_pooled;
-use super::draw::{DrawnItem, Weighed};
+use super::draw::{AskedOfLeft, DrawnItem, Weighed};
 use super::keys::Pooled;
 use super::log_probs::at_most_0;
 use super::maxima::Maxima;
@@ -71,13 +71,13 @@ struct Chance {
     temperature: f64,
     filter: Filter,
     uniform: f64,
-    /// Whether to count the concepts that are left.
-    counts: bool,
+    /// Of the concepts that are left.
+    asked: AskedOfLeft,
 }
 
 impl<'a, I: Isa> View<'a, I> {
     /// The row after all changes: the given one itself if it is `f32` and nothing is changed.
-    fn of<T: Logit>(
+    pub(super) fn of<T: Logit>(
         isa: I,
         given: &'a [T],
         adjust: &Adjust<'_>,
@@ -105,8 +105,11 @@ impl<'a, I: Isa> View<'a, I> {
     fn choose(self, request: &Request<'_>, found: &mut Found) -> Option<Choice> {
         let Request { concepts, temperature, uniform, log_probs, .. } = *request;
         let filter = request.filter.of(concepts.count(self.row.len()));
-        let counts = log_probs.is_some_and(|asked| !asked.raw);
-        let chance = Chance { temperature, filter, uniform, counts };
+        let asked = match log_probs {
+            Some(log_probs) if !log_probs.raw => AskedOfLeft::Count,
+            _ => AskedOfLeft::Nothing,
+        };
+        let chance = Chance { temperature, filter, uniform, asked };
         if temperature == 0.0 {
             let (concept, token) = self.likeliest_concept(concepts);
             return Some(Choice { concept, token, rest: uniform, draw: None });
@@ -119,6 +122,27 @@ impl<'a, I: Isa> View<'a, I> {
             }
             Concepts::Pooled(map, tables) => self.draw_concept(map, tables, chance, found),
         }
+    }
+
+    /// The concepts that a request leaves, in the order of the draw, and their probabilities, as they
+    /// are drawn from; of a greedy one, the likeliest.
+    pub(super) fn left(self, request: &Request<'_>, found: &mut Found) -> Vec<(u32, f64)> {
+        let Request { concepts, temperature, .. } = *request;
+        if temperature == 0.0 {
+            return vec![(self.likeliest_concept(concepts).0, 1.0)];
+        }
+        let filter = request.filter.of(concepts.count(self.row.len()));
+        let chance = Chance { temperature, filter, uniform: 0.0, asked: AskedOfLeft::List };
+        let choice = match concepts {
+            Concepts::Tokens(ids) => self.draw_token(ids, chance, found),
+            Concepts::Pooled(map, tables) => self.draw_concept(map, tables, chance, found),
+        };
+        let Some((law, _)) = choice.and_then(|choice| choice.draw) else { return Vec::new() };
+        let weight = |&(concept, key): &(u32, f32)| (concept, law.ln_weight(key).exp());
+        let mut left: Vec<(u32, f64)> = found.left.iter().map(weight).collect();
+        let total: f64 = left.iter().map(|(_, weight)| weight).sum();
+        left.iter_mut().for_each(|(_, weight)| *weight /= total);
+        left
     }
 
     /// The concept with the largest mass, and its token if it has but one.
@@ -159,13 +183,13 @@ impl<'a, I: Isa> View<'a, I> {
     fn draw_token(
         self,
         ids: Option<&[u32]>,
-        Chance { temperature, filter, uniform, counts }: Chance,
+        Chance { temperature, filter, uniform, asked }: Chance,
         found: &mut Found,
     ) -> Option<Choice> {
         let law = Power::new(temperature, 0.0);
         let (concept_of, in_order) = concepts_of_tokens(ids);
         let pieces = [self.tokens(ids)];
-        let draw = self.draw(law, &pieces, concept_of, in_order, counts);
+        let draw = self.draw(law, &pieces, concept_of, in_order, asked);
         let drawn = draw.run_by_power(filter, uniform, &mut found.memory())?;
         let (concept, token) = (concept_of(drawn.item), Some(drawn.item));
         Some(Choice { concept, token, rest: drawn.rest, draw: Some((law, drawn)) })
@@ -176,7 +200,7 @@ impl<'a, I: Isa> View<'a, I> {
         self,
         map: &'a ConceptMap,
         tables: &'a Tables,
-        Chance { temperature, filter, uniform, counts }: Chance,
+        Chance { temperature, filter, uniform, asked }: Chance,
         found: &mut Found,
     ) -> Option<Choice> {
         let choice = |concept, law, drawn: DrawnItem| {
@@ -187,7 +211,7 @@ impl<'a, I: Isa> View<'a, I> {
             let top = found.candidates.keys().iter().copied().fold(0.0, f32::max);
             let law = Power::new(temperature, top);
             let concept_of = self.concepts_of_candidates(map);
-            let draw = self.draw(law, &[], concept_of, in_order, counts);
+            let draw = self.draw(law, &[], concept_of, in_order, asked);
             let drawn =
                 draw.draw_candidates(filter, Weighed::default(), uniform, &mut found.memory())?;
             return choice(concept_of(drawn.item), law, drawn);
@@ -196,7 +220,7 @@ impl<'a, I: Isa> View<'a, I> {
         let concept_of = self.concepts_of_table(map, tables);
         let (keys, mut memory) = found.keys_and_memory();
         let pieces = self.pieces(tables, keys);
-        let draw = self.draw(law, &pieces, concept_of, in_order, counts);
+        let draw = self.draw(law, &pieces, concept_of, in_order, asked);
         let drawn = draw.run_by_power(filter, uniform, &mut memory)?;
         choice(concept_of(drawn.item), law, drawn)
     }
@@ -263,18 +287,21 @@ impl<'a, I: Isa> View<'a, I> {
     }
 
     /// The token that is emitted for a concept.
-    fn emit(self, request: &Request<'_>, choice: &Choice) -> u32 {
+    fn emit(self, request: &Request<'a>, choice: &Choice) -> u32 {
         match (request.concepts, choice.token) {
             (Concepts::Tokens(_), Some(token)) => token,
             (_, Some(token)) if request.by_share => token,
-            (Concepts::Pooled(map, _), _) => {
-                let tokens = map.tokens(choice.concept).unwrap_or_default();
-                match request.by_share {
-                    true => by_share(self.row, tokens, choice.rest),
-                    false => pass::likeliest(self.row, tokens),
-                }
+            _ => self.spell(request, choice.concept, choice.rest),
+        }
+    }
+
+    /// The token that is emitted for a concept; `uniform` chooses it, where it is chosen by its share.
+    pub(super) fn spell(self, request: &Request<'a>, concept: u32, uniform: f64) -> u32 {
+        match request.concepts {
+            Concepts::Pooled(map, _) if request.by_share => {
+                by_share(self.row, map.tokens(concept).unwrap_or_default(), uniform)
             }
-            (Concepts::Tokens(_), None) => unreachable!("tokens are chosen as tokens"),
+            concepts => self.representative(concepts, concept),
         }
     }
 }

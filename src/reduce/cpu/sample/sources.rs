@@ -1,7 +1,7 @@
 //! What is drawn from: the tokens of a row, the concepts of a table, or candidates; and the concept of
 //! each item, see [`super::candidates::Candidates`].
 
-use super::draw::Draw;
+use super::draw::{AskedOfLeft, Draw};
 use super::row::View;
 use super::weigh::{Lowest, Piece, Power};
 use crate::ConceptMap;
@@ -23,12 +23,12 @@ impl<'a, I: Isa> View<'a, I> {
         pieces: &'b [Piece<'b>],
         concept_of: C,
         in_order: u32,
-        counts: bool,
+        asked: AskedOfLeft,
     ) -> Draw<'b, I, Power, C> {
         // The tokens come first, unless the table has all of them.
         let tokens = pieces.first().map_or(0, |piece| piece.values.len());
         let first_item = (self.row.len() - tokens) as u32;
-        Draw { isa: self.isa, law, pieces, first_item, concept_of, in_order, counts }
+        Draw { isa: self.isa, law, pieces, first_item, concept_of, in_order, asked }
     }
 
     /// The concept of a token or of a place in the table.

@@ -208,7 +208,7 @@ impl<'a> Piece<'a> {
 
     /// Which keys of vector `i` are not below `from`.
     #[inline(always)]
-    fn kept<I: Isa>(&self, isa: I, keys: I::F32s, i: usize) -> u16 {
+    pub(super) fn kept<I: Isa>(&self, isa: I, keys: I::F32s, i: usize) -> u16 {
         let is_from = isa.ge(keys, isa.splat(self.from));
         match lanes_before(self.until, i) {
             u16::MAX => is_from,

@@ -1,5 +1,7 @@
 //! Requests that are remembered and sampled on the host.
 
+mod verify;
+
 use super::{Slot, Step};
 use crate::reduce::MapSet;
 use crate::reduce::cpu::sample::{Concepts, Request, sample_rows};
