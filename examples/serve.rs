@@ -9,7 +9,7 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Error, Result, ensure};
+use anyhow::{Context, Error, Result, ensure};
 use candle_core::{DType, Device, Tensor};
 use clap::Parser;
 use concept_mass::sample::{BatchSampler, Emission, Penalties, RowState, SamplingParams};
@@ -30,7 +30,7 @@ struct Args {
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
     slots: u16,
     /// The maximum number of tokens of an answer.
-    #[arg(long, default_value_t = 8)]
+    #[arg(long, default_value_t = 16)]
     max_tokens: usize,
     /// Of who comes when, and who is preempted.
     #[arg(long, default_value_t = 1)]
@@ -68,9 +68,10 @@ struct Progress {
     is_done: bool,
 }
 
-/// A request in a slot: its index, and what the model has read of it.
+/// A request in a slot: its index, its map, and what the model has read of it.
 struct Running {
     request: usize,
+    map: Option<MapId>,
     cache: Cache,
 }
 
@@ -90,18 +91,21 @@ fn run(args: &Args) -> Result<()> {
         let mut served = Server::new(&loaded, only, 1, args, &device)?.serve(0.0)?;
         alone.push(served.remove(0));
     }
-    let served =
-        Server::new(&loaded, &requests, args.slots.into(), args, &device)?.serve(0.25)?;
-    print("question                                      map       T    slots      answer\n")?;
+    let served = Server::new(&loaded, &requests, args.slots.into(), args, &device)?.serve(0.25)?;
+    let line = |cells: [&str; 5]| {
+        let [question, map, temperature, answer, slots] = cells;
+        print(&format!("{question:<46}{map:<10}{temperature:<5}{answer:<34}{slots}\n"))
+    };
+    line(["question", "map", "T", "answer", "slots"])?;
     let mut preempted = 0;
     for ((request, progress), alone) in requests.iter().zip(&served).zip(&alone) {
         let answer = loaded.tokenizer.decode(&progress.said, true).map_err(Error::from_boxed)?;
         let question = request.prompt.trim_start_matches("Q: ").trim_end_matches("\nA:");
         let map = if request.map == Map::Spelling { "spelling" } else { "none" };
         let slots: Vec<String> = progress.slots.iter().map(ToString::to_string).collect();
-        let (temperature, slots) = (request.params.temperature(), slots.join(" → "));
-        let question: String = question.chars().take(44).collect();
-        print(&format!("{question:<46}{map:<10}{temperature:<5}{slots:<11}{}\n", answer.trim()))?;
+        let temperature = request.params.temperature().to_string();
+        let cut: String = question.chars().take(44).collect();
+        line([&cut, map, &temperature, answer.trim(), &slots.join(" → ")])?;
         ensure!(
             progress.said == alone.said && progress.state == alone.state,
             "the answer to {question:?} differs from the one that the request has alone: {answer:?}"
@@ -117,21 +121,27 @@ fn run(args: &Args) -> Result<()> {
 fn requests(loaded: &Loaded) -> Result<Vec<Request>> {
     let penalties = Penalties { repetition: 1.1, presence: 0.1, frequency: 0.1 };
     let at = SamplingParams::at;
+    let by_share = at(1.0)?.with_emission(Emission::ByShare);
     let asked = [
         ("Which cathedral did Ivan the Terrible build on Red Square?", Map::Spelling, at(0.0)?),
         ("Which medal does the winner of a race get?", Map::Spelling, at(0.0)?),
         ("Which medal does the winner of a race get?", Map::None, at(0.0)?),
         ("Who wrote The Wealth of Nations?", Map::None, at(0.8)?.with_top_k(20)?),
-        ("Who wrote Hamlet?", Map::Spelling, at(0.7)?.with_top_p(0.9)?),
+        ("What is the highest mountain on Earth?", Map::Spelling, at(0.7)?.with_top_p(0.9)?),
         ("Which cathedral did Ivan the Terrible build on Red Square?", Map::None, at(1.0)?),
-        ("What is the capital of France?", Map::Spelling, at(0.9)?.with_min_p(0.05)?),
-        ("Who painted the Mona Lisa?", Map::Spelling, at(1.0)?.with_emission(Emission::ByShare)),
-        ("Who wrote Hamlet?", Map::None, at(1.2)?.with_penalties(penalties)?),
+        ("Which country has Amsterdam as its capital?", Map::Spelling, at(0.9)?.with_min_p(0.05)?),
+        ("In which city does the Statue of Liberty stand?", Map::Spelling, by_share),
+        ("Who wrote The Adventures of Tom Sawyer?", Map::None, at(1.2)?.with_penalties(penalties)?),
     ];
     let request = |(seed, (question, map, params)): (u64, (&str, Map, SamplingParams))| {
         let prompt = format!("Q: {question}\nA:");
         let tokens = loaded.tokenizer.encode(prompt.as_str(), true).map_err(Error::from_boxed)?;
-        Ok(Request { prompt, tokens: tokens.get_ids().to_vec(), params: params.with_seed(seed), map })
+        Ok(Request {
+            prompt,
+            tokens: tokens.get_ids().to_vec(),
+            params: params.with_seed(seed),
+            map,
+        })
     };
     (1..).zip(asked).map(request).collect()
 }
@@ -144,7 +154,7 @@ struct Server<'a> {
     requests: &'a [Request],
     max_tokens: usize,
     sampler: BatchSampler,
-    spelling: MapId,
+    spelling: ConceptMap,
     slots: Vec<Option<Running>>,
     progress: Vec<Progress>,
     /// The requests that wait, the next one first.
@@ -161,9 +171,8 @@ impl<'a> Server<'a> {
         device: &'a Device,
     ) -> Result<Self> {
         let vocabulary = Vocabulary::new(loaded.tokenizer.clone(), loaded.vocab_size)?;
-        let spelling: ConceptMap = Spelling::default().map(&vocabulary)?;
-        let mut sampler = BatchSampler::new(MapSet::new(loaded.vocab_size, 8, device)?, slots)?;
-        let spelling = sampler.maps_mut().insert(&spelling)?;
+        let spelling = Spelling::default().map(&vocabulary)?;
+        let maps = MapSet::new(loaded.vocab_size, slots, device)?;
         let new = |request: &Request| {
             let state = RowState::new(0, request.tokens.iter().map(|&token| (token, 1)));
             Progress { said: Vec::new(), state, slots: Vec::new(), is_done: false }
@@ -174,7 +183,7 @@ impl<'a> Server<'a> {
             device,
             requests,
             max_tokens: args.max_tokens,
-            sampler,
+            sampler: BatchSampler::new(maps, slots)?,
             spelling,
             slots: (0..slots).map(|_| None).collect(),
             progress: requests.iter().map(new).collect(),
@@ -188,7 +197,8 @@ impl<'a> Server<'a> {
         while self.progress.iter().any(|progress| !progress.is_done) {
             for slot in 0..self.slots.len() {
                 if self.slots[slot].is_some() && self.rng.random_bool(preemption) {
-                    self.preempt(slot)?;
+                    let request = self.stop(slot)?;
+                    self.queue.push(request);
                 }
             }
             // In a slot of no particular order.
@@ -208,30 +218,37 @@ impl<'a> Server<'a> {
         (!free.is_empty()).then(|| free[self.rng.random_range(0..free.len())])
     }
 
-    /// Puts a request into a slot, with what it remembers; the model has to read its text anew.
+    /// Puts a request into a slot, with its map and what it remembers; the model has to read its text
+    /// anew.
     fn start(&mut self, slot: usize, request: usize) -> Result<()> {
         let Request { params, map, .. } = &self.requests[request];
-        let map = (*map == Map::Spelling).then_some(self.spelling);
+        let map = match map {
+            Map::Spelling => Some(self.sampler.maps_mut().insert(&self.spelling)?),
+            Map::None => None,
+        };
         let progress = &mut self.progress[request];
         self.sampler.start(slot, params.clone(), map, progress.state.clone())?;
         progress.slots.push(slot);
-        self.slots[slot] = Some(Running { request, cache: Cache::default() });
+        self.slots[slot] = Some(Running { request, map, cache: Cache::default() });
         Ok(())
     }
 
-    /// Takes a request out of its slot, and drops what the model has read of it.
-    fn preempt(&mut self, slot: usize) -> Result<()> {
-        if let Some(Running { request, .. }) = self.slots[slot].take() {
-            self.progress[request].state = self.sampler.state(slot)?;
-            self.sampler.end(slot)?;
-            self.queue.push(request);
+    /// Takes a request out of its slot, with its map, and drops what the model has read of it.
+    fn stop(&mut self, slot: usize) -> Result<usize> {
+        let running = self.slots[slot].take().context("the slot is free")?;
+        let Running { request, map, .. } = running;
+        self.progress[request].state = self.sampler.state(slot)?;
+        self.sampler.end(slot)?;
+        if let Some(map) = map {
+            self.sampler.maps_mut().remove(map)?;
         }
-        Ok(())
+        Ok(request)
     }
 
     /// One token for every request that runs.
     fn step(&mut self) -> Result<()> {
-        let running: Vec<usize> = (0..self.slots.len()).filter(|&i| self.slots[i].is_some()).collect();
+        let running: Vec<usize> =
+            (0..self.slots.len()).filter(|&i| self.slots[i].is_some()).collect();
         let mut logits = Vec::new();
         for &slot in &running {
             logits.push(self.read(slot)?);
@@ -249,9 +266,7 @@ impl<'a> Server<'a> {
             }
             if is_end || progress.said.len() == self.max_tokens {
                 progress.is_done = true;
-                progress.state = self.sampler.state(slot)?;
-                self.sampler.end(slot)?;
-                self.slots[slot] = None;
+                self.stop(slot)?;
             }
         }
         Ok(())
@@ -262,9 +277,8 @@ impl<'a> Server<'a> {
     /// Each by itself, so that its logits are those that it has alone: a batch may be rounded
     /// otherwise, which is the model's affair and not the sampler's.
     fn read(&mut self, slot: usize) -> Result<Tensor> {
-        let Some(Running { request, cache }) = &mut self.slots[slot] else {
-            unreachable!("only slots that run are read")
-        };
+        let running = self.slots[slot].as_mut().context("the slot is free")?;
+        let Running { request, cache, .. } = running;
         let (prompt, said) = (&self.requests[*request].tokens, &self.progress[*request].said);
         self.model.set_cache(std::mem::take(cache))?;
         let read = self.model.cache().len();
@@ -277,6 +291,6 @@ impl<'a> Server<'a> {
         }
         *cache = self.model.cache().clone();
         self.model.reset();
-        Ok(logits.expect("the last token is always new"))
+        logits.context("there is nothing new to read")
     }
 }

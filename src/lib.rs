@@ -50,12 +50,14 @@
 //! - [`map`] has the [`ConceptMap`], a partition of the vocabulary into concepts, which can be laid
 //!   [over](ConceptMap::over) another map and saved as JSON, and [`TokenSets`], whose mass is
 //!   measured whether they win or not.
-//! - [`mod@reduce`] puts a map on a device ([`DeviceMap`]) and has its operations, which give a
+//! - [`mod@reduce`] puts a map on a device ([`DeviceMap`]), or many of which each row of a batch has
+//!   its own ([`MapSet`]), and has its operations, which give a
 //!   [`Row`] of numbers for each row of logits.
 //! - [`mod@sample`] has the samplers. A [`ConceptSampler`] is candle's `LogitsProcessor` over concepts;
 //!   [`sample_batch`](sample::sample_batch) is for a batch of requests, each with its own
-//!   [`SamplingParams`](sample::SamplingParams), map and seed. Under a map that pools nothing, they
-//!   are samplers over tokens.
+//!   [`SamplingParams`](sample::SamplingParams), map and seed; a
+//!   [`BatchSampler`](sample::BatchSampler) also keeps these for an inference engine, in slots, and
+//!   verifies drafts. Under a map that pools nothing, they are samplers over tokens.
 //! - [`phrase`] decides between whole answers when a first token cannot.
 //! - [`mod@reference`] computes the same results in `f64` by their definitions, to test against.
 //!

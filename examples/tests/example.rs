@@ -1,6 +1,6 @@
 //! `examples/saint_basils.rs` from end to end: what it prints of the tiny model, models of every
-//! layout that a user may bring, and what it says of files that are unfit. And `examples/decode.rs`:
-//! the loop with either sampler.
+//! layout that a user may bring, and what it says of files that are unfit. `examples/decode.rs`: the
+//! loop with either sampler. And `examples/serve.rs`: requests that come and go.
 
 mod example {
     mod answers;
@@ -8,5 +8,6 @@ mod example {
     mod decode;
     mod models;
     mod program;
+    mod serve;
     mod toy;
 }
