@@ -75,7 +75,7 @@ mod tests {
     fn rows_steps_and_seeds_have_numbers_of_their_own() {
         let n = 120_000;
         let number = |i: u64| {
-            let kind = if i % 2 == 0 { uniform } else { accept_uniform };
+            let kind = if i.is_multiple_of(2) { uniform } else { accept_uniform };
             kind(i / 2 % 3, i / 6 % 200, (i / 1200) as u32)
         };
         let numbers: Vec<f64> = (0..n).map(number).collect();

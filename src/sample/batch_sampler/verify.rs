@@ -34,7 +34,7 @@ pub struct Draft {
 /// let yes = sampler.maps_mut().insert(&ConceptMap::builder(3).concept("yes", [0, 1])?.build()?)?;
 /// sampler.start(0, SamplingParams::greedy(), Some(yes), RowState::default())?;
 /// sampler.start(1, SamplingParams::greedy(), Some(yes), RowState::default())?;
-/// let target = Tensor::new(&[[[0.3f32, 0.2, 0.5], [0.1, 0.1, 0.8]]], &Device::Cpu)?.log()?;
+/// let target = Tensor::new(&[[[0.35f32, 0.25, 0.4], [0.1, 0.1, 0.8]]], &Device::Cpu)?.log()?;
 /// let draft = Draft { tokens: Tensor::new(&[[1u32]], &Device::Cpu)?, logits: None };
 /// let mut tokens = |slot: usize, accept_spelling| -> Result<Vec<u32>, Box<dyn std::error::Error>> {
 ///     let slots = sampler.slots(&[slot])?;
@@ -47,7 +47,7 @@ pub struct Draft {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum AcceptSpelling {
-    /// Only the token that the request's [`Emission`](super::Emission) would have given stands.
+    /// Only the token that the request's [`Emission`](crate::sample::Emission) would have given stands.
     #[default]
     No,
     /// Any token of the concept stands as it was drafted, unless bias or mask ban it.

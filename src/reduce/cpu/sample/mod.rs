@@ -40,7 +40,7 @@ use self::each::{Each, OfRows};
 use self::quickselect::Buffers;
 pub(crate) use self::row::by_share;
 use self::row::sample_row;
-pub(crate) use self::verify::{Proposal, Verdict, left_of_rows, verify_rows};
+pub(crate) use self::verify::{Left, Proposal, Verdict, left_of_rows, verify_rows};
 use self::weigh::{Itself, Piece};
 use super::Tables;
 use super::logit::Logit;

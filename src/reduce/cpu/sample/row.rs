@@ -8,7 +8,7 @@ use super::log_probs::at_most_0;
 use super::maxima::Maxima;
 use super::sources::concepts_of_tokens;
 use super::weigh::Power;
-use super::{Concepts, Drawn, Filter, Found, Request, Scratch, Undrawn};
+use super::{Concepts, Drawn, Filter, Found, Left, Request, Scratch, Undrawn};
 use crate::ConceptMap;
 use crate::reduce::cpu::Tables;
 use crate::reduce::cpu::logit::Logit;
@@ -126,7 +126,7 @@ impl<'a, I: Isa> View<'a, I> {
 
     /// The concepts that a request leaves, in the order of the draw, and their probabilities, as they
     /// are drawn from; of a greedy one, the likeliest.
-    pub(super) fn left(self, request: &Request<'_>, found: &mut Found) -> Vec<(u32, f64)> {
+    pub(super) fn left(self, request: &Request<'_>, found: &mut Found) -> Left {
         let Request { concepts, temperature, .. } = *request;
         if temperature == 0.0 {
             return vec![(self.likeliest_concept(concepts).0, 1.0)];
@@ -139,7 +139,7 @@ impl<'a, I: Isa> View<'a, I> {
         };
         let Some((law, _)) = choice.and_then(|choice| choice.draw) else { return Vec::new() };
         let weight = |&(concept, key): &(u32, f32)| (concept, law.ln_weight(key).exp());
-        let mut left: Vec<(u32, f64)> = found.left.iter().map(weight).collect();
+        let mut left: Left = found.left.iter().map(weight).collect();
         let total: f64 = left.iter().map(|(_, weight)| weight).sum();
         left.iter_mut().for_each(|(_, weight)| *weight /= total);
         left

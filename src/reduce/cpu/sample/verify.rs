@@ -15,6 +15,9 @@ use crate::reduce::cpu::rows;
 use crate::reduce::cpu::simd::Isa;
 use crate::reduce::logits::Logits;
 
+/// The concepts that a request leaves, in the order of the draw, and their probabilities.
+pub(crate) type Left = Vec<(u32, f64)>;
+
 /// A drafted token, and what it is to be held against.
 pub(crate) struct Proposal<'a> {
     /// Of the target's row. Its uniform number draws a token of our own.
@@ -22,7 +25,7 @@ pub(crate) struct Proposal<'a> {
     /// The drafted token, of the vocabulary.
     pub(crate) token: u32,
     /// Concepts and probabilities from which its concept was drawn; empty if it was not drawn.
-    pub(crate) draft: Vec<(u32, f64)>,
+    pub(crate) draft: Left,
     /// The uniform number that accepts or does not.
     pub(crate) accept: f64,
     /// Whether any token of an accepted concept stands, not only the one that the request would emit.
@@ -47,11 +50,11 @@ pub(crate) fn verify_rows(
     rows::run(OfRows { of: proposals, row: of, each: Verify }, logits)
 }
 
-/// The concepts that each request leaves, in the order of the draw, and their probabilities.
+/// What each request leaves of the row that it names.
 pub(crate) fn left_of_rows(
     requests: &[Request<'_>],
     logits: &Logits,
-) -> Result<Vec<Result<Vec<(u32, f64)>, Undrawn>>, ReduceError> {
+) -> Result<Vec<Result<Left, Undrawn>>, ReduceError> {
     rows::run(
         OfRows { of: requests, row: |request: &Request<'_>| request.row, each: LeftOf },
         logits,
@@ -61,7 +64,7 @@ pub(crate) fn left_of_rows(
 struct LeftOf;
 
 impl Each<Request<'_>> for LeftOf {
-    type Output = Vec<(u32, f64)>;
+    type Output = Left;
 
     fn of<I: Isa, T: Logit>(
         &self,

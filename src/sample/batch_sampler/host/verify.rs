@@ -5,7 +5,7 @@ use super::super::verify::{AcceptSpelling, Drafted, Verified};
 use super::{HostSlots, Masks, Served, served_rows};
 use crate::reduce::NO_TOKEN;
 use crate::reduce::cpu::sample::{
-    Drawn, Proposal, Request, Undrawn, Verdict, left_of_rows, sample_rows, verify_rows,
+    Drawn, Left, Proposal, Request, Undrawn, Verdict, left_of_rows, sample_rows, verify_rows,
 };
 use crate::reduce::logits::Logits;
 use crate::reduce::numbers::numbers_on_host;
@@ -156,8 +156,8 @@ impl Batch {
         &self,
         position: usize,
         rows: &mut [Result<Row<'_>, Failure>],
-    ) -> Result<Vec<Vec<(u32, f64)>>, SampleError> {
-        let mut of_rows = vec![Vec::new(); rows.len()];
+    ) -> Result<Vec<Left>, SampleError> {
+        let mut of_rows = vec![Left::new(); rows.len()];
         let Some(logits) = &self.draft else { return Ok(of_rows) };
         let is_drawn = |row: &Row<'_>| {
             !row.is_done && position < row.draft.len() && row.served.slot.params.temperature > 0.0
