@@ -8,4 +8,5 @@ mod batch_sampler {
     mod errors;
     mod requests;
     mod steps;
+    mod unfit_drafts;
 }
