@@ -71,7 +71,8 @@ fn compile_kernels() -> Result<(), String> {
         code += "    [\n";
         for (dtype, _) in DTYPES {
             let name = format!("{file}_{dtype}");
-            let ptx = compile("kernels", file, &name, &[format!("-DONLY_{dtype}")])?;
+            let arguments = [format!("-DONLY_{dtype}")];
+            let ptx = compile("kernels", file, &name, MIN_CAPABILITY, &arguments)?;
             for kernel in kernels {
                 if !ptx.contains(&format!(".entry {kernel}_{dtype}(")) {
                     return Err(format!(
@@ -101,11 +102,19 @@ fn compile_kernels() -> Result<(), String> {
     )
 }
 
-/// What the bench `gpu_reduction` measures the crate against.
+/// What the benches measure the crate against.
 fn compile_rivals() -> Result<(), String> {
+    /// The first with clusters of blocks, which one of the samplers is made of.
+    const CLUSTERS: u32 = 90;
     let constants = [("THREADS", rivals::THREADS), ("PER_THREAD", rivals::PER_THREAD)];
     let constants = constants.map(|(name, value)| format!("-D{name}={value}u"));
-    compile("benches/kernels", "rivals", "rivals", &constants).map(drop)
+    let compile = |file, capability, arguments: &[String]| {
+        compile("benches/kernels", file, file, capability, arguments).map(drop)
+    };
+    compile("rivals", MIN_CAPABILITY, &constants)?;
+    compile("attention_rs", MIN_CAPABILITY, &[])?;
+    compile("flashinfer", MIN_CAPABILITY, &[])?;
+    compile("flashinfer_split", CLUSTERS, &[])
 }
 
 /// The GPUs for which there is to be machine code, as nvcc names them: `sm_80`.
@@ -140,13 +149,20 @@ fn cuda_version_of(ptx: &str) -> Option<(u32, u32)> {
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
-/// Compiles a file to PTX, puts that into the output folder under the name, and returns it.
-fn compile(folder: &str, file: &str, name: &str, arguments: &[String]) -> Result<String, String> {
+/// Compiles a file to PTX for GPUs of a compute capability and later ones, puts that into the output
+/// folder under the name, and returns it.
+fn compile(
+    folder: &str,
+    file: &str,
+    name: &str,
+    capability: u32,
+    arguments: &[String],
+) -> Result<String, String> {
     let out = out_dir();
     let ptx = out.join(name).with_extension("ptx");
     let mut command = Command::new(nvcc());
     command
-        .args(["--ptx", &format!("-arch=compute_{MIN_CAPABILITY}"), "-std=c++17", "-O3"])
+        .args(["--ptx", &format!("-arch=compute_{capability}"), "-std=c++17", "-O3"])
         .args(line_info())
         .args(arguments)
         .arg("-I")

@@ -2,11 +2,12 @@
 //! was promised. Counters tell of work, not of time.
 //!
 //! ```sh
-//! ../shared/cuda-emulator/with-emulator cargo bench --features cuda --bench cuda_counters
+//! ../shared/cuda-emulator/with-emulator cargo bench --features bench-rivals --bench cuda_counters
+//! ../shared/cuda-emulator/with-emulator cargo bench --features bench-rivals --bench cuda_counters -- samplers
 //! ```
 //!
-//! It prints the three tables of docs/PERFORMANCE.md, and fails if a promise is not kept. On a GPU
-//! there are no counters, and it says so.
+//! It prints the tables of docs/PERFORMANCE.md, and fails if a promise is not kept; with `samplers`
+//! the table of those alone. On a GPU there are no counters, and it says so.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -19,6 +20,9 @@ mod report;
 #[path = "../sampling/row.rs"]
 #[allow(dead_code)]
 mod row;
+#[path = "../samplers/mod.rs"]
+mod samplers;
+mod sampling;
 mod seeds;
 
 use std::process::{Command, ExitCode};
@@ -70,7 +74,8 @@ fn main() -> Result<ExitCode> {
 /// The emulator wants to know from the start where to write.
 fn again_with_a_report() -> Result<ExitCode> {
     let path = env::temp_dir().join(format!("concept-mass-counters-{}", process::id()));
-    let status = Command::new(env::current_exe()?).env("CUDA_EMU_REPORT", &path).status();
+    let mut again = Command::new(env::current_exe()?);
+    let status = again.args(env::args().skip(1)).env("CUDA_EMU_REPORT", &path).status();
     let _ = fs::remove_file(path);
     Ok(if status?.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -83,6 +88,10 @@ fn count(report: &Report) -> Result<ExitCode> {
 
     if !counts(report, || Ok(sparse.tables.decide(&peaked)?.tokens()?))? {
         println!("No counters: they need the emulator, and this is a GPU. Nothing is claimed.");
+        return Ok(ExitCode::SUCCESS);
+    }
+    if env::args().any(|argument| argument == sampling::ALONE) {
+        sampling::count(report, &sparse.tables, &peaked)?;
         return Ok(ExitCode::SUCCESS);
     }
     print_head();
@@ -107,6 +116,7 @@ fn count(report: &Report) -> Result<ExitCode> {
 
     let paths = Paths::count(report, &device)?;
     paths.print();
+    sampling::count(report, &sparse.tables, &peaked)?;
 
     let mut promises = Promises::default();
     promises.of_the_paths(&paths);
