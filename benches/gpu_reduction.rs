@@ -15,6 +15,7 @@ mod gpu;
 #[path = "sampling/row.rs"]
 #[allow(dead_code)]
 mod row;
+mod samplers;
 
 use std::path::PathBuf;
 

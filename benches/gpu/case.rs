@@ -100,13 +100,16 @@ impl Case {
         name
     }
 
-    /// What is measured here. A replay reads the logits that were there when it was recorded; and
-    /// to those rivals that look at every token alike, p_max makes no difference.
+    /// What is measured here. A replay reads the logits that were there when it was recorded; to
+    /// those rivals that look at every token alike, p_max makes no difference; and what samples
+    /// plain tokens, in bf16, knows no map.
     pub fn rivals(&self) -> impl Iterator<Item = Rival> {
         let (hot, usual) = (self.hot, self.p_max == USUAL_P_MAX);
-        Rival::ALL.into_iter().filter(move |rival| match rival {
+        let samples = usual && !hot && self.map == SPARSE && self.dtype == DType::BF16;
+        Rival::ALL.into_iter().chain(Rival::SAMPLERS).filter(move |rival| match rival {
             Rival::Replay => hot,
             Rival::CandleChain | Rival::Host => usual && !hot,
+            Rival::Sampler(..) | Rival::CandleProbs => samples,
             _ => true,
         })
     }

@@ -36,6 +36,7 @@ impl Inputs {
                 .and_then(|()| self.check_draws(set))
                 .and_then(|()| self.check_replay(of_row))
                 .and_then(|()| self.check_floor(set))
+                .and_then(|()| self.check_samplers(set))
                 .with_context(|| format!("{}, set {set}", self.case.name()))?;
         }
         Ok(())
@@ -69,7 +70,7 @@ impl Inputs {
         let on_host = self.on_host(logits)?.rows()?;
         let argmax = self.gpu.kernels.read(&self.gpu.kernels.argmax(logits)?)?;
         // It takes long, so it is not asked where it is not measured.
-        let is_rival = self.case.rivals().any(|rival| rival == Rival::CandleChain);
+        let is_rival = self.rivals().any(|rival| rival == Rival::CandleChain);
         let chain = is_rival.then(|| self.candle_chain(logits)?.to_vec1::<u32>()).transpose()?;
         for i in 0..self.case.batch {
             let want = &expected(i).row;
@@ -153,7 +154,7 @@ impl Inputs {
     }
 
     fn check_replay<'a>(&self, expected: impl Fn(usize) -> &'a Expected) -> anyhow::Result<()> {
-        if self.case.rivals().all(|rival| rival != Rival::Replay) {
+        if self.rivals().all(|rival| rival != Rival::Replay) {
             return Ok(());
         }
         for (row, got) in self.replay()?.rows()?.into_iter().enumerate() {

@@ -13,6 +13,7 @@ use super::kernels::{self, Kernels};
 use super::rival::Rival;
 use crate::common::candle_chain;
 use crate::row::typical_rows;
+use crate::samplers::{Samplers, candle_probs};
 
 /// So many rows differ; a batch repeats them, from memory of its own.
 pub const DISTINCT_ROWS: usize = 16;
@@ -24,15 +25,16 @@ pub const SEED: u64 = 7;
 pub struct Gpu {
     pub device: Device,
     pub kernels: Kernels,
+    pub samplers: Samplers,
 }
 
 impl Gpu {
-    pub fn open() -> Result<Rc<Self>> {
+    pub fn open() -> anyhow::Result<Rc<Self>> {
         let (device, cuda) = kernels::open()?;
         let rows = cases().iter().map(|case| case.batch).max().unwrap_or(1);
         let kernels = Kernels::load(&cuda, rows)?;
         kernels.be_busy(1)?;
-        Ok(Rc::new(Self { device, kernels }))
+        Ok(Rc::new(Self { samplers: Samplers::load(&cuda)?, device, kernels }))
     }
 }
 
@@ -80,10 +82,18 @@ impl Inputs {
             map: map.to_device(&gpu.device)?,
             recorded: None,
         };
-        if case.rivals().any(|rival| rival == Rival::Replay) {
+        if inputs.rivals().any(|rival| rival == Rival::Replay) {
             inputs.recorded = Some(inputs.record()?);
         }
         Ok(inputs)
+    }
+
+    /// What is measured at this point, on this device.
+    pub fn rivals(&self) -> impl Iterator<Item = Rival> {
+        self.case.rivals().filter(|rival| match rival {
+            Rival::Sampler(way, _) => self.gpu.samplers.has(*way),
+            _ => true,
+        })
     }
 
     /// Gives one rival the next set of logits. The device has not answered when this returns; the
@@ -104,6 +114,10 @@ impl Inputs {
             Rival::Argmax => drop(self.gpu.kernels.argmax(logits)?),
             Rival::CandleChain => drop(self.candle_chain(logits)?),
             Rival::Host => drop(self.on_host(logits)?),
+            Rival::Sampler(way, filter) => {
+                drop(self.gpu.samplers.sample(way, logits, filter, SEED)?);
+            }
+            Rival::CandleProbs => drop(candle_probs(logits)?),
         }
         Ok(())
     }

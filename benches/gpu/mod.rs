@@ -7,4 +7,5 @@ mod kernels;
 pub mod load;
 pub mod report;
 mod rival;
+mod samplers;
 pub mod timer;

@@ -112,8 +112,27 @@ impl Report {
         if self.lines.iter().any(|line| line.timed.iter().any(made_the_host_wait)) {
             println!("\n\\* makes the host wait: the time is that of host and device together");
         }
+        self.print_samplers();
         self.print_host_times();
         self.print_bandwidths();
+    }
+
+    fn print_samplers(&self) {
+        let has_some = |line: &&Line| line.timed.iter().any(|timed| is_a_sampler(timed.rival));
+        let lines: Vec<&Line> = self.lines.iter().filter(has_some).collect();
+        if lines.is_empty() {
+            return;
+        }
+        println!("\nMicroseconds a call of what samples plain tokens, without a map\n");
+        print_head(&Rival::SAMPLERS, "");
+        for line in lines {
+            print!("| {} |", line.case.name());
+            for rival in Rival::SAMPLERS {
+                let star = if line.timed(rival).is_some_and(made_the_host_wait) { "*" } else { "" };
+                print!(" {}{star} |", cell(line.microseconds(rival), 1));
+            }
+            println!();
+        }
     }
 
     fn print_host_times(&self) {
@@ -166,9 +185,13 @@ fn print_head(rivals: &[Rival], more: &str) {
     println!("| --- |{}", " ---: |".repeat(rivals.len() + more.matches('|').count()));
 }
 
+fn is_a_sampler(rival: Rival) -> bool {
+    Rival::SAMPLERS.contains(&rival)
+}
+
 /// Where nobody expects it; see [`Timed::queued`].
 fn made_the_host_wait(timed: &Timed) -> bool {
-    timed.microseconds.is_some() && !timed.queued && timed.rival != Rival::Host
+    timed.microseconds.is_some() && !timed.queued && !timed.rival.is_of_the_host()
 }
 
 fn point(line: &Line) -> Value {
@@ -182,7 +205,7 @@ fn point(line: &Line) -> Value {
             "queued": timed.queued,
             "bursts": timed.bursts,
         });
-        (timed.rival.name().to_owned(), measured)
+        (timed.rival.name(), measured)
     };
     json!({
         "point": line.case.name(),

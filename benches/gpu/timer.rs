@@ -41,7 +41,7 @@ pub struct Timed {
 
 /// Measures all rivals, in turn, so that the machine's moods strike all of them alike.
 pub fn measure(gpu: &Gpu, inputs: &Inputs, quick: bool) -> anyhow::Result<Vec<Timed>> {
-    let mut courses: Vec<Course> = inputs.case.rivals().map(Course::new).collect();
+    let mut courses: Vec<Course> = inputs.rivals().map(Course::new).collect();
     if gpu.kernels.is_emulated()? {
         return Ok(courses.into_iter().map(Course::end).collect());
     }
@@ -77,7 +77,7 @@ struct Times {
 impl Course {
     fn new(rival: Rival) -> Self {
         // Nothing is queued where the host does the work.
-        let queued = rival != Rival::Host;
+        let queued = !rival.is_of_the_host();
         let (calls, busy, times) = (0, BUSY, Vec::new());
         Self { rival, calls, busy, queued, spent: Duration::ZERO, times }
     }
@@ -113,7 +113,7 @@ impl Course {
             let in_time = !start.is_complete();
             let end = gpu.kernels.mark()?;
             let device = f64::from(start.elapsed_ms(&end)?) * 1e3 / calls as f64;
-            if self.rival == Rival::Host {
+            if self.rival.is_of_the_host() {
                 return Ok(Times { device: host, host });
             }
             if in_time || !self.queued {
