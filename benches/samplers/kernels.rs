@@ -245,7 +245,7 @@ fn each<const N: usize>(
     load: impl Fn(usize) -> Result<[CudaFunction; 2]>,
 ) -> Result<[[CudaFunction; 2]; N]> {
     let loaded = of.into_iter().map(load).collect::<Result<Vec<_>>>()?;
-    Ok(loaded.try_into().ok().expect("as many as were asked for"))
+    Ok(loaded.try_into().expect("as many as were asked for"))
 }
 
 fn place(filter: Filter) -> usize {
