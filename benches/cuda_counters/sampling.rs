@@ -20,24 +20,30 @@ pub const ALONE: &str = "samplers";
 /// Of what is counted.
 const SEED: u64 = 1;
 
-/// Prints the table.
+/// Prints the table: of a whole batch, and of its first row alone.
 pub fn count(report: &Report, map: &DeviceMap, logits: &Tensor) -> Result<()> {
     let (rows, width) = logits.dims2()?;
     let on_device = Samplers::load(logits.device().as_cuda_device()?)?;
-    let rivals = Rivals { report, logits, few: few_tokens(rows, logits.device())? };
+    let rivals = Rivals {
+        report,
+        batches: [logits.clone(), logits.narrow(0, 0, 1)?],
+        few: few_tokens(rows, logits.device())?,
+    };
     print_head();
-    let (_, decide) = report.of(|| Ok(map.decide(logits)?.tokens()?))?;
-    print("decide, sparse", &decide, rows * size_of::<u32>());
+    for logits in &rivals.batches {
+        let (_, decide) = report.of(|| Ok(map.decide(logits)?.tokens()?))?;
+        print("decide, sparse", logits.dim(0)?, &decide, size_of::<u32>());
+    }
     for filter in FILTERS {
         for way in WAYS.into_iter().filter(|&way| on_device.has(way)) {
             let sample = |logits: &Tensor, seed| {
                 on_device.read(&on_device.sample(way, logits, filter, seed)?)
             };
             let name = format!("{}, {}", way.name(), filter.name());
-            rivals.count(&name, way.cut(filter), rows * size_of::<u32>(), sample)?;
+            rivals.count(&name, way.cut(filter), size_of::<u32>(), sample)?;
         }
         let name = format!("candle's processor, {}", filter.name());
-        let probabilities = rows * width * size_of::<f32>();
+        let probabilities = width * size_of::<f32>();
         let sample = |logits: &Tensor, seed| candle(logits, filter, seed);
         rivals.count(&name, candle_cut(filter), probabilities, sample)?;
     }
@@ -48,14 +54,14 @@ pub fn count(report: &Report, map: &DeviceMap, logits: &Tensor) -> Result<()> {
 struct Rivals<'a> {
     report: &'a Report,
     /// What is counted.
-    logits: &'a Tensor,
+    batches: [Tensor; 2],
     /// Of which token counts are compared with probabilities.
     few: Tensor,
 }
 
 impl Rivals<'_> {
     /// Checks, counts and prints one, which gives a token for each row by a seed, and copies so many
-    /// bytes to the host.
+    /// bytes of each row to the host.
     fn count(
         &self,
         name: &str,
@@ -64,12 +70,14 @@ impl Rivals<'_> {
         sample: impl Fn(&Tensor, u64) -> Result<Vec<u32>>,
     ) -> Result<()> {
         self.check_frequencies(cut, &sample).context(name.to_owned())?;
-        let (tokens, counters) = self.report.of(|| sample(self.logits, SEED))?;
-        let rows = self.logits.to_dtype(DType::F64)?.to_vec2::<f64>()?;
-        ensure!(tokens.len() == rows.len(), "{name}: {} tokens", tokens.len());
-        let all = rows.par_iter().zip(tokens);
-        all.try_for_each(|(row, token)| cut.of(row).check(token)).context(name.to_owned())?;
-        print(name, &counters, bytes_to_host);
+        for logits in &self.batches {
+            let (tokens, counters) = self.report.of(|| sample(logits, SEED))?;
+            let rows = logits.to_dtype(DType::F64)?.to_vec2::<f64>()?;
+            ensure!(tokens.len() == rows.len(), "{name}: {} tokens", tokens.len());
+            let all = rows.par_iter().zip(tokens);
+            all.try_for_each(|(row, token)| cut.of(row).check(token)).context(name.to_owned())?;
+            print(name, rows.len(), &counters, bytes_to_host);
+        }
         Ok(())
     }
 
@@ -109,21 +117,21 @@ fn few_tokens(rows: usize, device: &Device) -> Result<Tensor> {
 
 fn print_head() {
     println!(
-        "\n| sampler | kernels | M warp-instructions | MB distinct | MB asked for | critical path \
-         | MB to the host |\n| --- |{}",
+        "\n| sampler, rows | kernels | M warp-instructions | MB distinct | MB asked for \
+         | critical path | bytes to the host |\n| --- |{}",
         " ---: |".repeat(6)
     );
 }
 
-fn print(name: &str, of: &Counters, bytes_to_host: usize) {
+fn print(name: &str, rows: usize, of: &Counters, bytes_to_host: usize) {
     let millions = |counters: &[&str]| counters.iter().map(|name| of.get(name)).sum::<f64>() / 1e6;
     println!(
-        "| {name} | {} | {:.3} | {:.3} | {:.3} | {} | {:.4} |",
+        "| {name}, {rows} | {} | {:.3} | {:.3} | {:.3} | {} | {} |",
         of.get("launches"),
         millions(&["warp_instructions"]),
         millions(&["distinct_read_bytes", "distinct_written_bytes"]),
         millions(&["global_load_bytes", "global_store_bytes"]),
         of.get("critical_path_cycles"),
-        bytes_to_host as f64 / 1e6,
+        rows * bytes_to_host,
     );
 }
