@@ -30,7 +30,7 @@ template <> struct Dtype<float> {
     static constexpr uint32_t NEG_INF = 0xff800000;
     static constexpr float EXACT = 16777216.0f;
     static __device__ uint32_t finite(uint32_t word) {
-        return __float_as_uint(max_or_nan(__uint_as_float(word), -1e38f));
+        return __float_as_uint(::max_or_nan(__uint_as_float(word), -1e38f));
     }
     static constexpr uint32_t SIGNS = 0x80000000;
     static __device__ uint32_t twice_rounded_down(float x) { return __float_as_uint(x); }
@@ -41,6 +41,9 @@ template <> struct Dtype<float> {
     static __device__ void widen(uint32_t word, float* out) { out[0] = __uint_as_float(word); }
     static __device__ uint32_t max(uint32_t a, uint32_t b) {
         return __float_as_uint(fmaxf(__uint_as_float(a), __uint_as_float(b)));
+    }
+    static __device__ uint32_t max_or_nan(uint32_t a, uint32_t b) {
+        return __float_as_uint(::max_or_nan(__uint_as_float(a), __uint_as_float(b)));
     }
 };
 
@@ -129,6 +132,13 @@ template <class T> class LogitRow {
 
     __device__ float operator[](uint32_t token) const {
         return Dtype<T>::widen(logits[token]);
+    }
+
+    // Several at once, of tokens that are there.
+    template <uint32_t COUNT>
+    __device__ void of(const uint32_t (&tokens)[COUNT], float (&logits)[COUNT]) const {
+#pragma unroll
+        for (uint32_t k = 0; k < COUNT; ++k) logits[k] = (*this)[tokens[k]];
     }
 
     // As it is stored; of what is no token, that of the last one. No branch, so that many loads can be

@@ -135,6 +135,28 @@ template <class X, class Join> __device__ X block_join(const X& of_this_warp, co
     return all;
 }
 
+// What the threads before this one have together; and in `all`, what all of them have.
+inline __device__ uint32_t before_in_block(uint32_t mine, uint32_t& all) {
+    __shared__ uint32_t of_warp[WARPS];
+    uint32_t up_to = mine;
+#pragma unroll
+    for (uint32_t step = 1; step < WARP; step *= 2) {
+        const uint32_t other = __shfl_up_sync(ALL, up_to, step);
+        up_to += lane() >= step ? other : 0;
+    }
+    __syncthreads();
+    if (lane() == WARP - 1) of_warp[warp()] = up_to;
+    __syncthreads();
+    uint32_t before = up_to - mine;
+    all = 0;
+#pragma unroll
+    for (uint32_t w = 0; w < WARPS; ++w) {
+        before += w < warp() ? of_warp[w] : 0;
+        all += of_warp[w];
+    }
+    return before;
+}
+
 // All threads' sums merged in a fixed order, in every thread.
 inline __device__ Sums block_merge(Sums x) {
     __shared__ Sums of_warp[WARPS];

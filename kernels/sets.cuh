@@ -52,12 +52,14 @@ template <bool DOTS> __device__ void add(Gathered& got, float logit) {
 }
 
 // By a thread, of few members that it holds in registers.
-template <bool DOTS, uint32_t COUNT, class T, uint32_t ROOM>
-__device__ Gathered gather_few(const LogitRow<T>& row, const uint32_t (&tokens)[ROOM]) {
+template <bool DOTS, uint32_t COUNT, class Row, uint32_t ROOM>
+__device__ Gathered gather_few(const Row& row, const uint32_t (&tokens)[ROOM]) {
     static_assert(COUNT <= ROOM, "they are there");
-    float logits[COUNT];
+    uint32_t members[COUNT];
 #pragma unroll
-    for (uint32_t k = 0; k < COUNT; ++k) logits[k] = row[tokens[k]];
+    for (uint32_t k = 0; k < COUNT; ++k) members[k] = tokens[k];
+    float logits[COUNT];
+    row.of(members, logits);
     Gathered got = {logits[0], 0.0f, 0.0f, tokens[0]};
 #pragma unroll
     for (uint32_t k = 1; k < COUNT; ++k) {
@@ -71,8 +73,8 @@ __device__ Gathered gather_few(const LogitRow<T>& row, const uint32_t (&tokens)[
 
 // The members of a set that fall to a thread, four at a time since their loads are independent of each
 // other: calls `each` with a logit and its token.
-template <uint32_t WIDTH, class T, class Each>
-__device__ void for_each_member(const LogitRow<T>& row, const Set& set, const Each& each) {
+template <uint32_t WIDTH, class Row, class Each>
+__device__ void for_each_member(const Row& row, const Set& set, const Each& each) {
     constexpr uint32_t AT_ONCE = 4;
     for (uint32_t begin = threadIdx.x % WIDTH; begin < set.size; begin += WIDTH * AT_ONCE) {
         uint32_t tokens[AT_ONCE];
@@ -81,8 +83,7 @@ __device__ void for_each_member(const LogitRow<T>& row, const Set& set, const Ea
         for (uint32_t k = 0; k < AT_ONCE; ++k) {
             tokens[k] = __ldg(&set.tokens[min(begin + k * WIDTH, set.size - 1)]);
         }
-#pragma unroll
-        for (uint32_t k = 0; k < AT_ONCE; ++k) logits[k] = row[tokens[k]];
+        row.of(tokens, logits);
 #pragma unroll
         for (uint32_t k = 0; k < AT_ONCE; ++k) {
             if (begin + k * WIDTH < set.size) each(logits[k], tokens[k]);
@@ -91,8 +92,8 @@ __device__ void for_each_member(const LogitRow<T>& row, const Set& set, const Ea
 }
 
 // By WIDTH threads, all of which call this and get the result: 1, WARP or THREADS (all of the block).
-template <bool DOTS, uint32_t WIDTH, class T>
-__device__ Gathered gather(const LogitRow<T>& row, const Set& set) {
+template <bool DOTS, uint32_t WIDTH, class Row>
+__device__ Gathered gather(const Row& row, const Set& set) {
     Gathered got = {-infinity(), 0.0f, 0.0f, NONE};
     for_each_member<WIDTH>(row, set, [&got](float logit, uint32_t token) {
         got.token = logit > got.max || got.token == NONE ? token : got.token;
@@ -136,6 +137,8 @@ struct RowGroup {
 
     __device__ RowGroup(const LogitsView& logits, uint32_t rows)
         : first(batch_row() * rows), end(min(first + rows, logits.batch)) {}
+
+    __device__ explicit RowGroup(uint32_t row) : first(row), end(row + 1) {}
 };
 
 inline __device__ uint32_t blocks_for(uint32_t sets, uint32_t per_block) {
@@ -143,16 +146,16 @@ inline __device__ uint32_t blocks_for(uint32_t sets, uint32_t per_block) {
 }
 
 // Calls `op.at(row).set<WIDTH>(rank, set, got)`, by all threads of a block, with each row of the group
-// and each set of the block's share. False if the block has no sets; `block` is then its number among
-// those that come after them.
-template <class T, bool DOTS, class Op>
-__device__ bool for_each_set(const LogitsView& logits, const Sets& sets, const RowGroup& rows,
-                             uint32_t& block, Op& op) {
+// and each set of the block's share; `row_of(row)` has the logits. False if the block has no sets; `block`
+// is then its number among those that come after them.
+template <bool DOTS, class RowOf, class Op>
+__device__ __forceinline__ bool for_each_set_in(const RowOf& row_of, const Sets& sets,
+                                                const RowGroup& rows, uint32_t& block, Op& op) {
     if (block < sets.by_block - sets.by_warp) {
         const uint32_t rank = sets.by_warp + block;
         const Set set(sets, rank, true);
         for (uint32_t row = rows.first; row < rows.end; ++row) {
-            const Gathered got = gather<DOTS, THREADS>(LogitRow<T>(logits, row), set);
+            const Gathered got = gather<DOTS, THREADS>(row_of(row), set);
             op.at(row).template set<THREADS>(rank, set, got);
         }
         return true;
@@ -163,7 +166,7 @@ __device__ bool for_each_set(const LogitsView& logits, const Sets& sets, const R
         const uint32_t rank = sets.by_thread + block * WARPS + warp();
         const Set set(sets, rank, rank < sets.by_warp);
         for (uint32_t row = rows.first; row < rows.end; ++row) {
-            const Gathered got = gather<DOTS, WARP>(LogitRow<T>(logits, row), set);
+            const Gathered got = gather<DOTS, WARP>(row_of(row), set);
             op.at(row).template set<WARP>(rank, set, got);
         }
         return true;
@@ -180,7 +183,7 @@ __device__ bool for_each_set(const LogitsView& logits, const Sets& sets, const R
             tokens[k] = k < set.size ? __ldg(&set.tokens[k]) : 0;
         }
         for (uint32_t row = rows.first; row < rows.end; ++row) {
-            const LogitRow<T> of(logits, row);
+            const auto of = row_of(row);
             const Gathered got = set.size == 2   ? gather_few<DOTS, 2>(of, tokens)
                                  : set.size == 3 ? gather_few<DOTS, 3>(of, tokens)
                                  : set.size == 4 ? gather_few<DOTS, 4>(of, tokens)
@@ -191,6 +194,14 @@ __device__ bool for_each_set(const LogitsView& logits, const Sets& sets, const R
     }
     block -= thread_blocks;
     return false;
+}
+
+// The same for the rows of a batch as they are.
+template <class T, bool DOTS, class Op>
+__device__ bool for_each_set(const LogitsView& logits, const Sets& sets, const RowGroup& rows,
+                             uint32_t& block, Op& op) {
+    const auto row_of = [&logits](uint32_t row) { return LogitRow<T>(logits, row); };
+    return for_each_set_in<DOTS>(row_of, sets, rows, block, op);
 }
 
 // Calls `op.at(row).token(token, id, logit)` with each row of the group and each token of the block's

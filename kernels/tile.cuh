@@ -80,6 +80,43 @@ template <class T> struct Tile {
         return ~below;
     }
 
+    // Makes -inf of all logits whose bit is not set; each vector's are in a word of their own.
+    __device__ void keep(const uint32_t (&bits)[VECTORS]) {
+        constexpr uint32_t PER_WORD = Vector<T>::PER_WORD;
+#pragma unroll
+        for (uint32_t j = 0; j < VECTORS; ++j) {
+#pragma unroll
+            for (uint32_t k = 0; k < 4; ++k) {
+                const auto all_if = [&](uint32_t i) { // a word of the bit alone
+                    return static_cast<uint32_t>(static_cast<int32_t>(bits[j] << (31 - i)) >> 31);
+                };
+                const uint32_t low = all_if(k * PER_WORD);
+                const uint32_t kept =
+                    PER_WORD == 1 ? low : __byte_perm(low, all_if(k * PER_WORD + PER_WORD - 1), 0x5410);
+                uint32_t& word = vectors[j].words[k];
+                word = (word & kept) | (Dtype<T>::NEG_INF & ~kept);
+            }
+        }
+    }
+
+    // Whether a logit of the warp's tile is a NaN or +inf.
+    __device__ bool is_bad() const {
+        uint32_t worst = vectors[0].words[0];
+#pragma unroll
+        for (uint32_t j = 0; j < VECTORS; ++j) {
+#pragma unroll
+            for (uint32_t k = 0; k < 4; ++k) worst = Dtype<T>::max_or_nan(worst, vectors[j].words[k]);
+        }
+        float logits[Vector<T>::PER_WORD];
+        Dtype<T>::widen(worst, logits);
+        bool is_bad = false;
+#pragma unroll
+        for (uint32_t k = 0; k < Vector<T>::PER_WORD; ++k) {
+            is_bad |= !(logits[k] < __uint_as_float(0x7f800000));
+        }
+        return __any_sync(ALL, is_bad);
+    }
+
     __device__ uint32_t token(uint32_t bit) const {
         constexpr uint32_t WORDS = 4 * VECTORS;
         const uint32_t word = WORDS - 1 - bit % WORDS;
