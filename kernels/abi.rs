@@ -45,6 +45,44 @@ table! {
         STATUS_POS_INF = 2;
         /// it holds nothing but `-inf`.
         STATUS_ALL_NEG_INF = 4;
+        /// Of `PackedSampled::status`, besides: the row's changes leave nothing to sample,
+        STATUS_NOTHING_ALLOWED = 8;
+        /// there is no map at the row's place,
+        STATUS_NO_MAP = 16;
+        /// there is no such slot, or no request in it,
+        STATUS_NO_SLOT = 32;
+        /// an earlier row of the batch has the slot.
+        STATUS_SLOT_TWICE = 64;
+        /// Bits of `SlotParams::flags`: there is a request in the slot,
+        SLOT_STARTED = 1;
+        /// a concept's token is chosen by its share,
+        SLOT_BY_SHARE = 2;
+        /// tokens pay for having been seen,
+        SLOT_PENALISED = 4;
+        /// the map applies,
+        SLOT_POOLING = 8;
+        /// there is a top_k (below the number of concepts), a top_p (below 1), a min_p (above 0),
+        SLOT_TOP_K = 16;
+        SLOT_TOP_P = 32;
+        SLOT_MIN_P = 64;
+        /// the sum of all weights has to be known, and it is one of masses: the temperature is not 1.
+        SLOT_TOTAL = 128;
+        SLOT_OF_MASSES = 256;
+        /// Some tokens have a bias.
+        SLOT_BIASED = 512;
+        /// All filters.
+        SLOT_FILTERS = SLOT_TOP_K + SLOT_TOP_P + SLOT_MIN_P;
+        /// The concepts of a row that are listed in shared memory, at most.
+        MAX_LISTED = 3072;
+        /// Those that a warp of `collect` lists, at most.
+        LISTED_BY_WARP = 64;
+        /// The blocks that gather a row's pooled concepts in `collect` and `settle`: fewer than those of
+        /// a large map, which they take in turns, since a graph that was captured knows no map.
+        SET_BLOCKS = 16;
+        /// The warps of them.
+        SET_WARPS = SET_BLOCKS * WARPS;
+        /// The blocks that write a row's keys in `settle`, in turns.
+        KEY_BLOCKS = 16;
     }
 
     structs {
@@ -293,6 +331,183 @@ table! {
             /// The square root of 1 / temperature.
             root: f32,
         }
+
+        /// Which tokens of a tile a sparse table knows.
+        #[repr(C)]
+        #[derive(bytemuck::Pod, bytemuck::Zeroable)]
+        struct SparseTile {
+            /// Where the tile's 32 words begin; `NONE` if it has no token of the table.
+            words_at: u32,
+            /// How many tokens of the table lie before the tile.
+            before: u32,
+        }
+
+        /// What a sparse table knows of 32 neighbouring tokens.
+        #[repr(C, align(16))]
+        #[derive(bytemuck::Pod, bytemuck::Zeroable)]
+        struct SparseWord {
+            /// A bit for each token of the table.
+            tokens: u32,
+            /// A bit for each of them that is marked.
+            marked: u32,
+            /// How many tokens of the table lie before these.
+            before: u32,
+            unused: u32,
+        }
+
+        /// A number for some tokens of the vocabulary, in memory that grows with these alone.
+        #[repr(C)]
+        struct SparseTable {
+            /// `[tiles]`; null if the table is empty.
+            tiles: *const SparseTile,
+            /// 32 for each tile that has tokens of the table.
+            words: *const SparseWord,
+            /// For each token of the table, in their order.
+            values: *const u32,
+        }
+
+        /// A map among others.
+        #[repr(C)]
+        struct MapView {
+            sets: Sets,
+            /// The tokens of named concepts; the others are concepts of their own. Marked are those that
+            /// share a concept, whose value is its rank; the value of the others is their concept's id.
+            named: SparseTable,
+            /// The concept of the first token that is not named; those of the others follow, in the order
+            /// of tokens.
+            first_id: u32,
+            /// C; 0 if there is no map at this place.
+            num_concepts: u32,
+            /// No other map has it.
+            generation: u64,
+            /// Whether a token that shares no concept is named.
+            names_single_tokens: u32,
+            unused: u32,
+        }
+
+        /// What the request in a slot asks for.
+        #[repr(C)]
+        struct SlotParams {
+            seed: u64,
+            /// That of the map which is meant, whatever is at its place by now.
+            generation: u64,
+            /// From 0 to 1; 1 for all.
+            top_p: f64,
+            /// What is added to logits, in `f32`.
+            bias: SparseTable,
+            /// The place of the map; `NONE` if nothing is pooled.
+            map: u32,
+            flags: u32,
+            /// 1 for a greedy request, whose temperature is 1.
+            top_k: u32,
+            /// min_p as a distance of keys (kernels/step.cuh): temperature · log2 min_p.
+            min_key: f32,
+            /// The square root of 1 / temperature.
+            root: f32,
+            repetition: f32,
+            presence: f32,
+            frequency: f32,
+        }
+
+        /// What was sampled from a row.
+        #[repr(C)]
+        #[derive(bytemuck::Pod, bytemuck::Zeroable)]
+        struct PackedSampled {
+            token: u32,
+            concept: u32,
+            status: u32,
+            unused: u32,
+        }
+
+        /// What the launches of a step leave for each other about a row.
+        #[repr(C, align(16))]
+        struct StepWork {
+            /// The largest logit, after all changes.
+            max: f32,
+            /// Concepts whose key is not below it are listed.
+            threshold: f32,
+            /// What is left to do.
+            phase: u32,
+            /// Whether the threshold is that of min_p, so that nothing below it is left.
+            is_bound: u32,
+        }
+
+        /// A concept that may be left: its key, and its place in the order of the draw.
+        #[repr(C)]
+        struct Listed {
+            key: f32,
+            item: u32,
+        }
+
+        /// Tokens that a request has seen.
+        #[repr(C)]
+        struct SeeArgs {
+            /// `[len]`, each once.
+            tokens: *const u32,
+            /// `[len]`: how often.
+            times: *const u32,
+            len: u32,
+            unused: u32,
+            /// The slot's, as in `StepArgs`.
+            seen: *mut u32,
+            counts: *mut u32,
+        }
+
+        /// One step of a batch whose rows are requests in slots.
+        #[repr(C)]
+        struct StepArgs {
+            logits: LogitsView,
+            /// `[num_maps]`
+            maps: *const MapView,
+            num_maps: u32,
+            num_slots: u32,
+            /// `[B]`; null if the rows are no requests but ask for `shared`, with the maps of `map_of_row`
+            /// (`[B]`, places or `NONE`) and the noise of `DrawArgs`.
+            slot_of_row: *const u32,
+            map_of_row: *const u32,
+            noise: *mut u64,
+            shared: SlotParams,
+            /// `[num_slots]`, as all that follows up to the mask.
+            slots: *const SlotParams,
+            /// `[num_slots]`: how many tokens each request has drawn.
+            steps: *mut u64,
+            /// `[num_slots, tiles · 32]`: a bit for each token that the request has seen.
+            seen: *mut u32,
+            /// `[num_slots, V]`: how often, where that bit is set.
+            counts: *mut u32,
+            /// `[B, mask_words]`, a bit for each token that is allowed; null if all are.
+            mask: *const u32,
+            mask_stride: u64,
+            mask_words: u32,
+            /// How many `Sums` each row has for its tiles and then its sets.
+            parts_per_row: u32,
+            /// `[B, work_per_row]`, in 16 bytes: a `StepWork`; `parts_per_row` `Sums`; for each tile and
+            /// each of SET_WARPS, `LISTED_BY_WARP` `Listed`, and after all of these how many of them there
+            /// are; and a key for each token and each set.
+            work: *mut Sums,
+            work_per_row: u64,
+            /// `[B]`, all 0 between launches.
+            tickets: *mut u32,
+            /// `[B]`
+            sampled: *mut PackedSampled,
+            /// `[B]`: the tokens once more.
+            tokens: *mut u32,
+        }
+
+        #[repr(C)]
+        struct PrepareArgs {
+            step: StepArgs,
+        }
+
+        #[repr(C)]
+        struct CollectArgs {
+            step: StepArgs,
+        }
+
+        #[repr(C)]
+        struct SettleArgs {
+            step: StepArgs,
+        }
     }
 
     // Each kernel is there once for each of these.
@@ -308,5 +523,7 @@ table! {
         rows { rows(RowsArgs) }
         masses { masses(MassesArgs), pool(PoolArgs), measure(MeasureArgs) }
         draw { weigh(WeighArgs), draw(DrawArgs) }
+        sample { prepare(PrepareArgs), collect(CollectArgs), settle(SettleArgs) }
+        slots { see(SeeArgs) }
     }
 }

@@ -16,7 +16,7 @@ use crate::{ConceptMap, TokenSets};
 
 /// The CUDA device that `device` is, if there are kernels for it.
 #[cfg(feature = "cuda")]
-fn with_kernels(device: &Device) -> Option<&cuda::CudaDevice> {
+pub(crate) fn with_kernels(device: &Device) -> Option<&cuda::CudaDevice> {
     match device {
         Device::Cuda(device) => Some(device),
         _ => None,
@@ -25,7 +25,7 @@ fn with_kernels(device: &Device) -> Option<&cuda::CudaDevice> {
 
 /// The CUDA device that `device` is, if there are kernels for it: there are none in this build.
 #[cfg(not(feature = "cuda"))]
-fn with_kernels(_: &Device) -> Option<&cuda::CudaDevice> {
+pub(crate) fn with_kernels(_: &Device) -> Option<&cuda::CudaDevice> {
     None
 }
 

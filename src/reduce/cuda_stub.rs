@@ -6,6 +6,7 @@ use std::sync::Arc;
 use candle_core::Tensor;
 
 use super::logits::Logits;
+use super::requests::{SampledRow, SlotRequest, SlotState, UnsampledRow};
 use super::{BadRow, Decision, ReduceError, Row};
 use crate::{ConceptMap, TokenSets};
 
@@ -24,6 +25,12 @@ pub(crate) enum NoiseState {}
 /// Rows on such a device.
 #[derive(Debug, Clone)]
 pub(crate) enum DeviceRows {}
+
+/// Maps that come and go, on such a device.
+pub(crate) enum DeviceMaps {}
+
+/// Requests on such a device.
+pub(crate) enum DeviceSlots {}
 
 pub(crate) fn upload_map(
     _: &ConceptMap,
@@ -68,6 +75,92 @@ pub(crate) fn measure(tables: &SetTables, _: &Logits) -> Result<(Tensor, Tensor)
     match *tables {}
 }
 
+pub(crate) fn sample_each(
+    maps: &DeviceMaps,
+    _: &Logits,
+    _map_of_row: &Tensor,
+    _temperature: f64,
+    _: &mut NoiseState,
+) -> Result<Tensor, ReduceError> {
+    match *maps {}
+}
+
+pub(crate) fn step(
+    maps: &DeviceMaps,
+    _: &mut DeviceSlots,
+    _: &Logits,
+    _slot_of_row: &Tensor,
+    _mask: Option<&Tensor>,
+) -> Result<DeviceRows, ReduceError> {
+    match *maps {}
+}
+
+impl DeviceMaps {
+    pub(crate) fn new(
+        _vocab_size: usize,
+        _capacity: usize,
+        device: &CudaDevice,
+    ) -> Result<Self, ReduceError> {
+        match *device {}
+    }
+
+    pub(crate) fn insert(
+        &mut self,
+        _place: u32,
+        _: &ConceptMap,
+        _generation: u64,
+    ) -> Result<(), ReduceError> {
+        match *self {}
+    }
+
+    pub(crate) fn remove(&mut self, _place: u32) -> Result<(), ReduceError> {
+        match *self {}
+    }
+}
+
+impl DeviceSlots {
+    pub(crate) fn new(
+        _slots: usize,
+        _vocab_size: usize,
+        device: &CudaDevice,
+    ) -> Result<Self, ReduceError> {
+        match *device {}
+    }
+
+    pub(crate) fn start(
+        &mut self,
+        _slot: usize,
+        _: &SlotRequest<'_>,
+        _: &SlotState,
+    ) -> Result<(), ReduceError> {
+        match *self {}
+    }
+
+    pub(crate) fn check_host_may_help(&self) -> Result<(), ReduceError> {
+        match *self {}
+    }
+
+    pub(crate) fn restore(&mut self, _slot: usize, _: &SlotState) -> Result<(), ReduceError> {
+        match *self {}
+    }
+
+    pub(crate) fn update(&mut self, _slot: usize, _: &SlotRequest<'_>) -> Result<(), ReduceError> {
+        match *self {}
+    }
+
+    pub(crate) fn see(&mut self, _slot: usize, _seen: &[(u32, u32)]) -> Result<(), ReduceError> {
+        match *self {}
+    }
+
+    pub(crate) fn end(&mut self, _slot: usize) -> Result<(), ReduceError> {
+        match *self {}
+    }
+
+    pub(crate) fn state(&self, _slot: usize) -> Result<SlotState, ReduceError> {
+        match *self {}
+    }
+}
+
 impl NoiseState {
     pub(crate) fn new(
         _seed: u64,
@@ -88,6 +181,10 @@ impl DeviceRows {
     }
 
     pub(crate) fn rows(&self) -> Result<Vec<Result<Row, BadRow>>, ReduceError> {
+        match *self {}
+    }
+
+    pub(crate) fn sampled(&self) -> Result<Vec<Result<SampledRow, UnsampledRow>>, ReduceError> {
         match *self {}
     }
 

@@ -101,6 +101,17 @@ pub enum ReduceError {
         source: Box<candle_core::Error>,
     },
 
+    /// Something that cannot be part of a CUDA graph, on a stream that is being captured.
+    #[error(
+        "the stream of {device:?} is being captured, and a graph cannot {action}: do it before or after"
+    )]
+    Captured {
+        /// The device.
+        device: DeviceLocation,
+        /// What was asked for.
+        action: &'static str,
+    },
+
     /// Noise on another device than the map; equal places are two candle devices of one GPU.
     #[error("{}", elsewhere("the noise is", *got, *expected, "make the noise with Noise::new(seed, map.device())"))]
     NoiseDevice {

@@ -30,13 +30,14 @@
 
 #[cfg(feature = "cuda")]
 mod abi;
-mod backend;
+pub(crate) mod backend;
 mod bad_row;
 pub(crate) mod cpu;
 #[cfg(feature = "cuda")]
-mod cuda;
+pub(crate) mod cuda;
 #[cfg(not(feature = "cuda"))]
-mod cuda_stub;
+#[path = "cuda_stub.rs"]
+pub(crate) mod cuda;
 mod error;
 pub(crate) mod logits;
 mod map_set;
@@ -45,6 +46,7 @@ pub(crate) mod numbers;
 #[cfg(feature = "cuda")]
 mod packed;
 mod reduction;
+pub(crate) mod requests;
 mod row;
 mod token_sets;
 
@@ -65,8 +67,6 @@ pub use row::{Decision, Row, RunnerUp};
 pub use token_sets::{DeviceTokenSets, SetMass, SetMasses};
 
 use self::backend::MapBackend;
-#[cfg(not(feature = "cuda"))]
-use self::cuda_stub as cuda;
 use self::logits::Logits;
 use crate::ConceptMap;
 

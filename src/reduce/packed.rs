@@ -1,7 +1,11 @@
 //! From the struct that a kernel writes to those that users see. Its sentinels end here.
 
-use super::abi::{NONE, STATUS_NAN, STATUS_POS_INF};
-pub(crate) use super::abi::{PackedDecision, PackedRow};
+use super::abi::{
+    NONE, STATUS_NAN, STATUS_NO_MAP, STATUS_NO_SLOT, STATUS_NOTHING_ALLOWED, STATUS_POS_INF,
+    STATUS_SLOT_TWICE,
+};
+pub(crate) use super::abi::{PackedDecision, PackedRow, PackedSampled};
+use super::requests::{SampledRow, UnsampledRow};
 use super::{BadRow, BadRowReason, Decision, NO_TOKEN, Row, RunnerUp};
 
 /// What a tensor of tokens holds for a bad row is what the kernels write there.
@@ -43,6 +47,20 @@ impl PackedDecision {
             representative_prob: self.representative_prob,
             greedy_prob: self.greedy_prob,
             log_z: self.log_z,
+        })
+    }
+}
+
+impl PackedSampled {
+    pub(crate) fn sampled(&self) -> Result<SampledRow, UnsampledRow> {
+        let has = |bit| self.status & bit != 0;
+        Err(match self.status {
+            0 => return Ok(SampledRow { token: self.token, concept: self.concept }),
+            STATUS_NOTHING_ALLOWED => UnsampledRow::NothingAllowed,
+            STATUS_NO_MAP => UnsampledRow::NoMap,
+            STATUS_NO_SLOT => UnsampledRow::NoSlot,
+            STATUS_SLOT_TWICE => UnsampledRow::SlotTwice,
+            _ => UnsampledRow::Bad(BadRowReason::of(has(STATUS_NAN), has(STATUS_POS_INF))),
         })
     }
 }

@@ -57,6 +57,13 @@ pub struct ConceptLogProb {
     pub log_prob: f32,
 }
 
+impl Sampled {
+    /// A token of a concept, without log-probabilities.
+    pub(super) fn of(token: u32, concept: u32) -> Self {
+        Self { token, concept, log_probs: None }
+    }
+}
+
 impl From<Drawn> for Sampled {
     fn from(Drawn { token, concept, log_probs }: Drawn) -> Self {
         let log_probs = log_probs.map(|DrawnLogProbs { concept, token, likeliest }| {

@@ -4,7 +4,7 @@ use std::ffi::c_void;
 use std::sync::Arc;
 
 use candle_core::{CudaStorage, DType, Device, Storage};
-use cudarc::driver::{CudaStream, DevicePtr, SyncOnDrop, result};
+use cudarc::driver::{CudaStream, DevicePtr, SyncOnDrop};
 use half::{bf16, f16};
 
 use super::gpu::Gpu;
@@ -13,9 +13,7 @@ use super::memory::Buffer;
 use super::tables::MapTables;
 use super::workspace::{Lane, Turn};
 use crate::reduce::ReduceError;
-use crate::reduce::abi::{
-    Arguments, LogitsView, MAX_ROWS_PER_BLOCK, Scratch, THREADS, TILE, WARPS,
-};
+use crate::reduce::abi::{Arguments, LogitsView, MAX_ROWS_PER_BLOCK, Scratch, TILE, WARPS};
 use crate::reduce::logits::Logits;
 
 /// What the second dimension of a grid can count; `batch_row` in kernels/row.cuh goes on in the
@@ -99,23 +97,9 @@ impl<'a> Batch<'a> {
             return Ok(());
         }
         let in_y = groups.min(MAX_GRID_Y);
-        self.turn.keep()?;
-        let function = self.gpu.function(A::KERNEL, self.dtype)?;
-        let mut parameters = [(&raw const arguments).cast_mut().cast::<c_void>()];
-        let stream = &self.gpu.stream;
-        // Not by cudarc's builder, which asks the driver for the context once more.
-        let launched = stream.context().check_err().and_then(|()| {
-            // SAFETY: kernels/abi.rs says that this kernel takes one `A`, and nvcc has checked that
-            // it lays it out as rustc does; the caller answers for what is in it. The logits are
-            // borrowed by the batch, and the scratch memory is this operation's until its launches
-            // are in the stream. The turn has made the context this thread's.
-            unsafe {
-                let (function, stream) = (function.cu_function(), stream.cu_stream());
-                let grid = (blocks, in_y, groups.div_ceil(in_y));
-                result::launch_kernel(function, grid, (THREADS, 1, 1), 0, stream, &mut parameters)
-            }
-        });
-        self.turn.try_to("launch a kernel", launched)
+        // SAFETY: the caller answers for what is in the arguments. The logits are borrowed by the batch,
+        // and the scratch memory is this operation's until its launches are in the stream.
+        unsafe { self.turn.launch(arguments, self.dtype, (blocks, in_y, groups.div_ceil(in_y))) }
     }
 
     /// The blocks of the kernels in decide.cu: a tile for each warp.
@@ -132,7 +116,12 @@ impl<'a> Batch<'a> {
 
     /// Borrows for one launch, which reads these `tables`.
     pub(super) fn loans<'b>(&'b self, tables: &'b Buffer<u32>) -> Loans<'b> {
-        Loans::new(&self.gpu.stream, &self.turn, tables)
+        Loans::new(&self.gpu.stream, &self.turn, Some(tables))
+    }
+
+    /// Borrows for launches that read no tables.
+    pub(super) fn loans_alone(&self) -> Loans<'_> {
+        Loans::new(&self.gpu.stream, &self.turn, None)
     }
 
     /// The operation that the launches make up.

@@ -9,7 +9,8 @@ use super::capture;
 use super::gpu::{Gpu, Output};
 use super::memory::{Used, lock};
 use super::workspace::{Lane, Turn};
-use crate::reduce::packed::{PackedDecision, PackedRow};
+use crate::reduce::packed::{PackedDecision, PackedRow, PackedSampled};
+use crate::reduce::requests::{SampledRow, UnsampledRow};
 use crate::reduce::{BadRow, Decision, ReduceError, Row};
 
 /// How a result lies in its one allocation: the tokens first, so that they are a tensor without an
@@ -119,6 +120,11 @@ impl DeviceRows {
 
     pub(crate) fn decisions(&self) -> Result<Vec<Result<Decision, BadRow>>, ReduceError> {
         self.unpacked(PackedDecision::decision)
+    }
+
+    /// What [`step`](super::step()) sampled.
+    pub(crate) fn sampled(&self) -> Result<Vec<Result<SampledRow, UnsampledRow>>, ReduceError> {
+        self.unpacked(|row: &PackedSampled, _| row.sampled())
     }
 
     fn unpacked<P: Pod, T>(&self, unpack: impl Fn(&P, usize) -> T) -> Result<Vec<T>, ReduceError> {

@@ -17,24 +17,26 @@ use crate::reduce::abi::{LargeSets, Sets};
 pub(super) struct Loans<'a> {
     stream: &'a Arc<CudaStream>,
     turn: &'a Turn<'a>,
-    tables: &'a Buffer<u32>,
+    tables: Option<&'a Buffer<u32>>,
     borrowed: Vec<SyncOnDrop<'a>>,
 }
 
 impl<'a> Loans<'a> {
-    /// For a launch of `turn` that reads these `tables`.
+    /// For a launch of `turn` that reads these `tables`, if any.
     pub(super) fn new(
         stream: &'a Arc<CudaStream>,
         turn: &'a Turn<'a>,
-        tables: &'a Buffer<u32>,
+        tables: Option<&'a Buffer<u32>>,
     ) -> Self {
-        turn.lend(tables.memory());
+        if let Some(tables) = tables {
+            turn.lend(tables.memory());
+        }
         Self { stream, turn, tables, borrowed: Vec::new() }
     }
 
     /// A table that the kernel reads.
     pub(super) fn read(&self, table: Section) -> *const u32 {
-        table.address(self.tables) as *const u32
+        table.address(self.tables.expect("a launch that reads tables")) as *const u32
     }
 
     /// Memory that the kernel reads and writes.

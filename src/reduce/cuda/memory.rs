@@ -164,6 +164,8 @@ pub(super) struct Allocation {
     address: CUdeviceptr,
     aside: Arc<Aside>,
     users: Mutex<Vec<Arc<Used>>>,
+    /// What it points to, which must be there as long as it is.
+    held: Mutex<Vec<Arc<Allocation>>>,
 }
 
 impl Allocation {
@@ -176,14 +178,36 @@ impl Allocation {
         users.retain(|user| !user.settled.load(Ordering::Acquire));
         users.push(used.clone());
     }
+
+    /// The streams that have used it.
+    pub(super) fn users(&self) -> Vec<Arc<Used>> {
+        lock(&self.users).clone()
+    }
+
+    /// Keeps what it points to from now on.
+    pub(super) fn hold(&self, memory: &Arc<Allocation>) {
+        lock(&self.held).push(memory.clone());
+    }
+
+    /// It points to `memory` no more. Whoever has used this may have used that.
+    pub(super) fn release(&self, memory: &Arc<Allocation>) {
+        for user in self.users() {
+            memory.used_by(&user);
+        }
+        lock(&self.held).retain(|held| !Arc::ptr_eq(held, memory));
+    }
 }
 
 impl Drop for Allocation {
     fn drop(&mut self) {
         // It is kept rather than freed too early if a stream cannot be waited for; the device is
         // lost then, as its next call says.
-        let freed = self.aside.free(self.address, &lock(&self.users));
+        let users = self.users();
+        let freed = self.aside.free(self.address, &users);
         self.aside.context.record_err(freed);
+        for held in self.held.get_mut().unwrap_or_else(PoisonError::into_inner) {
+            users.iter().for_each(|user| held.used_by(user));
+        }
     }
 }
 
@@ -203,7 +227,8 @@ impl<T> Buffer<T> {
         stream: CUstream,
     ) -> Result<Self, DriverError> {
         let address = allocate(&aside.context, len.max(1) * size_of::<T>(), stream)?;
-        let memory = Allocation { address, aside: aside.clone(), users: Mutex::default() };
+        let (users, held) = Default::default();
+        let memory = Allocation { address, aside: aside.clone(), users, held };
         Ok(Self { memory: Arc::new(memory), len, values: PhantomData })
     }
 

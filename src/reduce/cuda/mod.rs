@@ -6,6 +6,7 @@
 //! | reduce | `survey`, then `rows` |
 //! | masses, pool, measure | `sums`, then the operation's own |
 //! | sample | `weigh`, if masses are needed; `draw` |
+//! | a step of a batch server | `prepare`, `collect`, `settle` |
 //!
 //! Nothing is copied from or to the host, nothing waits for the device, and so all of it can be
 //! captured into a CUDA graph. docs/THREADS.md says what orders operations of several threads, and
@@ -23,9 +24,13 @@ mod gpu;
 mod kernels;
 mod launch;
 mod loans;
+mod maps;
 mod memory;
 mod noise;
 mod sections;
+mod slots;
+mod sparse;
+mod step;
 mod tables;
 mod workspace;
 
@@ -36,7 +41,10 @@ use candle_core::Tensor;
 pub(crate) use candle_core::cuda_backend::CudaDevice;
 
 pub(crate) use found::DeviceRows;
+pub(crate) use maps::DeviceMaps;
 pub(crate) use noise::NoiseState;
+pub(crate) use slots::DeviceSlots;
+pub(crate) use step::{sample_each, step};
 pub(crate) use tables::{MapTables, SetTables};
 
 use self::batch::Batch;

@@ -42,6 +42,11 @@ impl Tables {
         Section { start, len: table.len() }
     }
 
+    /// All of them.
+    pub(super) fn words(&self) -> &[u32] {
+        &self.0
+    }
+
     /// Copies all of them to the device, where they are when this returns.
     pub(super) fn upload(self, gpu: &Arc<Gpu>) -> Result<Buffer<u32>, ReduceError> {
         let buffer = gpu.upload(&self.0)?;

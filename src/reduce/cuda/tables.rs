@@ -23,7 +23,7 @@ pub(super) struct SetTable {
 
 impl SetTable {
     /// `sets` must be [ranked].
-    fn new(tables: &mut Tables, sets: &[(u32, &[u32])]) -> Self {
+    pub(super) fn new(tables: &mut Tables, sets: &[(u32, &[u32])]) -> Self {
         let mut starts = vec![0u32];
         let mut members: Vec<u32> = Vec::new();
         for (_, tokens) in sets {
@@ -44,7 +44,7 @@ impl SetTable {
 }
 
 /// Sets and their numbers, in the order of their ranks.
-fn ranked<'a>(sets: impl Iterator<Item = &'a [u32]>) -> Vec<(u32, &'a [u32])> {
+pub(super) fn ranked<'a>(sets: impl Iterator<Item = &'a [u32]>) -> Vec<(u32, &'a [u32])> {
     let mut sets: Vec<_> = (0..).zip(sets).collect();
     sets.sort_by_key(|(_, tokens)| (tokens.len(), tokens.first().copied()));
     sets

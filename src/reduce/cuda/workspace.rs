@@ -16,10 +16,12 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::ffi::c_void;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::thread;
 
 use candle_core::cuda_backend::DeviceId;
+use candle_core::{DType, Device};
 use cudarc::driver::sys::{CUdeviceptr, CUstream};
 use cudarc::driver::{DeviceRepr, DriverError, result};
 
@@ -28,7 +30,7 @@ use super::found::Words;
 use super::gpu::Gpu;
 use super::memory::{self, Allocation, Aside, Buffer, Used, lock};
 use crate::reduce::ReduceError;
-use crate::reduce::abi::{Scratch, Sums};
+use crate::reduce::abi::{Arguments, Scratch, Sums, THREADS};
 
 // SAFETY: it holds numbers only, and nvcc has checked that it lays them out as rustc does.
 unsafe impl DeviceRepr for Sums {}
@@ -132,7 +134,7 @@ type Made = Result<(CUdeviceptr, CUdeviceptr), DriverError>;
 
 impl Lane {
     /// Memory that only this lane's stream uses.
-    fn buffer<T>(&self, len: usize, stream: CUstream) -> Result<Buffer<T>, DriverError> {
+    pub(super) fn buffer<T>(&self, len: usize, stream: CUstream) -> Result<Buffer<T>, DriverError> {
         let buffer = Buffer::new(&self.aside, len, stream)?;
         buffer.memory().used_by(&self.used);
         Ok(buffer)
@@ -242,6 +244,88 @@ impl<'a> Turn<'a> {
     ) -> Result<T, ReduceError> {
         self.failed.set(self.failed.get() || result.is_err());
         self.gpu.try_to(action, result)
+    }
+
+    /// Launches a kernel over a grid of blocks; `dtype` is that of logits, if it has some.
+    ///
+    /// # Safety
+    ///
+    /// The arguments are what the kernel expects, and the memory that they name is not freed before the
+    /// launch is in the stream.
+    pub(super) unsafe fn launch<A: Arguments>(
+        &self,
+        arguments: A,
+        dtype: DType,
+        grid: (u32, u32, u32),
+    ) -> Result<(), ReduceError> {
+        self.keep()?;
+        let function = self.gpu.function(A::KERNEL, dtype)?;
+        let mut parameters = [(&raw const arguments).cast_mut().cast::<c_void>()];
+        let stream = &self.gpu.stream;
+        // Not by cudarc's builder, which asks the driver for the context once more.
+        let launched = stream.context().check_err().and_then(|()| {
+            // SAFETY: kernels/abi.rs says that this kernel takes one `A`, and nvcc has checked that
+            // it lays it out as rustc does; the caller answers for what is in it. The turn has made
+            // the context this thread's.
+            unsafe {
+                let (function, stream) = (function.cu_function(), stream.cu_stream());
+                result::launch_kernel(function, grid, (THREADS, 1, 1), 0, stream, &mut parameters)
+            }
+        });
+        self.try_to("launch a kernel", launched)
+    }
+
+    /// Fails if the stream is captured, where something else is done than a launch of a graph could
+    /// repeat.
+    pub(super) fn refuse_capture(&self, action: &'static str) -> Result<(), ReduceError> {
+        match self.capture {
+            Some(_) => {
+                let device = Device::Cuda(self.gpu.device.clone()).location();
+                Err(ReduceError::Captured { device, action })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Lets the operation follow what other streams have done to the memory, and what they do next to it
+    /// follow the operation.
+    pub(super) fn follow_users(&self, memory: &Arc<Allocation>) -> Result<(), ReduceError> {
+        for user in memory.users() {
+            let followed = self.gpu.follow(&user, self.capture);
+            self.try_to("wait for another thread's stream", followed)?;
+        }
+        self.lend(memory);
+        Ok(())
+    }
+
+    /// Copies values into memory on the device, in the order of the stream.
+    pub(super) fn write<T: DeviceRepr>(
+        &self,
+        to: CUdeviceptr,
+        values: &[T],
+    ) -> Result<(), ReduceError> {
+        if values.is_empty() {
+            return Ok(());
+        }
+        // SAFETY: the callers have so much memory at the address. The values are in pageable memory:
+        // the driver has read them when the call returns.
+        let copied = unsafe { result::memcpy_htod_async(to, values, self.gpu.stream.cu_stream()) };
+        self.try_to("copy to the device", copied)
+    }
+
+    /// Clears memory on the device, in the order of the stream.
+    pub(super) fn clear(&self, at: CUdeviceptr, bytes: usize) -> Result<(), ReduceError> {
+        let cleared =
+            if bytes == 0 { Ok(()) } else { zero(at, bytes, self.gpu.stream.cu_stream()) };
+        self.try_to("clear memory", cleared)
+    }
+
+    /// New memory with these values.
+    pub(super) fn upload<T: DeviceRepr>(&self, values: &[T]) -> Result<Buffer<T>, ReduceError> {
+        let made = self.lane.buffer(values.len(), self.gpu.stream.cu_stream());
+        let buffer = self.try_to("allocate memory", made)?;
+        self.write(buffer.address(), values)?;
+        Ok(buffer)
     }
 
     /// The capture, if there is one.

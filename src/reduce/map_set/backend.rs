@@ -6,8 +6,9 @@ use candle_core::{Device, Tensor};
 
 use super::NO_MAP;
 use crate::ConceptMap;
-use crate::reduce::backend::{Found, NoiseBackend};
+use crate::reduce::backend::{Found, NoiseBackend, with_kernels};
 use crate::reduce::cpu::{self, MapOnHost, Maps, Tables};
+use crate::reduce::cuda;
 use crate::reduce::logits::Logits;
 use crate::reduce::numbers::numbers_on_host;
 use crate::reduce::{Decision, Noise, ReduceError, Row, advance};
@@ -16,28 +17,47 @@ use crate::reduce::{Decision, Noise, ReduceError, Row, advance};
 /// them have been checked.
 pub(super) enum MapSetBackend {
     Host(HostMaps),
+    /// On the device, by which rows are sampled; and on the host, for what has no kernels.
+    Cuda(cuda::DeviceMaps, HostMaps),
 }
 
 impl MapSetBackend {
     /// Room for `capacity` maps of a vocabulary, both of which have been checked.
     pub(super) fn new(
         vocab_size: usize,
-        _capacity: usize,
-        _device: &Device,
+        capacity: usize,
+        device: &Device,
     ) -> Result<Self, ReduceError> {
-        Ok(Self::Host(HostMaps { vocab_size, places: Vec::new(), without: OnceLock::new() }))
+        let host = HostMaps { vocab_size, places: Vec::new(), without: OnceLock::new() };
+        Ok(match with_kernels(device) {
+            Some(device) => Self::Cuda(cuda::DeviceMaps::new(vocab_size, capacity, device)?, host),
+            None => Self::Host(host),
+        })
     }
 
     pub(super) fn is_at(&self, device: &Device) -> bool {
+        device.is_cpu()
+    }
+
+    fn host(&self) -> &HostMaps {
         match self {
-            Self::Host(_) => device.is_cpu(),
+            Self::Host(maps) | Self::Cuda(_, maps) => maps,
         }
     }
 
-    /// Puts a map in a free place: one that was used before, or the next.
-    pub(super) fn insert(&mut self, place: u32, map: &ConceptMap) -> Result<(), ReduceError> {
+    /// Puts a map in a free place: one that was used before, or the next; `generation` is its own.
+    pub(super) fn insert(
+        &mut self,
+        place: u32,
+        map: &ConceptMap,
+        generation: u64,
+    ) -> Result<(), ReduceError> {
         match self {
             Self::Host(maps) => maps.insert(place, map),
+            Self::Cuda(device, maps) => {
+                device.insert(place, map, generation)?;
+                maps.insert(place, map);
+            }
         }
         Ok(())
     }
@@ -45,15 +65,25 @@ impl MapSetBackend {
     /// Frees the place of a map.
     pub(super) fn remove(&mut self, place: u32) -> Result<(), ReduceError> {
         match self {
-            Self::Host(maps) => maps.places[place as usize] = None,
+            Self::Host(maps) => maps.remove(place),
+            Self::Cuda(device, maps) => {
+                device.remove(place)?;
+                maps.remove(place);
+            }
         }
         Ok(())
     }
 
     /// The map of a place and what was derived from it.
     pub(super) fn on_host(&self, place: u32) -> Option<MapOnHost<'_>> {
+        self.host().at(place)
+    }
+
+    /// The maps on a device with kernels.
+    pub(super) fn on_device(&self) -> Option<&cuda::DeviceMaps> {
         match self {
-            Self::Host(maps) => maps.at(place),
+            Self::Host(_) => None,
+            Self::Cuda(device, _) => Some(device),
         }
     }
 
@@ -62,13 +92,9 @@ impl MapSetBackend {
         logits: &Logits,
         map_of_row: &Tensor,
     ) -> Result<Found<Decision>, ReduceError> {
-        match self {
-            Self::Host(maps) => {
-                let maps = maps.of_rows(map_of_row)?;
-                let decisions = cpu::decide(Maps::Each(&maps), &logits.on_host()?)?;
-                Ok(Found::Host(decisions, logits.device().clone()))
-            }
-        }
+        let maps = self.host().of_rows(map_of_row)?;
+        let decisions = cpu::decide(Maps::Each(&maps), &logits.on_host()?)?;
+        Ok(Found::Host(decisions, logits.device().clone()))
     }
 
     pub(super) fn reduce(
@@ -76,13 +102,9 @@ impl MapSetBackend {
         logits: &Logits,
         map_of_row: &Tensor,
     ) -> Result<Found<Row>, ReduceError> {
-        match self {
-            Self::Host(maps) => {
-                let maps = maps.of_rows(map_of_row)?;
-                let rows = cpu::reduce(Maps::Each(&maps), &logits.on_host()?)?;
-                Ok(Found::Host(rows, logits.device().clone()))
-            }
-        }
+        let maps = self.host().of_rows(map_of_row)?;
+        let rows = cpu::reduce(Maps::Each(&maps), &logits.on_host()?)?;
+        Ok(Found::Host(rows, logits.device().clone()))
     }
 
     /// Draws a token for every row, whose step in `noise` moves on if there is one.
@@ -102,6 +124,9 @@ impl MapSetBackend {
                 advance(steps, &tokens);
                 Ok(result)
             }
+            (Self::Cuda(maps, _), NoiseBackend::Cuda(state)) => {
+                cuda::sample_each(maps, logits, map_of_row, temperature, state)
+            }
             _ => Err(noise.not_at(logits.device())),
         }
     }
@@ -113,15 +138,11 @@ impl MapSetBackend {
         map_of_row: &Tensor,
         concepts: &Tensor,
     ) -> Result<Tensor, ReduceError> {
-        match self {
-            Self::Host(maps) => {
-                let (rows, width) = concepts.dims2()?;
-                let maps = maps.of_rows(map_of_row)?;
-                let concepts = numbers_on_host(concepts)?;
-                let masses = cpu::chosen_masses(&maps, &concepts, width, &logits.on_host()?)?;
-                Ok(Tensor::from_vec(masses, (rows, width), logits.device())?)
-            }
-        }
+        let (rows, width) = concepts.dims2()?;
+        let maps = self.host().of_rows(map_of_row)?;
+        let concepts = numbers_on_host(concepts)?;
+        let masses = cpu::chosen_masses(&maps, &concepts, width, &logits.on_host()?)?;
+        Ok(Tensor::from_vec(masses, (rows, width), logits.device())?)
     }
 }
 
@@ -135,16 +156,17 @@ pub(super) struct HostMaps {
 
 struct HostMap {
     map: ConceptMap,
-    tables: Tables,
+    /// Once they are asked for.
+    tables: OnceLock<Tables>,
 }
 
 impl HostMap {
     fn new(map: &ConceptMap) -> Self {
-        Self { map: map.clone(), tables: Tables::new(map) }
+        Self { map: map.clone(), tables: OnceLock::new() }
     }
 
     fn get(&self) -> MapOnHost<'_> {
-        (&self.map, &self.tables)
+        (&self.map, self.tables.get_or_init(|| Tables::new(&self.map)))
     }
 }
 
@@ -155,6 +177,10 @@ impl HostMaps {
             self.places.push(None);
         }
         self.places[place] = Some(HostMap::new(map));
+    }
+
+    fn remove(&mut self, place: u32) {
+        self.places[place as usize] = None;
     }
 
     fn at(&self, place: u32) -> Option<MapOnHost<'_>> {

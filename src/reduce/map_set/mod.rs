@@ -8,6 +8,7 @@ use candle_core::{Device, Tensor};
 
 use self::backend::MapSetBackend;
 use super::cpu::MapOnHost;
+use super::cuda;
 use super::logits::{Logits, room};
 use super::numbers::check_numbers;
 use super::{Decisions, Noise, ReduceError, Reduction, positive};
@@ -25,6 +26,16 @@ pub const NO_MAP: u32 = u32::MAX;
 /// row that pools nothing. A row is reduced as by a [`DeviceMap`](crate::DeviceMap) of its map, to the
 /// bit. A row whose place holds no map is a bad row ([`BadRowReason::NoMap`]); its neighbours do not
 /// notice.
+///
+/// On a CUDA device, a map takes memory for what it names: some hundred bytes a named token, and 8 for
+/// every 1,024 tokens of the vocabulary. [`sample`](Self::sample), and the
+/// [`BatchSampler`](crate::sample::BatchSampler) that has the set, work there; `decide`, `reduce` and
+/// `masses` still copy the logits to the host. Adding or removing a map there is an operation of the
+/// stream, as a launch is: what was given to the stream before, such as the launch of a graph, finds the
+/// set as it was, what follows finds it as it is then, and nothing waits. A graph that has captured an
+/// operation of the set uses the maps that are there when it is launched, so it must be launched on the
+/// device's stream, or in order with it; it keeps the memory of the maps that are left when the set is
+/// dropped. Neither can be done while the stream is captured ([`ReduceError::Captured`]).
 ///
 /// ```
 /// use candle_core::{Device, Tensor};
@@ -139,8 +150,8 @@ impl MapSet {
             return Err(ReduceError::MapSetFull { capacity: self.capacity });
         }
         let place = free as u32;
-        self.backend.insert(place, map)?;
         let generation = GENERATIONS.fetch_add(1, Ordering::Relaxed);
+        self.backend.insert(place, map, generation)?;
         let held = Some(Held { map: map.clone(), generation });
         match self.places.get_mut(free) {
             Some(empty) => *empty = held,
@@ -194,8 +205,8 @@ impl MapSet {
         &self.device
     }
 
-    /// Whether logits are reduced where they are, as [`DeviceMap`](crate::DeviceMap::runs_on_device)
-    /// has it.
+    /// Whether logits are decided and reduced where they are, as
+    /// [`DeviceMap`](crate::DeviceMap::runs_on_device) has it; not yet on a CUDA device.
     pub fn runs_on_device(&self) -> bool {
         self.backend.is_at(&self.device)
     }
@@ -336,6 +347,16 @@ impl MapSet {
     }
 
     /// A map and what was derived from it, for sampling on the host; none if it is not there any more.
+    /// The maps on a device with kernels.
+    pub(crate) fn on_device(&self) -> Option<&cuda::DeviceMaps> {
+        self.backend.on_device()
+    }
+
+    /// The place and the generation of an id, whether its map is still there or not.
+    pub(crate) fn place_of(id: MapId) -> (u32, u64) {
+        (id.place, id.generation)
+    }
+
     pub(crate) fn on_host(&self, id: MapId) -> Option<MapOnHost<'_>> {
         self.get(id).and_then(|_| self.backend.on_host(id.place))
     }

@@ -8,48 +8,71 @@ use candle_core::{Device, Tensor};
 use super::host::HostSlots;
 use super::verify::Drafted;
 use super::{Slot, Step, Verified};
-use crate::reduce::NO_TOKEN;
+use crate::ConceptMap;
+use crate::reduce::backend::with_kernels;
+use crate::reduce::cpu::sample::Undrawn;
 use crate::reduce::logits::room;
+use crate::reduce::numbers::numbers_on_host;
+use crate::reduce::requests::{SampledRow, SlotRequest, SlotState, UnsampledRow};
+use crate::reduce::{MapSet, NO_TOKEN, cuda};
 use crate::sample::error::Failure;
-use crate::sample::{RowState, SampleError, Sampled};
+use crate::sample::{Emission, Penalties, RowState, SampleError, Sampled};
 
 /// What the requests in the slots remember, and whatever else sampling them takes.
 pub(super) enum SlotsBackend {
     Host(HostSlots),
+    Cuda(cuda::DeviceSlots),
 }
 
 impl SlotsBackend {
     pub(super) fn new(
-        _slots: usize,
-        _vocab_size: usize,
-        _device: &Device,
+        slots: usize,
+        vocab_size: usize,
+        device: &Device,
     ) -> Result<Self, SampleError> {
-        Ok(Self::Host(HostSlots::default()))
+        Ok(match with_kernels(device) {
+            Some(device) => Self::Cuda(cuda::DeviceSlots::new(slots, vocab_size, device)?),
+            None => Self::Host(HostSlots::default()),
+        })
     }
 
     /// Puts a request into a slot, whether another is there or not.
     pub(super) fn start(
         &mut self,
         slot: usize,
-        _request: &Slot,
+        request: &Slot,
+        maps: &MapSet,
         state: RowState,
     ) -> Result<(), SampleError> {
         match self {
             Self::Host(slots) => slots.start(slot, state),
+            Self::Cuda(slots) => {
+                slots.start(slot, &request.for_device(maps), &for_device(&state))?;
+            }
         }
         Ok(())
     }
 
     /// The request in a slot has other parameters, or another map.
-    pub(super) fn update(&mut self, _slot: usize, _request: &Slot) -> Result<(), SampleError> {
+    pub(super) fn update(
+        &mut self,
+        slot: usize,
+        request: &Slot,
+        maps: &MapSet,
+    ) -> Result<(), SampleError> {
         match self {
             Self::Host(_) => Ok(()), // which is told at every step
+            Self::Cuda(slots) => Ok(slots.update(slot, &request.for_device(maps))?),
         }
     }
 
     pub(super) fn see(&mut self, slot: usize, tokens: &[u32]) -> Result<(), SampleError> {
         match self {
             Self::Host(slots) => slots.see(slot, tokens),
+            Self::Cuda(slots) => {
+                let once = RowState::new(0, tokens.iter().map(|&token| (token, 1)));
+                slots.see(slot, once.seen())?;
+            }
         }
         Ok(())
     }
@@ -57,12 +80,17 @@ impl SlotsBackend {
     pub(super) fn state(&self, slot: usize) -> Result<RowState, SampleError> {
         match self {
             Self::Host(slots) => Ok(slots.state(slot)),
+            Self::Cuda(slots) => {
+                let SlotState { step, seen } = slots.state(slot)?;
+                Ok(RowState::new(step, seen))
+            }
         }
     }
 
     pub(super) fn end(&mut self, slot: usize) -> Result<(), SampleError> {
         match self {
             Self::Host(slots) => slots.start(slot, RowState::default()),
+            Self::Cuda(slots) => slots.end(slot)?,
         }
         Ok(())
     }
@@ -71,6 +99,17 @@ impl SlotsBackend {
         match self {
             Self::Host(slots) => {
                 Ok(SampledRows::Host(slots.sample(step)?, step.logits.device().clone()))
+            }
+            // There are no kernels for log-probabilities.
+            Self::Cuda(slots) if step.has(|slot| slot.params.log_probs().is_some()) => {
+                let sampled = by_host(slots, step, |on_host| on_host.sample(step))?;
+                Ok(SampledRows::Host(sampled, step.logits.device().clone()))
+            }
+            Self::Cuda(slots) => {
+                let maps = step.maps.on_device().expect("the set is on the sampler's device");
+                let rows = cuda::step(maps, slots, step.logits, step.slot_of_row, step.mask)?;
+                let slot_of_row = step.slot_of_row.clone();
+                Ok(SampledRows::Cuda { rows, slot_of_row, num_slots: step.num_slots })
             }
         }
     }
@@ -85,8 +124,41 @@ impl SlotsBackend {
                 let rows = slots.verify(step, drafted)?;
                 Ok(VerifiedRows::Host(rows, drafted.len + 1, step.logits.device().clone()))
             }
+            // Nor are there for drafts.
+            Self::Cuda(slots) => {
+                let rows = by_host(slots, step, |on_host| on_host.verify(step, drafted))?;
+                Ok(VerifiedRows::Host(rows, drafted.len + 1, step.logits.device().clone()))
+            }
         }
     }
+}
+
+/// What is done on the host, with the states of the requests that have rows, which go back to the device.
+fn by_host<R>(
+    slots: &mut cuda::DeviceSlots,
+    step: &Step<'_>,
+    operation: impl FnOnce(&mut HostSlots) -> Result<R, SampleError>,
+) -> Result<R, SampleError> {
+    slots.check_host_may_help()?;
+    let mut named = numbers_on_host(step.slot_of_row)?;
+    named.retain(|&slot| matches!(step.slots.get(slot as usize), Some(Some(_))));
+    named.sort_unstable();
+    named.dedup();
+    let mut on_host = HostSlots::default();
+    for &slot in &named {
+        let SlotState { step, seen } = slots.state(slot as usize)?;
+        on_host.start(slot as usize, RowState::new(step, seen));
+    }
+    let result = operation(&mut on_host)?;
+    for &slot in &named {
+        let state = on_host.state(slot as usize);
+        slots.restore(slot as usize, &for_device(&state))?;
+    }
+    Ok(result)
+}
+
+fn for_device(state: &RowState) -> SlotState {
+    SlotState { step: state.step(), seen: state.seen().to_vec() }
 }
 
 /// What was verified of the rows of a batch, wherever that is.
@@ -137,17 +209,47 @@ impl VerifiedRows {
     }
 }
 
+impl Slot {
+    /// With a map of `maps`, if it has one.
+    fn for_device(&self, maps: &MapSet) -> SlotRequest<'_> {
+        let params = &self.params;
+        let map = self.map.filter(|_| params.pooling()).and_then(|id| maps.get(id));
+        let Penalties { repetition, presence, frequency } = params.penalties();
+        SlotRequest {
+            map: self.map.map(MapSet::place_of),
+            pooling: params.pooling(),
+            num_concepts: map.map_or(maps.vocab_size(), ConceptMap::num_concepts),
+            temperature: params.temperature(),
+            top_k: params.top_k(),
+            top_p: params.top_p(),
+            min_p: params.min_p(),
+            repetition,
+            presence,
+            frequency,
+            bias: params.bias(),
+            by_share: params.emission() == Emission::ByShare,
+            seed: params.seed(),
+        }
+    }
+}
+
 /// What was sampled from the rows of a batch, wherever that is.
 #[derive(Debug, Clone)]
 pub(super) enum SampledRows {
     /// The rows, and the device of the logits.
     Host(Vec<Result<Sampled, Failure>>, Device),
+    Cuda {
+        rows: cuda::DeviceRows,
+        slot_of_row: Tensor,
+        num_slots: usize,
+    },
 }
 
 impl SampledRows {
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Host(rows, _) => rows.len(),
+            Self::Cuda { rows, .. } => rows.len(),
         }
     }
 
@@ -160,12 +262,41 @@ impl SampledRows {
                 let tokens: Vec<u32> = rows.iter().map(token).collect();
                 Ok(Tensor::from_vec(tokens, rows.len(), device)?)
             }
+            Self::Cuda { rows, .. } => Ok(rows.tokens()?),
         }
     }
 
     pub(super) fn rows(&self) -> Result<Vec<Result<Sampled, Failure>>, SampleError> {
         match self {
             Self::Host(rows, _) => Ok(rows.clone()),
+            Self::Cuda { rows, slot_of_row, num_slots } => {
+                let sampled = rows.sampled()?;
+                let slots = match sampled.iter().all(Result::is_ok) {
+                    true => Vec::new(), // which only failures name
+                    false => numbers_on_host(slot_of_row)?,
+                };
+                let named = |(i, row): (usize, Result<SampledRow, UnsampledRow>)| {
+                    let of_row = |SampledRow { token, concept }| Sampled::of(token, concept);
+                    row.map(of_row).map_err(|why| failure(why, i, &slots, *num_slots))
+                };
+                Ok(sampled.into_iter().enumerate().map(named).collect())
+            }
+        }
+    }
+}
+
+/// Why row `i` failed, with the slots of all rows.
+fn failure(why: UnsampledRow, i: usize, slot_of_row: &[u32], slots: usize) -> Failure {
+    let slot = slot_of_row[i] as usize;
+    match why {
+        UnsampledRow::Bad(reason) => Failure::Undrawn(Undrawn::Bad(reason)),
+        UnsampledRow::NothingAllowed => Failure::Undrawn(Undrawn::NothingAllowed),
+        UnsampledRow::NoMap => Failure::SlotMapGone { slot },
+        UnsampledRow::NoSlot if slot >= slots => Failure::SlotOutOfRange { slot, slots },
+        UnsampledRow::NoSlot => Failure::SlotNotStarted { slot },
+        UnsampledRow::SlotTwice => {
+            let first = slot_of_row.iter().position(|&of| of as usize == slot);
+            Failure::SlotTwice { slot, first: first.unwrap_or(i) }
         }
     }
 }

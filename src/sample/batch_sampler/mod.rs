@@ -89,6 +89,13 @@ struct Step<'a> {
     mask: Option<&'a Tensor>,
 }
 
+impl Step<'_> {
+    /// Whether that is so of a request in one of the slots.
+    fn has(&self, is_so: impl Fn(&Slot) -> bool) -> bool {
+        self.slots.iter().flatten().any(is_so)
+    }
+}
+
 impl std::fmt::Debug for BatchSampler {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let started = self.slots.iter().flatten().count();
@@ -163,7 +170,7 @@ impl BatchSampler {
             self.slots.resize_with(slot + 1, || None);
         }
         let request = Slot { params, map };
-        self.backend.start(slot, &request, state)?;
+        self.backend.start(slot, &request, &self.maps, state)?;
         self.slots[slot] = Some(request);
         Ok(())
     }
@@ -321,7 +328,7 @@ impl BatchSampler {
     }
 
     fn update(&mut self, slot: usize, request: Slot) -> Result<(), SampleError> {
-        self.backend.update(slot, &request)?;
+        self.backend.update(slot, &request, &self.maps)?;
         self.slots[slot] = Some(request);
         Ok(())
     }
