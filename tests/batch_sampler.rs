@@ -3,6 +3,7 @@
 mod common;
 
 mod batch_sampler {
+    mod bad_rows;
     mod drafted;
     mod drafts;
     mod errors;

@@ -2,6 +2,9 @@
 #![cfg(feature = "cuda")]
 
 mod common;
+mod cuda_graphs {
+    mod steps;
+}
 
 use std::sync::{Barrier, Mutex, MutexGuard, PoisonError};
 use std::thread;

@@ -85,14 +85,16 @@ fn check(maps: &Maps, of_rows: &[usize], logits: &Tensor, rng: &mut StdRng) {
     let masses = set.masses(logits, &map_of_row, &concepts).unwrap().to_vec2::<f32>().unwrap();
     let concepts = concepts.to_vec2::<u32>().unwrap();
     for (i, &map) in of_rows.iter().enumerate() {
-        let row = logits.narrow(0, i, 1).unwrap();
-        let want = alone[map].decide(&row).unwrap().rows().unwrap().remove(0);
+        // Decisions, rows and masses of a set are made on the host.
+        let row = logits.narrow(0, i, 1).unwrap().to_device(&Device::Cpu).unwrap();
+        let alone = alone[map].map().to_device(&Device::Cpu).unwrap();
+        let want = alone.decide(&row).unwrap().rows().unwrap().remove(0);
         assert_eq!(decision_bits(&rows[i]), decision_bits(&want), "row {i}");
         assert_eq!(tokens[i], want.map_or(NO_TOKEN, |want| want.representative));
         assert!(rows[i].map_or_else(|bad| bad.row == i, |_| true));
-        let want = alone[map].reduce(&row).unwrap().rows().unwrap().remove(0);
+        let want = alone.reduce(&row).unwrap().rows().unwrap().remove(0);
         assert_eq!(bits(&reductions[i]), bits(&want), "row {i}");
-        let all = alone[map].masses(&row).unwrap().to_vec2::<f32>().unwrap().remove(0);
+        let all = alone.masses(&row).unwrap().to_vec2::<f32>().unwrap().remove(0);
         for (mass, &concept) in masses[i].iter().zip(&concepts[i]) {
             let want = all.get(concept as usize).copied().unwrap_or(f32::NAN);
             let is_nan = mass.is_nan() && want.is_nan();

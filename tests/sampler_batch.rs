@@ -15,6 +15,7 @@ mod sampler_batch {
     mod filters;
     mod kept;
     mod log_probs;
+    mod slots;
     // On a CUDA device, rows are copied to the host, to the same code; an emulated one takes minutes
     // for a text.
     #[cfg(all(feature = "tokenizers", not(feature = "cuda")))]

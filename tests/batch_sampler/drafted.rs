@@ -212,7 +212,7 @@ fn concepts_are_drawn_by_the_targets_distribution() {
     println!(
         "{tests} tests; {spelt} tokens in a spelling of the draft's, {banned} drafted ones banned"
     );
-    assert!(tests > 400 && spelt > 100 && banned > 100, "{sums:?}");
+    assert!(tests > 250 && spelt > 100 && banned > 100, "{sums:?}");
 }
 
 /// Where the draft is the target, all of it stands.

@@ -11,7 +11,7 @@ use proptest::sample::select;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use rand::{Rng, rngs::StdRng};
 
-use super::witness;
+use super::{slots, witness};
 use crate::common::chain::Request;
 use crate::common::philox::Steps;
 use crate::common::*;
@@ -195,13 +195,26 @@ fn sum(counts: &Counts, of: impl Fn(&str) -> bool) -> [Count; 2] {
     sums
 }
 
-fn check(case: &Case, counts: &mut Counts) -> Result<(), TestCaseError> {
+/// Who samples.
+#[derive(Clone, Copy, PartialEq)]
+enum By {
+    /// `sample_batch`.
+    Rows,
+    /// A `BatchSampler`.
+    Slots,
+}
+
+fn check(case: &Case, by: By, counts: &mut Counts) -> Result<(), TestCaseError> {
     let mut rng = rng(case.seed);
     let map = case.partition.map(case.vocab_size, &mut rng).to_device(&device()).unwrap();
     let row = case.profile.row(case.vocab_size, &mut rng);
     let request = case.request(&mut rng);
     let rows = |n| case.layout.tensor(&vec![row.clone(); n], case.vocab_size, case.dtype).unwrap();
-    match witness::check(&map, rows, &request, steps(), &mut rng) {
+    let checks = match by {
+        By::Rows => witness::check(&map, rows, &request, steps(), &mut rng),
+        By::Slots => slots::check(&map, rows, &request, steps(), &mut rng),
+    };
+    match checks {
         Ok(checks) => checks.into_iter().for_each(|check| count(counts, case.temperature, check)),
         Err(wrong) => prop_assert!(false, "{}", wrong),
     }
@@ -211,11 +224,20 @@ fn check(case: &Case, counts: &mut Counts) -> Result<(), TestCaseError> {
 /// A draw is open if its uniform is within rounding of a boundary; then either side is right.
 #[test]
 fn every_row_draws_what_the_chain_draws() {
-    let config = Config { cases: CASES, failure_persistence: None, ..Config::default() };
+    all_draw_what_the_chain_draws(By::Rows, CASES);
+}
+
+#[test]
+fn every_slot_draws_what_the_chain_draws() {
+    all_draw_what_the_chain_draws(By::Slots, CASES);
+}
+
+fn all_draw_what_the_chain_draws(by: By, cases: u32) {
+    let config = Config { cases, failure_persistence: None, ..Config::default() };
     let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     let counts = RefCell::new(Counts::default());
     let run = TestRunner::new_with_rng(config, rng)
-        .run(&case(), |case| check(&case, &mut counts.borrow_mut()));
+        .run(&case(), |case| check(&case, by, &mut counts.borrow_mut()));
     run.unwrap_or_else(|wrong| panic!("{wrong}"));
     let counts = counts.into_inner();
     for (temperature, [anywhere, near]) in &counts {
@@ -230,6 +252,6 @@ fn every_row_draws_what_the_chain_draws() {
     let [cold, cold_near] = sum(&counts, is_cold);
     let shares = [anywhere, near, cold, cold_near].map(Count::share);
     println!("shares within rounding: {shares:.4?}");
-    assert!(anywhere.all > 3 * CASES as usize / 2);
+    assert!(anywhere.all > 3 * cases as usize / 2);
     assert!(shares.iter().zip([0.04, 0.04, 0.03, 0.03]).all(|(share, most)| *share < most));
 }

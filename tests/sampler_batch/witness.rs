@@ -30,10 +30,8 @@ pub fn check(
     steps: &Steps,
     rng: &mut StdRng,
 ) -> Result<Vec<Check>, String> {
-    let exact = in_f64(&rows(1)).remove(0);
-    let chain = Chain::of(map.map(), &exact, request);
-    let uniforms = uniforms(chain.as_ref().ok(), rng);
-    let steps: Vec<(u64, f64)> = uniforms.into_iter().map(|uniform| steps.near(uniform)).collect();
+    let draws = Draws::new(map, &rows, request, steps, rng);
+    let Draws { steps, .. } = &draws;
     let mut samplers: Vec<_> = steps.iter().map(|&(step, _)| request.row(map, step)).collect();
     let logits = rows(steps.len());
     let sampled = match &request.mask {
@@ -53,27 +51,59 @@ pub fn check(
             return Err(format!("{sampled:?} leaves {state:?}, which should be at {step}"));
         }
     }
-    let chain = match chain {
-        Ok(chain) => chain,
-        Err(nothing) => {
-            let unlike = (0..).zip(&sampled).find(|(i, sampled)| !says(nothing, sampled, *i));
-            return unlike.map_or(Ok(vec![]), |unlike| Err(format!("{unlike:?}, not {nothing:?}")));
-        }
-    };
-    let stretches = chain.stretches();
-    let each = steps.iter().zip(sampled).enumerate().map(|(i, (&(step, uniform), sampled))| {
-        let sampled = sampled.map_err(|error| error.to_string())?;
-        let may = chain.drawn(&stretches, uniform);
-        if !may.iter().any(|drawn| is_it(&sampled, (drawn.concept, drawn.token))) {
-            let some = &may[..may.len().min(5)];
-            return Err(format!("{sampled:?} at {uniform} (step {step}), not {some:?}"));
-        }
-        match chain.wrong_log_probs(&exact, &sampled) {
-            Some(wrong) => Err(format!("{wrong}: {sampled:?}")),
-            None => Ok(Check { is_open: may.len() > 1, is_near: i >= ANYWHERE }),
-        }
-    });
-    each.collect()
+    draws.judge(sampled)
+}
+
+/// Some draws from one row of logits, and what the chain says of them.
+pub struct Draws {
+    exact: Vec<f64>,
+    chain: Result<Chain, Nothing>,
+    /// The step of each, and its uniform.
+    pub steps: Vec<(u64, f64)>,
+}
+
+impl Draws {
+    /// `rows` gives the row as often as it is asked for.
+    pub fn new(
+        map: &DeviceMap,
+        rows: &impl Fn(usize) -> Tensor,
+        request: &Request,
+        steps: &Steps,
+        rng: &mut StdRng,
+    ) -> Self {
+        let exact = in_f64(&rows(1)).remove(0);
+        let chain = Chain::of(map.map(), &exact, request);
+        let uniforms = uniforms(chain.as_ref().ok(), rng);
+        let steps = uniforms.into_iter().map(|uniform| steps.near(uniform)).collect();
+        Self { exact, chain, steps }
+    }
+
+    /// Whether each is right, or what is wrong.
+    pub fn judge(self, sampled: Vec<Result<Sampled, SampleError>>) -> Result<Vec<Check>, String> {
+        let Self { exact, chain, steps } = self;
+        let chain = match chain {
+            Ok(chain) => chain,
+            Err(nothing) => {
+                let unlike = (0..).zip(&sampled).find(|(i, sampled)| !says(nothing, sampled, *i));
+                return unlike
+                    .map_or(Ok(vec![]), |unlike| Err(format!("{unlike:?}, not {nothing:?}")));
+            }
+        };
+        let stretches = chain.stretches();
+        let each = steps.iter().zip(sampled).enumerate().map(|(i, (&(step, uniform), sampled))| {
+            let sampled = sampled.map_err(|error| error.to_string())?;
+            let may = chain.drawn(&stretches, uniform);
+            if !may.iter().any(|drawn| is_it(&sampled, (drawn.concept, drawn.token))) {
+                let some = &may[..may.len().min(5)];
+                return Err(format!("{sampled:?} at {uniform} (step {step}), not {some:?}"));
+            }
+            match chain.wrong_log_probs(&exact, &sampled) {
+                Some(wrong) => Err(format!("{wrong}: {sampled:?}")),
+                None => Ok(Check { is_open: may.len() > 1, is_near: i >= ANYWHERE }),
+            }
+        });
+        each.collect()
+    }
 }
 
 fn is_it(sampled: &Sampled, drawn: (u32, u32)) -> bool {
