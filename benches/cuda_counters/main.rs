@@ -24,6 +24,7 @@ mod row;
 mod samplers;
 mod sampling;
 mod seeds;
+mod steps;
 
 use std::process::{Command, ExitCode};
 use std::{env, fs, process};
@@ -48,6 +49,7 @@ mod abi {
 use operations::{Map, OURS, Operation, Output, stream_operations};
 use paths::{Paths, Typical};
 use report::{Counters, Report};
+use steps::Steps;
 
 const VOCAB_SIZE: usize = 131_072;
 const BATCH: usize = 64;
@@ -103,6 +105,10 @@ fn count(report: &Report) -> Result<ExitCode> {
         println!("No counters: they need the emulator, and this is a GPU. Nothing is claimed.");
         return Ok(ExitCode::SUCCESS);
     }
+    if env::args().any(|argument| argument == steps::ALONE) {
+        Steps::count(report, &device)?.print();
+        return Ok(ExitCode::SUCCESS);
+    }
     if env::args().any(|argument| argument == sampling::ALONE) {
         sampling::count(report, &sparse.tables, &peaked)?;
         return Ok(ExitCode::SUCCESS);
@@ -129,10 +135,13 @@ fn count(report: &Report) -> Result<ExitCode> {
 
     let paths = Paths::count(report, &device)?;
     paths.print();
+    let steps = Steps::count(report, &device)?;
+    steps.print();
 
     let mut promises = Promises::default();
     promises.of_the_paths(&paths);
     promises.of_a_decision(decided, &sparse);
+    promises.of_steps(&steps);
     promises.of_any_map("dense", decided, decided_dense);
     promises.of_any_map("spelling", decided, decided_spelling);
     promises.of_every_concept(&of_dense);
@@ -403,6 +412,17 @@ impl Promises {
             paths.get("spellings to 114", Typical(0.11)).get("distinct_read_bytes") / logits,
             Bound::AtMost(1.25),
         );
+    }
+
+    /// A batch's, in those of a decision over the same rows.
+    fn of_steps(&mut self, steps: &Steps) {
+        let mut add = |what: &str, is, most| self.add(what, is, Bound::AtMost(most));
+        let everything = "everything, 1,000 seen, sparse";
+        add("launches of a step", steps.get(everything).get("launches"), 3.0);
+        add("distinct bytes, a step with everything ÷ a decision", steps.distinct(everything), 2.3);
+        let [instructions, bytes] = steps.maps_of_all_sizes();
+        add("warp-instructions, a map for each row ÷ one for all", instructions, 1.15);
+        add("distinct bytes, a map for each row ÷ one for all", bytes, 1.15);
     }
 
     fn of_any_map(&mut self, map: &str, sparse: &Line, other: &Line) {

@@ -3,12 +3,13 @@
 
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor};
-use concept_mass::DeviceMap;
+use concept_mass::sample::{BatchSampler, RowState, SamplingParams};
+use concept_mass::{DeviceMap, MapSet};
 use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 use rayon::prelude::*;
 
 use crate::report::{Counters, Report};
-use crate::samplers::{Cut, FILTERS, Samplers, WAYS, candle, candle_cut};
+use crate::samplers::{Cut, FILTERS, Filter, Samplers, WAYS, candle, candle_cut};
 
 #[path = "../../tests/common/chi_square.rs"]
 #[allow(dead_code)]
@@ -42,12 +43,31 @@ pub fn count(report: &Report, map: &DeviceMap, logits: &Tensor) -> Result<()> {
             let name = format!("{}, {}", way.name(), filter.name());
             rivals.count(&name, way.cut(filter), size_of::<u32>(), sample)?;
         }
+        let name = format!("concept-mass, {}", filter.name());
+        let cut = Cut { k: filter.k(), p: filter.p(), of_k: true };
+        rivals.count(&name, cut, size_of::<u32>(), |logits, seed| ours(logits, filter, seed))?;
         let name = format!("candle's processor, {}", filter.name());
         let probabilities = width * size_of::<f32>();
         let sample = |logits: &Tensor, seed| candle(logits, filter, seed);
         rivals.count(&name, candle_cut(filter), probabilities, sample)?;
     }
     Ok(())
+}
+
+/// A step of our own, of requests without a map, each with a seed of its own.
+fn ours(logits: &Tensor, filter: Filter, seed: u64) -> Result<Vec<u32>> {
+    let (rows, width) = logits.dims2()?;
+    let mut sampler = BatchSampler::new(MapSet::new(width, 0, logits.device())?, rows)?;
+    for slot in 0..rows {
+        let seed = (seed << 32) + slot as u64;
+        let mut params = SamplingParams::at(1.0)?.with_top_p(filter.p())?.with_seed(seed);
+        if let Some(k) = filter.k() {
+            params = params.with_top_k(k)?;
+        }
+        sampler.start(slot, params, None, RowState::default())?;
+    }
+    let slots = sampler.slots(&(0..rows).collect::<Vec<_>>())?;
+    Ok(sampler.sample(logits, &slots, None)?.tokens()?.to_vec1()?)
 }
 
 /// What each is given.
