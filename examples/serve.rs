@@ -80,7 +80,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<()> {
-    let device = if args.cuda { Device::new_cuda(0)? } else { Device::Cpu };
+    let device = if args.cuda { Device::new_cuda_with_stream(0)? } else { Device::Cpu };
     let folder = concept_mass_tiny::folder();
     let loaded = concept_mass_models::load(&folder, None, &device, Some(DType::F32))?;
     let requests = requests(&loaded)?;

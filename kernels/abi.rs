@@ -301,7 +301,7 @@ table! {
         struct WeighArgs {
             logits: LogitsView,
             sets: Sets,
-            /// `[B, partials_per_row]`: the weights of the parts of a row; kernels/draw.cu says in
+            /// `[B, partials_per_row]`: the weights of the parts of a row; kernels/parts.cuh says in
             /// which form.
             partials: *mut Sums,
             partials_per_row: u64,
@@ -416,7 +416,7 @@ table! {
             token: u32,
             concept: u32,
             status: u32,
-            unused: u32,
+            slot: u32,
         }
 
         /// What the launches of a step leave for each other about a row.

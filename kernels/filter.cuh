@@ -82,7 +82,8 @@ template <class T, bool COUNTS> struct ByKey {
     __device__ uint32_t bin(const Listed& of) const {
         return static_cast<uint32_t>(fminf(fmaxf(8.0f * (left.top - of.key), 0.0f), 255.0f));
     }
-    __device__ uint32_t major(const Listed& of) const { return ~ordered(of.key); }
+    // (-0 is 0.)
+    __device__ uint32_t major(const Listed& of) const { return ~ordered(of.key + 0.0f); }
     __device__ uint32_t minor(const Listed& of) const { return left.order(of); }
     __device__ uint64_t weight(const Listed& of) const { return COUNTS ? left.has(of) : left.weight(of); }
 };
@@ -115,7 +116,7 @@ __device__ uint64_t weight_of(const Left<T>& left, const Items& items) {
 template <class T>
 __device__ void finish(const StepRow<T>& row, uint32_t token, uint32_t concept_id) {
     const StepArgs& p = row.p;
-    reinterpret_cast<uint4*>(p.sampled)[row.batch_row] = {token, concept_id, 0, 0};
+    reinterpret_cast<uint4*>(p.sampled)[row.batch_row] = {token, concept_id, 0, row.slot};
     p.tokens[row.batch_row] = token;
     if (p.slot_of_row != nullptr) {
         const uint64_t slot = row.slot;
@@ -130,7 +131,8 @@ __device__ void finish(const StepRow<T>& row, uint32_t token, uint32_t concept_i
 // Writes that nothing was; called by the whole block.
 template <class T> __device__ void fail(const StepArgs& p, uint32_t batch_row, uint32_t status) {
     if (threadIdx.x != 0) return;
-    reinterpret_cast<uint4*>(p.sampled)[batch_row] = {NONE, NONE, status, 0};
+    const uint32_t slot = StepRow<T>::slot_of(p, batch_row);
+    reinterpret_cast<uint4*>(p.sampled)[batch_row] = {NONE, NONE, status, slot};
     p.tokens[batch_row] = NONE;
     StepRow<T>::work_of(p, batch_row).phase = PHASE_DONE;
 }

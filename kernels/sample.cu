@@ -78,7 +78,7 @@ template <class T> __device__ __noinline__ uint32_t reason(const StepArgs& p, ui
     const uint32_t has_inf = __syncthreads_or(any_inf);
     if (has_nan || has_inf) return (has_nan ? STATUS_NAN : 0) | (has_inf ? STATUS_POS_INF : 0);
     if (!__syncthreads_or(any_finite)) return STATUS_ALL_NEG_INF;
-    bool is_lifted = false;
+    bool is_lifted = false; // beyond f32
     for (uint32_t token = threadIdx.x; token < row.logits.size; token += THREADS) {
         is_lifted |= row.logits[token] == infinity();
     }
@@ -86,11 +86,12 @@ template <class T> __device__ __noinline__ uint32_t reason(const StepArgs& p, ui
 }
 
 // Whether an earlier row has the same slot; called by the whole block.
-template <class T> __device__ bool is_taken(const StepRow<T>& row) {
-    if (row.p.slot_of_row == nullptr) return false;
+inline __device__ bool is_taken(const StepArgs& p, uint32_t batch_row) {
+    if (p.slot_of_row == nullptr) return false;
+    const uint32_t slot = __ldg(&p.slot_of_row[batch_row]);
     bool is_taken = false;
-    for (uint32_t i = threadIdx.x; i < row.batch_row; i += THREADS) {
-        is_taken |= __ldg(&row.p.slot_of_row[i]) == row.slot;
+    for (uint32_t i = threadIdx.x; i < batch_row; i += THREADS) {
+        is_taken |= __ldg(&p.slot_of_row[i]) == slot;
     }
     return __syncthreads_or(is_taken);
 }
@@ -163,8 +164,9 @@ template <class T> __device__ void prepare(const StepArgs& p) {
     const uint32_t batch_row = ::batch_row();
     if (batch_row >= p.logits.batch) return;
     if (const uint32_t status = StepRow<T>::status(p, batch_row)) {
-        if (blockIdx.x == 0) fail<T>(p, batch_row, status);
-        return;
+        if (blockIdx.x != 0) return;
+        const bool is_twice = status == STATUS_NO_MAP && is_taken(p, batch_row);
+        return fail<T>(p, batch_row, is_twice ? STATUS_SLOT_TWICE : status);
     }
     const StepRow<T> row(p, batch_row);
     const uint32_t tiles = tiles_in(row.logits.size);
@@ -174,7 +176,7 @@ template <class T> __device__ void prepare(const StepArgs& p) {
     }
     if (!last_to_come(&p.tickets[batch_row], gridDim.x)) return;
 
-    if (is_taken(row)) return fail<T>(p, batch_row, STATUS_SLOT_TWICE);
+    if (is_taken(p, batch_row)) return fail<T>(p, batch_row, STATUS_SLOT_TWICE);
     float max = -infinity();
     bool is_good = true;
     for (uint32_t i = threadIdx.x; i < tiles; i += THREADS) {
@@ -190,8 +192,8 @@ template <class T> __device__ void prepare(const StepArgs& p) {
     draw_by_parts<T>(p, batch_row);
 }
 
-// What a warp lists, in a place of its own: all that is not below the threshold, and perhaps some that is, or
-// is nothing, with a key of -inf.
+// What a warp lists, in a place of its own: all that is not below the threshold, and perhaps other items, with
+// a key of -inf.
 template <class T> struct WarpList {
     const StepRow<T>& row;
     const float threshold;
@@ -234,15 +236,18 @@ template <class T> __device__ void list_tile(const StepRow<T>& row, uint32_t i) 
         alone[lane()] = words.alone & ~words.pooled;
         __syncwarp();
         if (__any_sync(ALL, alone[lane()] != 0)) {
-            const Tile<T> tile(row.logits.raw, i);
+            Tile<T> tile(row.logits.raw, i);
+            if (!__all_sync(ALL, alone[lane()] == 0xffffffff)) tile.keep(TileBits<T>(alone[lane()]).bits);
             // A little lower, whatever is rounded.
             const float slack = SLACK + 1e-6f * fabsf(row.work.max);
             uint32_t hits = tile.from(row.work.max + list.threshold * LN_2 - slack);
             uint32_t place = list.place_for(__popc(hits));
             for (; hits != 0; hits &= hits - 1) {
                 const uint32_t token = tile.token(__ffs(hits) - 1);
+                // (If the threshold is -inf, all logits are hits.)
                 const bool counts = has_bit(alone[token % TILE / 32], token) && token < row.logits.size;
-                list.put(place++, counts ? row.key(row.logits.raw[token]) : -infinity(), token);
+                const float key = counts ? row.key(row.logits.raw[token]) : -infinity();
+                list.put(place++, key >= list.threshold ? key : -infinity(), token);
             }
             __syncwarp(); // before the words of another tile
         }
@@ -377,7 +382,7 @@ template <class T> __device__ void conclude(const StepRow<T>& row) {
         uint32_t certain = 0; // all that is not below the threshold
         for_each_item(items, [&](const Listed& of) {
             top = fmaxf(top, of.key);
-            certain += of.key >= work.threshold;
+            certain += of.key > -infinity();
         });
         top = block_max(top);
         certain = block_sum(certain);

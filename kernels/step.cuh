@@ -97,7 +97,9 @@ template <class T> class StepLogits {
         }
         const SparseWord word = sparse_word(params.bias, token / 32);
         if (has_bit(word.tokens, token)) {
-            logit = __fadd_rn(logit, __uint_as_float(__ldg(&params.bias.values[before(word, token)])));
+            const float bias = __uint_as_float(__ldg(&params.bias.values[before(word, token)]));
+            // A penalty may have made +inf of it.
+            logit = bias == -infinity() ? bias : __fadd_rn(logit, bias);
         }
         return logit;
     }
@@ -216,7 +218,7 @@ template <class T> struct StepRow {
 
 // Words of a tile's tokens, one for each lane.
 struct TileWords {
-    uint32_t alone;   // neither banned, nor touched, nor with others if that is asked for
+    uint32_t alone;   // neither banned nor touched
     uint32_t touched; // those that are not banned
     uint32_t pooled;  // those that are with others, if that is asked for
 

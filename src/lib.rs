@@ -66,9 +66,11 @@
 //! With the feature `cuda`, a map on a CUDA device reduces the tensors of that device in place. No
 //! operation of a [`DeviceMap`] waits for the device, or copies logits or results to the host:
 //! results are tensors on the device, and the rows of a [`Reduction`](reduce::Reduction) are copied
-//! when you ask for them. (Samplers give tokens to the host.)
+//! when you ask for them. (`ConceptSampler` and `sample_batch` give tokens to the host; a
+//! `BatchSampler` leaves them on the device.)
 //!
-//! Every operation can be captured into a CUDA graph, without a call before to warm up.
+//! All of them can be captured into a CUDA graph, without a call before to warm up, and so can the step
+//! of a `BatchSampler`.
 //! [`reduce::threads`] says how, and what threads and streams have to heed.
 //!
 //! # Guarantees

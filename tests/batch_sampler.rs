@@ -6,6 +6,7 @@ mod batch_sampler {
     mod bad_rows;
     mod drafted;
     mod drafts;
+    mod edges;
     mod errors;
     mod requests;
     mod steps;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use candle_core::Tensor;
 
 use super::logits::Logits;
-use super::requests::{SampledRow, SlotRequest, SlotState, UnsampledRow};
+use super::requests::{SlotRequest, SlotRow, SlotState};
 use super::{BadRow, Decision, ReduceError, Row};
 use crate::{ConceptMap, TokenSets};
 
@@ -104,6 +104,10 @@ impl DeviceMaps {
         match *device {}
     }
 
+    pub(crate) fn check_host_may_help(&self) -> Result<(), ReduceError> {
+        match *self {}
+    }
+
     pub(crate) fn insert(
         &mut self,
         _place: u32,
@@ -184,7 +188,7 @@ impl DeviceRows {
         match *self {}
     }
 
-    pub(crate) fn sampled(&self) -> Result<Vec<Result<SampledRow, UnsampledRow>>, ReduceError> {
+    pub(crate) fn sampled(&self) -> Result<Vec<SlotRow>, ReduceError> {
         match *self {}
     }
 

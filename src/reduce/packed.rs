@@ -5,7 +5,7 @@ use super::abi::{
     STATUS_SLOT_TWICE,
 };
 pub(crate) use super::abi::{PackedDecision, PackedRow, PackedSampled};
-use super::requests::{SampledRow, UnsampledRow};
+use super::requests::{SampledRow, SlotRow, UnsampledRow};
 use super::{BadRow, BadRowReason, Decision, NO_TOKEN, Row, RunnerUp};
 
 /// What a tensor of tokens holds for a bad row is what the kernels write there.
@@ -52,16 +52,21 @@ impl PackedDecision {
 }
 
 impl PackedSampled {
-    pub(crate) fn sampled(&self) -> Result<SampledRow, UnsampledRow> {
+    /// With the slot of the row.
+    pub(crate) fn sampled(&self) -> SlotRow {
         let has = |bit| self.status & bit != 0;
-        Err(match self.status {
-            0 => return Ok(SampledRow { token: self.token, concept: self.concept }),
+        let why = match self.status {
+            0 => {
+                let sampled = SampledRow { token: self.token, concept: self.concept };
+                return (self.slot, Ok(sampled));
+            }
             STATUS_NOTHING_ALLOWED => UnsampledRow::NothingAllowed,
             STATUS_NO_MAP => UnsampledRow::NoMap,
             STATUS_NO_SLOT => UnsampledRow::NoSlot,
             STATUS_SLOT_TWICE => UnsampledRow::SlotTwice,
             _ => UnsampledRow::Bad(BadRowReason::of(has(STATUS_NAN), has(STATUS_POS_INF))),
-        })
+        };
+        (self.slot, Err(why))
     }
 }
 

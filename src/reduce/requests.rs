@@ -53,6 +53,9 @@ impl SlotRequest<'static> {
     }
 }
 
+/// What was sampled from a row of a slot, or why nothing was.
+pub(crate) type SlotRow = (u32, Result<SampledRow, UnsampledRow>);
+
 /// What was sampled from a row.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct SampledRow {

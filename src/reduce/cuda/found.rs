@@ -10,7 +10,7 @@ use super::gpu::{Gpu, Output};
 use super::memory::{Used, lock};
 use super::workspace::{Lane, Turn};
 use crate::reduce::packed::{PackedDecision, PackedRow, PackedSampled};
-use crate::reduce::requests::{SampledRow, UnsampledRow};
+use crate::reduce::requests::SlotRow;
 use crate::reduce::{BadRow, Decision, ReduceError, Row};
 
 /// How a result lies in its one allocation: the tokens first, so that they are a tensor without an
@@ -123,7 +123,7 @@ impl DeviceRows {
     }
 
     /// What [`step`](super::step()) sampled.
-    pub(crate) fn sampled(&self) -> Result<Vec<Result<SampledRow, UnsampledRow>>, ReduceError> {
+    pub(crate) fn sampled(&self) -> Result<Vec<SlotRow>, ReduceError> {
         self.unpacked(|row: &PackedSampled, _| row.sampled())
     }
 

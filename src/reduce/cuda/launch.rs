@@ -278,7 +278,7 @@ fn weigh(batch: &Batch<'_>, map: &MapTables, root: f32) -> Result<(), ReduceErro
     unsafe { batch.run(arguments, blocks, rows_per_block) }
 }
 
-/// The parts of a row in a draw, as `Layout` in kernels/draw.cu has them.
+/// The parts of a row in a draw, as `Layout` in kernels/parts.cuh has them.
 pub(super) fn draw_partials(map: &MapTables, vocab_size: u32) -> u32 {
     let sets = &map.sets;
     vocab_size.div_ceil(TILE) + sets.by_thread.div_ceil(WARP) + (sets.by_block - sets.by_thread)

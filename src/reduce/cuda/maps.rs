@@ -108,6 +108,12 @@ impl DeviceMaps {
         Ok(())
     }
 
+    /// Fails if the stream is captured, where the host cannot do the work.
+    pub(crate) fn check_host_may_help(&self) -> Result<(), ReduceError> {
+        let lane = Lane::of(&self.gpu)?;
+        Turn::new(&self.gpu, &lane)?.refuse_capture("decide or reduce by a set of maps")
+    }
+
     fn write(&self, turn: &Turn<'_>, place: u32, view: MapView) -> Result<(), ReduceError> {
         assert!((place as usize) < self.maps.len(), "a place of the directory");
         let at = self.directory.address() + u64::from(place) * size_of::<MapView>() as u64;

@@ -6,16 +6,19 @@
 //! | reduce | `survey`, then `rows` |
 //! | masses, pool, measure | `sums`, then the operation's own |
 //! | sample | `weigh`, if masses are needed; `draw` |
-//! | a step of a batch server | `prepare`, `collect`, `settle` |
+//! | a step of a batch server, sample by a set of maps | `prepare`, `collect`, `settle` |
+//! | see | `see` |
 //!
-//! Nothing is copied from or to the host, nothing waits for the device, and so all of it can be
-//! captured into a CUDA graph. docs/THREADS.md says what orders operations of several threads, and
-//! what a graph owns; `memory.rs`, `workspace.rs` and `capture.rs` say how.
+//! These copy nothing from or to the host and do not wait for the device, so that all of them can be
+//! captured into a CUDA graph; except `see`, which counts the host's tokens. Maps that come and go
+//! (`maps.rs`) and requests (`slots.rs`) are changed by copies in the order of the stream.
+//! docs/THREADS.md says what orders operations of several threads, and what a graph owns; `memory.rs`,
+//! `workspace.rs` and `capture.rs` say how.
 //!
 //! All `unsafe` of the CUDA path is in this folder: memory is taken unset (`gpu.rs`), kernels trust
-//! their parameters (`batch.rs`, `launch.rs`), the scratch memory holds what they leave
-//! (`workspace.rs`), and the driver is called where cudarc has no safe call (`kernels.rs`,
-//! `memory.rs`, `capture.rs`, `noise.rs`).
+//! their parameters (`batch.rs`, `launch.rs`, `step.rs`, `slots.rs`), the scratch memory holds what they
+//! leave (`workspace.rs`), and the driver is called where cudarc has no safe call (`kernels.rs`,
+//! `memory.rs`, `capture.rs`, `noise.rs`, `slots.rs`).
 
 mod batch;
 mod capture;

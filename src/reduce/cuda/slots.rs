@@ -9,6 +9,7 @@ use candle_core::DType;
 use candle_core::cuda_backend::CudaDevice;
 use cudarc::driver::{DeviceRepr, result};
 
+use super::capture;
 use super::gpu::Gpu;
 use super::memory::{Allocation, Buffer};
 use super::sections::Tables;
@@ -112,10 +113,12 @@ impl DeviceSlots {
         state: &SlotState,
     ) -> Result<(), ReduceError> {
         let lane = Lane::of(&self.gpu)?;
-        let mut listed = None; // there until the turn is over
         let turn = self.turn(&lane, "start a request")?;
-        self.restore_in(&turn, slot, state, &mut listed)?;
-        let bias = self.write(&turn, slot, request)?;
+        // What may fail comes first.
+        let seen = Seen::upload(&turn, &state.seen, self.vocab_size)?;
+        let (params, bias) = self.params(&turn, request)?;
+        self.restore_in(&turn, slot, state.step, &seen)?;
+        self.write(&turn, slot, params)?;
         drop(turn);
         self.replace_bias(slot, bias);
         Ok(())
@@ -124,9 +127,9 @@ impl DeviceSlots {
     /// Lets a request remember something else.
     pub(crate) fn restore(&mut self, slot: usize, state: &SlotState) -> Result<(), ReduceError> {
         let lane = Lane::of(&self.gpu)?;
-        let mut listed = None;
         let turn = self.turn(&lane, "restore a request")?;
-        self.restore_in(&turn, slot, state, &mut listed)
+        let seen = Seen::upload(&turn, &state.seen, self.vocab_size)?;
+        self.restore_in(&turn, slot, state.step, &seen)
     }
 
     /// Changes what the request in a slot asks for.
@@ -137,7 +140,8 @@ impl DeviceSlots {
     ) -> Result<(), ReduceError> {
         let lane = Lane::of(&self.gpu)?;
         let turn = self.turn(&lane, "change a request")?;
-        let bias = self.write(&turn, slot, request)?;
+        let (params, bias) = self.params(&turn, request)?;
+        self.write(&turn, slot, params)?;
         drop(turn);
         self.replace_bias(slot, bias);
         Ok(())
@@ -146,9 +150,9 @@ impl DeviceSlots {
     /// Counts tokens, each of which is listed once, as seen.
     pub(crate) fn see(&mut self, slot: usize, seen: &[(u32, u32)]) -> Result<(), ReduceError> {
         let lane = Lane::of(&self.gpu)?;
-        let mut listed = None;
         let turn = self.turn(&lane, "count tokens of the host's")?;
-        self.see_in(&turn, slot, seen, &mut listed)
+        let seen = Seen::upload(&turn, seen, self.vocab_size)?;
+        self.see_in(&turn, slot, &seen)
     }
 
     /// Leaves a slot empty.
@@ -165,7 +169,8 @@ impl DeviceSlots {
     /// Fails if the stream is captured, where the host cannot do a part of the work.
     pub(crate) fn check_host_may_help(&self) -> Result<(), ReduceError> {
         let lane = Lane::of(&self.gpu)?;
-        Turn::new(&self.gpu, &lane)?.refuse_capture("do what goes by the host")
+        Turn::new(&self.gpu, &lane)?
+            .refuse_capture("sample with log-probabilities, or verify drafts")
     }
 
     /// What the request in a slot remembers, copied to the host, which waits for it.
@@ -188,7 +193,7 @@ impl DeviceSlots {
                     let at = self.counts.address() + (slot * self.vocab_size * 4) as u64;
                     result::memcpy_dtoh_async(&mut counts, at, stream)
                 })
-                .and_then(|()| result::stream::synchronize(stream))
+                .and_then(|()| capture::relaxed(|| result::stream::synchronize(stream)))
         };
         turn.try_to("copy from the device", copied)?;
         let is_seen = |&(token, _): &(u32, u32)| seen[token as usize / 32] >> (token % 32) & 1 != 0;
@@ -232,34 +237,25 @@ impl DeviceSlots {
         &self,
         turn: &Turn<'_>,
         slot: usize,
-        state: &SlotState,
-        listed: &mut Option<[Buffer<u32>; 2]>,
+        step: u64,
+        seen: &Seen,
     ) -> Result<(), ReduceError> {
         let words = words_of(self.vocab_size);
         turn.clear(self.seen.address() + (slot * words * 4) as u64, words * 4)?;
-        turn.write(self.steps.address() + slot as u64 * 8, &[state.step])?;
-        self.see_in(turn, slot, &state.seen, listed)
+        turn.write(self.steps.address() + slot as u64 * 8, &[step])?;
+        self.see_in(turn, slot, seen)
     }
 
-    /// Counts tokens; the memory in which they are listed is left to the caller, until the turn is over.
-    fn see_in(
-        &self,
-        turn: &Turn<'_>,
-        slot: usize,
-        seen: &[(u32, u32)],
-        listed: &mut Option<[Buffer<u32>; 2]>,
-    ) -> Result<(), ReduceError> {
-        if seen.is_empty() {
+    /// Counts tokens, which were uploaded in the same turn.
+    fn see_in(&self, turn: &Turn<'_>, slot: usize, seen: &Seen) -> Result<(), ReduceError> {
+        if seen.len == 0 {
             return Ok(());
         }
-        assert!(seen.iter().all(|&(token, _)| (token as usize) < self.vocab_size));
-        let (tokens, times): (Vec<u32>, Vec<u32>) = seen.iter().copied().unzip();
-        let [tokens, times] = listed.insert([turn.upload(&tokens)?, turn.upload(&times)?]);
         let words = words_of(self.vocab_size);
         let arguments = SeeArgs {
-            tokens: tokens.address() as *const u32,
-            times: times.address() as *const u32,
-            len: seen.len() as u32,
+            tokens: seen.tokens.address() as *const u32,
+            times: seen.times.address() as *const u32,
+            len: seen.len,
             unused: 0,
             seen: (self.seen.address() + (slot * words * 4) as u64) as *mut u32,
             counts: (self.counts.address() + (slot * self.vocab_size * 4) as u64) as *mut u32,
@@ -270,30 +266,50 @@ impl DeviceSlots {
         unsafe { turn.launch(arguments, DType::F32, (blocks, 1, 1)) }
     }
 
-    /// Writes what a request asks for; gives the memory of its bias.
-    fn write(
+    /// What a request asks for, in the kernels' form, and the memory of its bias.
+    fn params(
         &self,
         turn: &Turn<'_>,
-        slot: usize,
         request: &SlotRequest<'_>,
-    ) -> Result<Option<Arc<Allocation>>, ReduceError> {
-        let (mut bias, mut memory) = (EMPTY, None);
-        if !request.bias.is_empty() {
-            let token = |&(token, bias): &(u32, f32)| SparseToken {
-                token,
-                value: bias.to_bits(),
-                is_marked: false,
-            };
-            let tokens: Vec<SparseToken> = request.bias.iter().map(token).collect();
-            let mut tables = Tables::default();
-            let sparse = Sparse::new(&mut tables, self.vocab_size, &tokens);
-            let buffer = turn.upload(tables.words())?;
-            bias = sparse.view(&buffer);
-            memory = Some(buffer.memory().clone());
+    ) -> Result<(SlotParams, Option<Arc<Allocation>>), ReduceError> {
+        if request.bias.is_empty() {
+            return Ok((request.params(EMPTY), None));
         }
-        let at = self.params.address() + (slot * size_of::<SlotParams>()) as u64;
-        turn.write(at, &[request.params(bias)])?;
-        Ok(memory)
+        let token = |&(token, bias): &(u32, f32)| SparseToken {
+            token,
+            value: bias.to_bits(),
+            is_marked: false,
+        };
+        let tokens: Vec<SparseToken> = request.bias.iter().map(token).collect();
+        let mut tables = Tables::default();
+        let sparse = Sparse::new(&mut tables, self.vocab_size, &tokens);
+        let buffer = turn.upload(tables.words())?;
+        Ok((request.params(sparse.view(&buffer)), Some(buffer.memory().clone())))
+    }
+
+    /// Writes what a request asks for.
+    fn write(&self, turn: &Turn<'_>, slot: usize, params: SlotParams) -> Result<(), ReduceError> {
+        turn.write(self.params.address() + (slot * size_of::<SlotParams>()) as u64, &[params])
+    }
+}
+
+/// Tokens and how often each was seen, on the device.
+struct Seen {
+    tokens: Buffer<u32>,
+    times: Buffer<u32>,
+    len: u32,
+}
+
+impl Seen {
+    fn upload(
+        turn: &Turn<'_>,
+        seen: &[(u32, u32)],
+        vocab_size: usize,
+    ) -> Result<Self, ReduceError> {
+        assert!(seen.iter().all(|&(token, _)| (token as usize) < vocab_size));
+        let (tokens, times): (Vec<u32>, Vec<u32>) = seen.iter().copied().unzip();
+        let (tokens, times) = (turn.upload(&tokens)?, turn.upload(&times)?);
+        Ok(Self { tokens, times, len: seen.len() as u32 })
     }
 }
 

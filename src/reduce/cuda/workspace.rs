@@ -133,7 +133,7 @@ impl Lane {
 type Made = Result<(CUdeviceptr, CUdeviceptr), DriverError>;
 
 impl Lane {
-    /// Memory that only this lane's stream uses.
+    /// Memory that this lane's stream uses.
     pub(super) fn buffer<T>(&self, len: usize, stream: CUstream) -> Result<Buffer<T>, DriverError> {
         let buffer = Buffer::new(&self.aside, len, stream)?;
         buffer.memory().used_by(&self.used);
@@ -157,6 +157,8 @@ pub(super) struct Turn<'a> {
     /// What the graph must keep before the next launch is captured.
     lent: RefCell<Vec<Arc<Allocation>>>,
     failed: Cell<bool>,
+    /// What was uploaded, which must not be freed before the operation has an end that can be waited for.
+    uploaded: RefCell<Vec<Arc<Allocation>>>,
 }
 
 impl<'a> Turn<'a> {
@@ -171,6 +173,7 @@ impl<'a> Turn<'a> {
             of_graph: None,
             lent: RefCell::default(),
             failed: Cell::new(false),
+            uploaded: RefCell::default(),
         })
     }
 
@@ -320,10 +323,11 @@ impl<'a> Turn<'a> {
         self.try_to("clear memory", cleared)
     }
 
-    /// New memory with these values.
+    /// New memory with these values. It is not freed before the operation is over.
     pub(super) fn upload<T: DeviceRepr>(&self, values: &[T]) -> Result<Buffer<T>, ReduceError> {
         let made = self.lane.buffer(values.len(), self.gpu.stream.cu_stream());
         let buffer = self.try_to("allocate memory", made)?;
+        self.uploaded.borrow_mut().push(buffer.memory().clone());
         self.write(buffer.address(), values)?;
         Ok(buffer)
     }

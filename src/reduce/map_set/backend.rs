@@ -45,6 +45,14 @@ impl MapSetBackend {
         }
     }
 
+    /// The same, for an operation that has no kernels.
+    fn host_alone(&self) -> Result<&HostMaps, ReduceError> {
+        if let Self::Cuda(device, _) = self {
+            device.check_host_may_help()?;
+        }
+        Ok(self.host())
+    }
+
     /// Puts a map in a free place: one that was used before, or the next; `generation` is its own.
     pub(super) fn insert(
         &mut self,
@@ -92,7 +100,7 @@ impl MapSetBackend {
         logits: &Logits,
         map_of_row: &Tensor,
     ) -> Result<Found<Decision>, ReduceError> {
-        let maps = self.host().of_rows(map_of_row)?;
+        let maps = self.host_alone()?.of_rows(map_of_row)?;
         let decisions = cpu::decide(Maps::Each(&maps), &logits.on_host()?)?;
         Ok(Found::Host(decisions, logits.device().clone()))
     }
@@ -102,7 +110,7 @@ impl MapSetBackend {
         logits: &Logits,
         map_of_row: &Tensor,
     ) -> Result<Found<Row>, ReduceError> {
-        let maps = self.host().of_rows(map_of_row)?;
+        let maps = self.host_alone()?.of_rows(map_of_row)?;
         let rows = cpu::reduce(Maps::Each(&maps), &logits.on_host()?)?;
         Ok(Found::Host(rows, logits.device().clone()))
     }
@@ -139,7 +147,7 @@ impl MapSetBackend {
         concepts: &Tensor,
     ) -> Result<Tensor, ReduceError> {
         let (rows, width) = concepts.dims2()?;
-        let maps = self.host().of_rows(map_of_row)?;
+        let maps = self.host_alone()?.of_rows(map_of_row)?;
         let concepts = numbers_on_host(concepts)?;
         let masses = cpu::chosen_masses(&maps, &concepts, width, &logits.on_host()?)?;
         Ok(Tensor::from_vec(masses, (rows, width), logits.device())?)

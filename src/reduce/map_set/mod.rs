@@ -27,15 +27,16 @@ pub const NO_MAP: u32 = u32::MAX;
 /// bit. A row whose place holds no map is a bad row ([`BadRowReason::NoMap`]); its neighbours do not
 /// notice.
 ///
-/// On a CUDA device, a map takes memory for what it names: some hundred bytes a named token, and 8 for
-/// every 1,024 tokens of the vocabulary. [`sample`](Self::sample), and the
+/// On a CUDA device, a map takes memory for what it names: about 16 bytes a named token, and 512 for
+/// each 1,024 tokens of the vocabulary among which one is named. [`sample`](Self::sample), and the
 /// [`BatchSampler`](crate::sample::BatchSampler) that has the set, work there; `decide`, `reduce` and
-/// `masses` still copy the logits to the host. Adding or removing a map there is an operation of the
-/// stream, as a launch is: what was given to the stream before, such as the launch of a graph, finds the
-/// set as it was, what follows finds it as it is then, and nothing waits. A graph that has captured an
-/// operation of the set uses the maps that are there when it is launched, so it must be launched on the
-/// device's stream, or in order with it; it keeps the memory of the maps that are left when the set is
-/// dropped. Neither can be done while the stream is captured ([`ReduceError::Captured`]).
+/// `masses` still copy the logits to the host. Maps are added and removed in the order of the stream:
+/// work that was queued before, such as the launch of a graph, sees the set as it was, and work that is
+/// queued later sees it as it is then. (The driver may wait for the stream before it takes the copy of a
+/// large map.) A graph that has captured an operation of the set uses the maps that are there when it is
+/// launched, so it must be launched on the device's stream, or in order with it; it keeps the memory of
+/// the maps that are left when the set is dropped. While the stream is captured, no map can be added or
+/// removed ([`ReduceError::Captured`]).
 ///
 /// ```
 /// use candle_core::{Device, Tensor};
@@ -205,8 +206,8 @@ impl MapSet {
         &self.device
     }
 
-    /// Whether logits are decided and reduced where they are, as
-    /// [`DeviceMap`](crate::DeviceMap::runs_on_device) has it; not yet on a CUDA device.
+    /// Whether `decide`, `reduce` and `masses` work where the logits are: only on the CPU. (On a CUDA
+    /// device `sample` does, and a [`BatchSampler`](crate::sample::BatchSampler) that has the set.)
     pub fn runs_on_device(&self) -> bool {
         self.backend.is_at(&self.device)
     }
@@ -346,7 +347,6 @@ impl MapSet {
         }
     }
 
-    /// A map and what was derived from it, for sampling on the host; none if it is not there any more.
     /// The maps on a device with kernels.
     pub(crate) fn on_device(&self) -> Option<&cuda::DeviceMaps> {
         self.backend.on_device()
@@ -357,6 +357,7 @@ impl MapSet {
         (id.place, id.generation)
     }
 
+    /// A map and what was derived from it, for sampling on the host; none if it is not there any more.
     pub(crate) fn on_host(&self, id: MapId) -> Option<MapOnHost<'_>> {
         self.get(id).and_then(|_| self.backend.on_host(id.place))
     }

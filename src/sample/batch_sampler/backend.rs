@@ -13,7 +13,7 @@ use crate::reduce::backend::with_kernels;
 use crate::reduce::cpu::sample::Undrawn;
 use crate::reduce::logits::room;
 use crate::reduce::numbers::numbers_on_host;
-use crate::reduce::requests::{SampledRow, SlotRequest, SlotState, UnsampledRow};
+use crate::reduce::requests::{SampledRow, SlotRequest, SlotRow, SlotState, UnsampledRow};
 use crate::reduce::{MapSet, NO_TOKEN, cuda};
 use crate::sample::error::Failure;
 use crate::sample::{Emission, Penalties, RowState, SampleError, Sampled};
@@ -34,6 +34,11 @@ impl SlotsBackend {
             Some(device) => Self::Cuda(cuda::DeviceSlots::new(slots, vocab_size, device)?),
             None => Self::Host(HostSlots::default()),
         })
+    }
+
+    /// Whether there are kernels for the sampler's device.
+    pub(super) fn has_kernels(&self) -> bool {
+        matches!(self, Self::Cuda(_))
     }
 
     /// Puts a request into a slot, whether another is there or not.
@@ -108,8 +113,7 @@ impl SlotsBackend {
             Self::Cuda(slots) => {
                 let maps = step.maps.on_device().expect("the set is on the sampler's device");
                 let rows = cuda::step(maps, slots, step.logits, step.slot_of_row, step.mask)?;
-                let slot_of_row = step.slot_of_row.clone();
-                Ok(SampledRows::Cuda { rows, slot_of_row, num_slots: step.num_slots })
+                Ok(SampledRows::Cuda(rows, step.num_slots))
             }
         }
     }
@@ -238,18 +242,15 @@ impl Slot {
 pub(super) enum SampledRows {
     /// The rows, and the device of the logits.
     Host(Vec<Result<Sampled, Failure>>, Device),
-    Cuda {
-        rows: cuda::DeviceRows,
-        slot_of_row: Tensor,
-        num_slots: usize,
-    },
+    /// The rows, and how many slots the sampler has.
+    Cuda(cuda::DeviceRows, usize),
 }
 
 impl SampledRows {
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Host(rows, _) => rows.len(),
-            Self::Cuda { rows, .. } => rows.len(),
+            Self::Cuda(rows, _) => rows.len(),
         }
     }
 
@@ -262,41 +263,35 @@ impl SampledRows {
                 let tokens: Vec<u32> = rows.iter().map(token).collect();
                 Ok(Tensor::from_vec(tokens, rows.len(), device)?)
             }
-            Self::Cuda { rows, .. } => Ok(rows.tokens()?),
+            Self::Cuda(rows, _) => Ok(rows.tokens()?),
         }
     }
 
     pub(super) fn rows(&self) -> Result<Vec<Result<Sampled, Failure>>, SampleError> {
         match self {
             Self::Host(rows, _) => Ok(rows.clone()),
-            Self::Cuda { rows, slot_of_row, num_slots } => {
-                let sampled = rows.sampled()?;
-                let slots = match sampled.iter().all(Result::is_ok) {
-                    true => Vec::new(), // which only failures name
-                    false => numbers_on_host(slot_of_row)?,
-                };
-                let named = |(i, row): (usize, Result<SampledRow, UnsampledRow>)| {
+            Self::Cuda(rows, num_slots) => {
+                let all = rows.sampled()?;
+                let named = |&(slot, row): &SlotRow| {
                     let of_row = |SampledRow { token, concept }| Sampled::of(token, concept);
-                    row.map(of_row).map_err(|why| failure(why, i, &slots, *num_slots))
+                    row.map(of_row).map_err(|why| failure(why, slot, &all, *num_slots))
                 };
-                Ok(sampled.into_iter().enumerate().map(named).collect())
+                Ok(all.iter().map(named).collect())
             }
         }
     }
 }
 
-/// Why row `i` failed, with the slots of all rows.
-fn failure(why: UnsampledRow, i: usize, slot_of_row: &[u32], slots: usize) -> Failure {
-    let slot = slot_of_row[i] as usize;
+/// Why a row of `slot` failed, among all rows of its batch.
+fn failure(why: UnsampledRow, slot: u32, all: &[SlotRow], slots: usize) -> Failure {
+    let first = || all.iter().position(|&(of, _)| of == slot).unwrap_or_default();
+    let slot = slot as usize;
     match why {
         UnsampledRow::Bad(reason) => Failure::Undrawn(Undrawn::Bad(reason)),
         UnsampledRow::NothingAllowed => Failure::Undrawn(Undrawn::NothingAllowed),
         UnsampledRow::NoMap => Failure::SlotMapGone { slot },
         UnsampledRow::NoSlot if slot >= slots => Failure::SlotOutOfRange { slot, slots },
         UnsampledRow::NoSlot => Failure::SlotNotStarted { slot },
-        UnsampledRow::SlotTwice => {
-            let first = slot_of_row.iter().position(|&of| of as usize == slot);
-            Failure::SlotTwice { slot, first: first.unwrap_or(i) }
-        }
+        UnsampledRow::SlotTwice => Failure::SlotTwice { slot, first: first() },
     }
 }

@@ -37,6 +37,21 @@ use crate::sample::SampleError;
 ///
 /// A row that fails says why, changes nothing, and does not affect its neighbours.
 ///
+/// # On a CUDA device
+///
+/// [`sample`](Self::sample) is three launches, copies nothing to the host and waits for nothing. While
+/// any started slot asks for [log-probabilities](SamplingParams::with_log_probs), though, and in
+/// `verify`, the logits, the masks and each row's state (some 4 bytes a token of the vocabulary) are
+/// copied to the host, all rows are sampled there, and the call waits; a row's token may then be another
+/// where its random number falls within rounding of a boundary. So serve such requests by a sampler of
+/// their own. `state` waits, too. Each slot takes 4⅛ bytes a token of the vocabulary, whether it is used
+/// or not, and each row of a step 7 to 9, and 33 KB.
+///
+/// A captured step serves whoever is in the slots when the graph is launched: docs/THREADS.md, and
+/// [`threads`](crate::reduce::threads). Every method fails with [`ReduceError::DeviceFailed`] if the
+/// device does; and those that change a slot or the set, and those that go by the host, with
+/// [`ReduceError::Captured`] while the stream is captured.
+///
 /// ```
 /// use candle_core::{Device, Tensor};
 /// use concept_mass::sample::{BatchSampler, RowState, SamplingParams};
@@ -135,9 +150,24 @@ impl BatchSampler {
     /// The maps, to be added and removed.
     ///
     /// Another set may be put in their place, if it is for the same vocabulary and device; slots with
-    /// a map are then as if it had been removed.
+    /// a map are then as if it had been removed. A graph that was captured before goes on with the old
+    /// set: capture anew.
     pub fn maps_mut(&mut self) -> &mut MapSet {
         &mut self.maps
+    }
+
+    /// Whether steps are sampled where the logits are: on the CPU, and on a CUDA device with the feature
+    /// `cuda`. Elsewhere each step copies the logits to the host.
+    ///
+    /// ```
+    /// # use candle_core::Device;
+    /// # use concept_mass::{MapSet, sample::BatchSampler};
+    /// let sampler = BatchSampler::new(MapSet::new(100, 1, &Device::Cpu)?, 4)?;
+    /// assert!(sampler.runs_on_device());
+    /// # Ok::<(), concept_mass::Error>(())
+    /// ```
+    pub fn runs_on_device(&self) -> bool {
+        self.device.is_cpu() || self.backend.has_kernels()
     }
 
     /// How many slots there are.
@@ -181,6 +211,7 @@ impl BatchSampler {
     ///
     /// As for [`start`](Self::start), and [`SampleError::SlotNotStarted`]; the slot is then as it was.
     pub fn set_params(&mut self, slot: usize, params: SamplingParams) -> Result<(), SampleError> {
+        self.check_maps()?;
         let Slot { map, .. } = *self.started(slot)?;
         params.check_bias(self.vocab_size)?;
         self.update(slot, Slot { params, map })

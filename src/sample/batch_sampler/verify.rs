@@ -17,8 +17,11 @@ pub struct Draft {
     /// The proposed tokens, `u32` `[B, K]`, on the device of the maps. A row's draft ends before its
     /// first [`NO_TOKEN`](crate::reduce::NO_TOKEN), if it has one.
     pub tokens: Tensor,
-    /// The logits `[B, K, V]` that the tokens were drawn from, each by the request's own parameters.
-    /// `None` for tokens that were not drawn, such as those of a look-up in the prompt.
+    /// The logits `[B, K, V]` that the tokens were drawn from, each by the request's own temperature,
+    /// filters, penalties, bias, mask and map, **but with another seed** (or another generator): by
+    /// the same seed and step, the draft would be drawn by the random number that also draws what
+    /// replaces it, and what is emitted would not have the model's distribution. `None` for tokens that
+    /// were not drawn, such as those of a look-up in the prompt.
     pub logits: Option<Tensor>,
 }
 
@@ -95,8 +98,8 @@ impl VerifiedBatch {
         self.0.tokens()
     }
 
-    /// How many drafted tokens of each row stand, `u32` `[B]`, on the device of the logits: by how much
-    /// what the model has read of the draft is right. 0 for a row that failed.
+    /// How many drafted tokens of each row stand, `u32` `[B]`, on the device of the logits: how many of
+    /// them to keep in the model's cache. 0 for a row that failed.
     ///
     /// # Errors
     ///
