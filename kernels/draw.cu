@@ -23,9 +23,8 @@ struct Weigh {
     const Layout layout;
 
     __device__ WeighSets at(uint32_t row) const {
-        const bool is_cold = p.root * p.root * MAX_LEAD > MAX_LOG2;
         Sums* const parts = p.partials + row * p.partials_per_row;
-        return {layout, {p.root}, is_cold, parts, p.sets.by_thread};
+        return {layout, {p.root}, parts, p.sets.by_thread};
     }
 };
 
@@ -51,7 +50,7 @@ template <class T> __device__ void stream(const DrawArgs& p, const LogitRow<T>& 
     if (p.pooled) {
         static_assert(TILE == 32 * WARP, "a word for each lane");
         const bool all = __all_sync(ALL, __ldg(&p.pooled[i * WARP + lane()]) == 0xffffffff);
-        if (!all) part = weigh_tile(row, i, PooledBits<T>(p.pooled, Tile<T>::first_vector(i)), p.root);
+        if (!all) part = weigh_tile(row, i, TileBits<T>(p.pooled, Tile<T>::first_vector(i)), p.root);
     } else {
         part = weigh_tile(row, i, NonePooled(), p.root);
     }

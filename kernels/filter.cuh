@@ -234,6 +234,13 @@ inline __device__ double rest_of(double place, uint64_t before, uint64_t weight)
     return fmin(fmax(rest, 0.0), 1.0 - 0x1p-53);
 }
 
+// Emits what was drawn, with what is left of the uniform number.
+template <class T>
+__device__ void emit_drawn(const StepRow<T>& row, const Selected& drawn, double rest) {
+    if (drawn.exists()) return emit(row, drawn.of.item, rest);
+    fail<T>(row.p, row.batch_row, STATUS_NAN);
+}
+
 // Filters no more items than threads, draws one of what is left, and emits it. False, and nothing is done, if
 // the filters may leave other concepts. Called by the whole block.
 template <class T, class Items>
@@ -277,13 +284,9 @@ __device__ bool draw_from_few(const StepRow<T>& row, const Items& items, const Q
     if (exists && before < target && target <= before + weight) shared.result = {mine, before, weight};
     __syncthreads();
     const Selected drawn = shared.result;
-    if (!drawn.exists()) {
-        fail<T>(row.p, row.batch_row, STATUS_NAN);
-    } else {
-        // A greedy request takes no number for the choice of its concept.
-        const bool is_sure = params.top_k == 1 && row.has(SLOT_TOP_K);
-        emit(row, drawn.of.item, is_sure ? uniform : rest_of(place, drawn.before, drawn.weight));
-    }
+    // A greedy request takes no number for the choice of its concept.
+    const bool is_sure = params.top_k == 1 && row.has(SLOT_TOP_K);
+    emit_drawn(row, drawn, is_sure ? uniform : rest_of(place, drawn.before, drawn.weight));
     return true;
 }
 
@@ -331,11 +334,7 @@ __device__ bool draw_from_many(const StepRow<T>& row, const Items& items, const 
     const uint32_t places = row.logits.size + row.num_sets();
     const ByItem<T> order = {left, places <= BINS ? 0u : 24u - __clz(places - 1)};
     const Selected drawn = select(items, target, order, shared);
-    if (!drawn.exists()) {
-        fail<T>(row.p, row.batch_row, STATUS_NAN);
-    } else {
-        emit(row, drawn.of.item, rest_of(place, drawn.before, drawn.weight));
-    }
+    emit_drawn(row, drawn, rest_of(place, drawn.before, drawn.weight));
     return true;
 }
 

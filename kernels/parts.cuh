@@ -21,6 +21,9 @@ struct Power {
     const float root;
 
     __device__ float of(float log2) const { return exp2_flushing(log2 * root * root); }
+
+    // Whether the weights of sets that a thread gathers may be too large to be added up in f32.
+    __device__ bool is_cold() const;
 };
 
 // Neighbours in the order of the concepts. Their `Sums` are the logit and the sum of the weights relative
@@ -62,6 +65,8 @@ static_assert(MAX_BY_THREAD == 32, "log2 of that");
 // The largest power of two of a weight: 32 of them fit into f32.
 constexpr float MAX_LOG2 = 100.0f;
 
+inline __device__ bool Power::is_cold() const { return root * root * MAX_LEAD > MAX_LOG2; }
+
 // log2 of a set's mass relative to a logit. One formula, so that equal masses stay equal.
 inline __device__ float log2_mass(const Gathered& got, float relative_to) {
     return (got.max - reference(relative_to)) * LOG2_E + __log2f(got.weight);
@@ -71,7 +76,6 @@ inline __device__ float log2_mass(const Gathered& got, float relative_to) {
 struct WeighSets {
     const Layout& layout;
     const Power power;
-    const bool is_cold;
     Sums* const parts;
     const uint32_t by_thread;
 
@@ -84,7 +88,7 @@ struct WeighSets {
         } else {
             Sums part = {warp_max(got.max), 0.0f, 0.0f, 0.0f};
             float log2 = log2_mass(got, part.max);
-            if (is_cold) {
+            if (power.is_cold()) {
                 const float top = warp_max(log2);
                 const uint32_t leader = __ffs(__ballot_sync(ALL, log2 == top)) - 1;
                 log2 -= reference(top);
@@ -97,17 +101,27 @@ struct WeighSets {
     }
 };
 
-// The logits that a lane has of a tile, as one bit each: whether the token is weighed with others.
-template <class T> struct PooledBits {
+// A bit for each logit that a lane has of a tile.
+template <class T> struct TileBits {
     static constexpr uint32_t SIZE = Vector<T>::SIZE;
     uint32_t bits[Tile<T>::VECTORS];
 
-    __device__ PooledBits(const uint32_t* pooled, uint32_t first_vector) {
+    // Of a table with a bit for each token.
+    __device__ TileBits(const uint32_t* table, uint32_t first_vector) {
 #pragma unroll
         for (uint32_t j = 0; j < Tile<T>::VECTORS; ++j) {
             const uint32_t token = (first_vector + j * WARP) * SIZE;
-            const uint8_t byte = __ldg(reinterpret_cast<const uint8_t*>(pooled) + token / 8);
+            const uint8_t byte = __ldg(reinterpret_cast<const uint8_t*>(table) + token / 8);
             bits[j] = byte >> token % 8;
+        }
+    }
+
+    // Of words of 32 neighbouring tokens each, of which every lane has one.
+    __device__ explicit TileBits(uint32_t word) {
+#pragma unroll
+        for (uint32_t j = 0; j < Tile<T>::VECTORS; ++j) {
+            const uint32_t first = (j * WARP + lane()) * SIZE; // the vector's first token
+            bits[j] = __shfl_sync(ALL, word, first / 32) >> first % 32;
         }
     }
 

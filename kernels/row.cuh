@@ -123,6 +123,16 @@ inline __device__ void warp_sums(float& a, float& b) {
     b = __shfl_sync(ALL, mine, WARP / 2);
 }
 
+// The sum over the lanes up to this one.
+template <class X> __device__ X warp_sum_up_to(X x) {
+#pragma unroll
+    for (uint32_t step = 1; step < WARP; step *= 2) {
+        const X other = __shfl_up_sync(ALL, x, step);
+        x += lane() >= step ? other : 0;
+    }
+    return x;
+}
+
 // What all threads of a block have, joined, in every thread.
 template <class X, class Join> __device__ X block_join(const X& of_this_warp, const Join& join) {
     __shared__ X of_warp[WARPS];
@@ -138,12 +148,7 @@ template <class X, class Join> __device__ X block_join(const X& of_this_warp, co
 // What the threads before this one have together; and in `all`, what all of them have.
 inline __device__ uint32_t before_in_block(uint32_t mine, uint32_t& all) {
     __shared__ uint32_t of_warp[WARPS];
-    uint32_t up_to = mine;
-#pragma unroll
-    for (uint32_t step = 1; step < WARP; step *= 2) {
-        const uint32_t other = __shfl_up_sync(ALL, up_to, step);
-        up_to += lane() >= step ? other : 0;
-    }
+    const uint32_t up_to = warp_sum_up_to(mine);
     __syncthreads();
     if (lane() == WARP - 1) of_warp[warp()] = up_to;
     __syncthreads();

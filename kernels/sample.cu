@@ -129,7 +129,7 @@ template <class T> __device__ float total_of_tiles(const StepRow<T>& row) {
         const Part part(row.parts, i);
         if (part.sum > 0.0f) sum += part.sum * row.power.of(row.key(part.max));
     }
-    return block_join(warp_sum(sum), [](float& all, float other) { all += other; });
+    return block_sum(sum);
 }
 
 // Sets the threshold; called by the whole block.
@@ -205,12 +205,7 @@ template <class T> struct WarpList {
 
     // Where a lane puts what it lists next, if it lists so many. Called by all lanes.
     __device__ uint32_t place_for(uint32_t mine) {
-        uint32_t up_to = mine;
-#pragma unroll
-        for (uint32_t step = 1; step < WARP; step *= 2) {
-            const uint32_t other = __shfl_up_sync(ALL, up_to, step);
-            up_to += lane() >= step ? other : 0;
-        }
+        const uint32_t up_to = warp_sum_up_to(mine);
         const uint32_t place = count + up_to - mine;
         count += __shfl_sync(ALL, up_to, WARP - 1);
         return place;
@@ -295,9 +290,7 @@ template <class T> struct ListSets {
     }
 
     __device__ WeighSets weigher() const {
-        const float root = row.params.root;
-        return {layout, row.power, root * root * MAX_LEAD > MAX_LOG2, row.parts,
-                row.map->sets.by_thread};
+        return {layout, row.power, row.parts, row.map->sets.by_thread};
     }
 
     __device__ ListSets& at(uint32_t) { return *this; }

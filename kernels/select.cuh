@@ -95,12 +95,7 @@ struct Selecting {
     __device__ void find_bin(uint64_t target) {
         const uint32_t first = 2 * threadIdx.x;
         const uint64_t sums[2] = {sum(first), sum(first + 1)};
-        uint64_t up_to = sums[0] + sums[1];
-#pragma unroll
-        for (uint32_t step = 1; step < WARP; step *= 2) {
-            const uint64_t other = __shfl_up_sync(ALL, up_to, step);
-            up_to += lane() >= step ? other : 0;
-        }
+        const uint64_t up_to = warp_sum_up_to(sums[0] + sums[1]);
         if (lane() == WARP - 1) of_warp[warp()] = up_to;
         if (threadIdx.x == 0) bin = NONE;
         __syncthreads();

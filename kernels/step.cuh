@@ -234,19 +234,3 @@ struct TileWords {
         }
     }
 };
-
-// The bits of a tile's words for the logits that a lane holds.
-template <class T> struct TileBits {
-    static constexpr uint32_t SIZE = Vector<T>::SIZE;
-    uint32_t bits[Tile<T>::VECTORS];
-
-    __device__ explicit TileBits(uint32_t word) {
-#pragma unroll
-        for (uint32_t j = 0; j < Tile<T>::VECTORS; ++j) {
-            const uint32_t first = (j * WARP + lane()) * SIZE; // the vector's first token
-            bits[j] = __shfl_sync(ALL, word, first / 32) >> first % 32;
-        }
-    }
-
-    __device__ bool has(uint32_t i) const { return bits[i / SIZE] >> i % SIZE & 1; }
-};

@@ -29,12 +29,4 @@ mod rules {
     fn runner_up(row: &Row) -> Option<u32> {
         row.runner_up.map(|runner_up| runner_up.concept)
     }
-
-    fn pooling(vocab_size: usize, concepts: &[&[u32]]) -> ConceptMap {
-        let builder = ConceptMap::builder(vocab_size);
-        let add = |b: concept_mass::map::ConceptMapBuilder, tokens: &&[u32]| {
-            b.unnamed(tokens.iter().copied())
-        };
-        concepts.iter().try_fold(builder, add).unwrap().build().unwrap()
-    }
 }

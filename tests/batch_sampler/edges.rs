@@ -37,14 +37,6 @@ fn check(map: &ConceptMap, logits: &[f32], dtype: DType, request: &Request, seen
     }
 }
 
-fn pooling(vocab_size: usize, concepts: &[&[u32]]) -> ConceptMap {
-    let add = |b: concept_mass::map::ConceptMapBuilder, tokens: &&[u32]| {
-        b.unnamed(tokens.iter().copied()).unwrap()
-    };
-    let builder = ConceptMap::builder(vocab_size);
-    concepts.iter().fold(builder, add).build().unwrap()
-}
-
 /// The weights are 1, .6065 and, of the pooled concept, .610: that comes second, though its tokens are
 /// below the others.
 #[test]

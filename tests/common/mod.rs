@@ -210,6 +210,15 @@ impl Layout {
     }
 }
 
+/// A map with these concepts.
+pub fn pooling(vocab_size: usize, concepts: &[&[u32]]) -> ConceptMap {
+    let builder = ConceptMap::builder(vocab_size);
+    let add = |b: concept_mass::map::ConceptMapBuilder, tokens: &&[u32]| {
+        b.unnamed(tokens.iter().copied())
+    };
+    concepts.iter().try_fold(builder, add).unwrap().build().unwrap()
+}
+
 pub fn rng(seed: u64) -> StdRng {
     StdRng::seed_from_u64(seed)
 }

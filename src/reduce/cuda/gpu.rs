@@ -112,6 +112,23 @@ impl Gpu {
         Capture::of(self.stream.cu_stream())
     }
 
+    /// Fails if the stream is captured, where something else is done than a launch of a graph could
+    /// repeat.
+    pub(super) fn refuse_capture(&self, action: &'static str) -> Result<(), ReduceError> {
+        let capture = self.try_to("ask whether it is captured", self.capture())?;
+        self.refuse(capture, action)
+    }
+
+    /// Fails if there is a capture.
+    pub(super) fn refuse(
+        &self,
+        capture: Option<Capture>,
+        action: &'static str,
+    ) -> Result<(), ReduceError> {
+        let device = || Device::Cuda(self.device.clone()).location();
+        capture.map_or(Ok(()), |_| Err(ReduceError::Captured { device: device(), action }))
+    }
+
     /// Lets what this thread gives to the stream next follow what `used` stands for. A stream that
     /// is captured cannot follow work that is not; the thread waits for it then.
     pub(super) fn follow(&self, used: &Used, capture: Option<Capture>) -> Result<(), DriverError> {

@@ -36,7 +36,11 @@ impl<'a> Loans<'a> {
 
     /// A table that the kernel reads.
     pub(super) fn read(&self, table: Section) -> *const u32 {
-        table.address(self.tables.expect("a launch that reads tables")) as *const u32
+        table.address(self.tables()) as *const u32
+    }
+
+    fn tables(&self) -> &'a Buffer<u32> {
+        self.tables.expect("a launch that reads tables")
     }
 
     /// Memory that the kernel reads and writes.
@@ -74,13 +78,6 @@ impl<'a> Loans<'a> {
     }
 
     pub(super) fn sets(&self, sets: &SetTable) -> Sets {
-        Sets {
-            starts: self.read(sets.starts),
-            members: self.read(sets.members),
-            ids: self.read(sets.ids),
-            by_thread: sets.by_thread,
-            by_warp: sets.by_warp,
-            by_block: sets.by_block,
-        }
+        sets.view(self.tables())
     }
 }

@@ -110,8 +110,7 @@ impl DeviceMaps {
 
     /// Fails if the stream is captured, where the host cannot do the work.
     pub(crate) fn check_host_may_help(&self) -> Result<(), ReduceError> {
-        let lane = Lane::of(&self.gpu)?;
-        Turn::new(&self.gpu, &lane)?.refuse_capture("decide or reduce by a set of maps")
+        self.gpu.refuse_capture("decide or reduce by a set of maps")
     }
 
     fn write(&self, turn: &Turn<'_>, place: u32, view: MapView) -> Result<(), ReduceError> {
@@ -156,11 +155,8 @@ impl MapShape {
     }
 
     fn view(&self, buffer: &Buffer<u32>, generation: u64) -> MapView {
-        let address = |section: super::sections::Section| section.address(buffer) as *const u32;
-        let SetTable { starts, members, ids, by_thread, by_warp, by_block } = self.sets;
-        let (starts, members, ids) = (address(starts), address(members), address(ids));
         MapView {
-            sets: Sets { starts, members, ids, by_thread, by_warp, by_block },
+            sets: self.sets.view(buffer),
             named: self.named.view(buffer),
             first_id: self.first_id,
             num_concepts: self.num_concepts,

@@ -168,9 +168,7 @@ impl DeviceSlots {
 
     /// Fails if the stream is captured, where the host cannot do a part of the work.
     pub(crate) fn check_host_may_help(&self) -> Result<(), ReduceError> {
-        let lane = Lane::of(&self.gpu)?;
-        Turn::new(&self.gpu, &lane)?
-            .refuse_capture("sample with log-probabilities, or verify drafts")
+        self.gpu.refuse_capture("sample with log-probabilities, or verify drafts")
     }
 
     /// What the request in a slot remembers, copied to the host, which waits for it.

@@ -4,6 +4,7 @@
 //! whoever is in the slots when it is launched.
 
 use std::ptr;
+use std::sync::Arc;
 
 use candle_core::{Storage, Tensor};
 use cudarc::driver::{DevicePtr, SyncOnDrop};
@@ -42,7 +43,6 @@ pub(crate) fn step(
     let (lane, storage) = (Lane::of(gpu)?, logits.storage());
     let work = Work::new(logits.width() as u32);
     let batch = Batch::new(gpu, &lane, logits, &storage, work.per_row)?;
-    let mut found = Found::new(batch.turn(), logits.rows(), SAMPLED_WORDS)?;
     let of_row = slot_of_row.contiguous()?;
     let of_row_storage = of_row.storage_and_layout().0;
     let numbers = Numbers::new(gpu, &of_row, &of_row_storage)?;
@@ -72,8 +72,7 @@ pub(crate) fn step(
     };
     // SAFETY: the slots are of the logits' vocabulary, and their memory is lent; the tensors have a number,
     // or a mask, for each row, and are borrowed until the launches are made.
-    unsafe { launch(&batch, arguments, &mut found)? };
-    Ok(DeviceRows::new(gpu, batch.turn(), found))
+    unsafe { launch(gpu, &batch, arguments) }
 }
 
 /// Draws from every row, under the map at its place, as [`super::sample`] does under one map.
@@ -89,7 +88,6 @@ pub(crate) fn sample_each(
     let (lane, storage) = (Lane::of(gpu)?, logits.storage());
     let work = Work::new(logits.width() as u32);
     let batch = Batch::new(gpu, &lane, logits, &storage, work.per_row)?;
-    let mut found = Found::new(batch.turn(), logits.rows(), SAMPLED_WORDS)?;
     let of_row = map_of_row.contiguous()?;
     let of_row_storage = of_row.storage_and_layout().0;
     let numbers = Numbers::new(gpu, &of_row, &of_row_storage)?;
@@ -103,8 +101,7 @@ pub(crate) fn sample_each(
         ..rows_of(&batch, &work, maps)?
     };
     // SAFETY: the places are borrowed, and the noise is lent; it has a step for each row.
-    unsafe { launch(&batch, arguments, &mut found)? };
-    DeviceRows::new(gpu, batch.turn(), found).tokens()
+    unsafe { launch(gpu, &batch, arguments)? }.tokens()
 }
 
 /// The part of the arguments that does not depend on what is asked for.
@@ -136,20 +133,20 @@ fn rows_of(batch: &Batch<'_>, work: &Work, maps: &DeviceMaps) -> Result<StepArgs
     })
 }
 
-/// The launches of a step.
+/// The launches of a step, and what they find.
 ///
 /// # Safety
 ///
 /// What `arguments` name besides what [`rows_of`] gives is as large as kernels/abi.rs says, and not freed
 /// before the launches are in the stream.
 unsafe fn launch(
+    gpu: &Arc<Gpu>,
     batch: &Batch<'_>,
     arguments: StepArgs,
-    found: &mut Found,
-) -> Result<(), ReduceError> {
-    assert!(found.layout.len == batch.rows() && found.layout.row_words == SAMPLED_WORDS);
+) -> Result<DeviceRows, ReduceError> {
+    let mut found = Found::new(batch.turn(), batch.rows(), SAMPLED_WORDS)?;
     let mut loans = batch.loans_alone();
-    let (tokens, sampled) = loans.found(found);
+    let (tokens, sampled) = loans.found(&mut found);
     let step = StepArgs { sampled: sampled.cast(), tokens, ..arguments };
     // A warp takes several tiles where there are enough for all multiprocessors anyway: what comes before
     // them is the same for all. No result depends on it.
@@ -161,8 +158,10 @@ unsafe fn launch(
     unsafe {
         batch.run(PrepareArgs { step }, tiles, 1)?;
         batch.run(CollectArgs { step }, tiles + SET_BLOCKS, 1)?;
-        batch.run(SettleArgs { step }, KEY_BLOCKS + SET_BLOCKS, 1)
+        batch.run(SettleArgs { step }, KEY_BLOCKS + SET_BLOCKS, 1)?;
     }
+    drop(loans);
+    Ok(DeviceRows::new(gpu, batch.turn(), found))
 }
 
 /// What the launches of a step leave for each other about a row: how many `Sums` its tiles and sets have,

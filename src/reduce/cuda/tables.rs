@@ -7,15 +7,15 @@ use super::memory::Buffer;
 use super::sections::{Section, Tables};
 use crate::reduce::ReduceError;
 use crate::reduce::abi::{
-    MAX_BY_THREAD, MAX_BY_WARP, MAX_SMALL, NONE, POOLED, THREADS, TILE, WARP,
+    MAX_BY_THREAD, MAX_BY_WARP, MAX_SMALL, NONE, POOLED, Sets, THREADS, TILE, WARP,
 };
 use crate::{ConceptMap, TokenSets};
 
 /// Sets of tokens on the device, in the form of `Sets` in kernels/abi.rs.
 pub(super) struct SetTable {
-    pub(super) starts: Section,
-    pub(super) members: Section,
-    pub(super) ids: Section,
+    starts: Section,
+    members: Section,
+    ids: Section,
     pub(super) by_thread: u32,
     pub(super) by_warp: u32,
     pub(super) by_block: u32,
@@ -39,6 +39,21 @@ impl SetTable {
             by_thread: up_to(MAX_BY_THREAD),
             by_warp: up_to(MAX_BY_WARP),
             by_block: sets.len() as u32,
+        }
+    }
+}
+
+impl SetTable {
+    /// Its addresses in the buffer that was made of its [`Tables`].
+    pub(super) fn view(&self, buffer: &Buffer<u32>) -> Sets {
+        let address = |section: Section| section.address(buffer) as *const u32;
+        Sets {
+            starts: address(self.starts),
+            members: address(self.members),
+            ids: address(self.ids),
+            by_thread: self.by_thread,
+            by_warp: self.by_warp,
+            by_block: self.by_block,
         }
     }
 }

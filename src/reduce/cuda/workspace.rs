@@ -20,8 +20,8 @@ use std::ffi::c_void;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::thread;
 
+use candle_core::DType;
 use candle_core::cuda_backend::DeviceId;
-use candle_core::{DType, Device};
 use cudarc::driver::sys::{CUdeviceptr, CUstream};
 use cudarc::driver::{DeviceRepr, DriverError, result};
 
@@ -281,13 +281,7 @@ impl<'a> Turn<'a> {
     /// Fails if the stream is captured, where something else is done than a launch of a graph could
     /// repeat.
     pub(super) fn refuse_capture(&self, action: &'static str) -> Result<(), ReduceError> {
-        match self.capture {
-            Some(_) => {
-                let device = Device::Cuda(self.gpu.device.clone()).location();
-                Err(ReduceError::Captured { device, action })
-            }
-            None => Ok(()),
-        }
+        self.gpu.refuse(self.capture, action)
     }
 
     /// Lets the operation follow what other streams have done to the memory, and what they do next to it
